@@ -1,0 +1,107 @@
+#include "gc/alloc/allocate.h"
+
+#include "gc/alloc/large.h"
+#include "gc/alloc/small.h"
+#include "gc/base/align.h"
+#include "gc/cycle/collect.h"
+#include "gc/roots/dead_stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void *try_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
+                          size_t alignment)
+{
+    if (bytes > GC_SMALL_MAX_BYTES || alignment > GC_SMALL_MAX_BYTES)
+        return gc__large_allocate(heap, mutator, kind, bytes, gc__max(alignment >> GC_PAGE_SHIFT, 1));
+    return gc__small_allocate(heap, mutator, kind, gc__sizeclass_aligned(bytes, alignment));
+}
+
+/* Not even an empty heap could hold it. */
+static bool can_never_fit(const struct heap *heap, size_t bytes)
+{
+    size_t reserved = heap->region.chunks << GC_CHUNK_SHIFT;
+
+    return bytes > reserved || bytes >> GC_PAGE_SHIFT > heap->region.max_pages;
+}
+
+static bool handler_made_room(const struct heap *heap, size_t bytes)
+{
+    return heap->oom_handler != NULL && heap->oom_handler(bytes, heap->oom_data);
+}
+
+static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
+                                 size_t alignment)
+{
+    void *object = try_allocate(heap, mutator, kind, bytes, alignment);
+
+    if (object == NULL && heap->disabled == 0) {
+        gc__collect_hard(heap);
+        object = try_allocate(heap, mutator, kind, bytes, alignment);
+    }
+    return object;
+}
+
+void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
+{
+    int saved_errno = errno;
+    void *object = NULL;
+
+    gc__dead_stack_clear(mutator);
+    if (can_never_fit(heap, bytes)) {
+        handler_made_room(heap, bytes); /* it is told, but no room is enough */
+    } else {
+        do
+            object = allocate_or_collect(heap, mutator, kind, bytes, alignment);
+        while (object == NULL && handler_made_room(heap, bytes));
+    }
+    errno = object != NULL ? saved_errno : ENOMEM;
+    return object;
+}
+
+/* Whether a cell or large object may stay where it is: not too small, and not
+ * so large that half of it would lie idle. */
+static bool fits(size_t usable, size_t bytes)
+{
+    return bytes <= usable && (bytes > usable / 2 || usable <= GC_GRANULE_BYTES);
+}
+
+static void *copy(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+{
+    const struct region *region = &heap->region;
+    const char *old = gc__object_start(region, &object);
+    size_t usable = gc__object_usable_bytes(region, &object);
+    void *new = gc__allocate(heap, mutator, gc__object_kind(region, &object), bytes, 1);
+
+    if (new == NULL)
+        return NULL;
+    memcpy(new, old, gc__min(usable, bytes));
+    gc__free(heap, mutator, object);
+    return new;
+}
+
+void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+{
+    void *start = gc__object_start(&heap->region, &object);
+    int saved_errno = errno;
+    void *resized = NULL;
+
+    if (object.block == NULL)
+        resized = gc__large_resize(heap, mutator, object, bytes);
+    else if (fits(gc__object_usable_bytes(&heap->region, &object), bytes))
+        resized = start;
+    errno = saved_errno;
+    if (resized == NULL)
+        resized = copy(heap, mutator, object, bytes);
+    /* Collections on the way must have found the object. */
+    __asm__ volatile("" : : "r"(start) : "memory");
+    return resized;
+}
+
+void gc__free(struct heap *heap, struct mutator *mutator, struct object object)
+{
+    if (object.block != NULL)
+        gc__small_free(heap, mutator, object);
+    else
+        gc__large_free(heap, mutator, object);
+}

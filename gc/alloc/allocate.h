@@ -1,0 +1,20 @@
+/* allocate.h - allocation behind the fast path, and what follows when memory
+ * is exhausted: collect, collect hard, ask the handler, give up. */
+#ifndef GC_ALLOC_ALLOCATE_H
+#define GC_ALLOC_ALLOCATE_H
+
+#include "gc/cycle/heap.h"
+
+/* An object, or NULL with errno = ENOMEM. `alignment` is a power of two up to
+ * GC_CHUNK_BYTES. errno is kept on success. The handler is called with nothing
+ * half done and nothing held: it may leave by longjmp. */
+void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment);
+
+/* `object` resized, moved if it must be; NULL with errno = ENOMEM, and the
+ * object as it was. */
+void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes);
+
+/* Takes a live object back. */
+void gc__free(struct heap *heap, struct mutator *mutator, struct object object);
+
+#endif

@@ -1,0 +1,21 @@
+/* large.h - objects above GC_SMALL_MAX_BYTES, and those whose alignment wants
+ * pages of their own. */
+#ifndef GC_ALLOC_LARGE_H
+#define GC_ALLOC_LARGE_H
+
+#include "gc/cycle/heap.h"
+
+/* The start of the object, or NULL when there is no memory without a
+ * collection. May collect where that is due anyway. `alignment` is a power of
+ * two, of pages. */
+void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
+                         size_t page_alignment);
+
+void gc__large_free(struct heap *heap, struct mutator *mutator, struct object object);
+
+/* The same object, resized without being copied: in place, or with its page
+ * tables moved (the old object is gone then). NULL: it has to be copied;
+ * nothing has changed. */
+void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes);
+
+#endif

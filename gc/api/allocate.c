@@ -1,0 +1,114 @@
+/* The public functions that hand out and take back objects. The fast path of
+ * allocation is here, once: a table look-up, an add, a compare. */
+
+#include "gc/alloc/allocate.h"
+
+#include "gc/alloc/small.h"
+#include "gc/api/enter.h"
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+
+#include <errno.h>
+
+/* The largest alignment that is served: a chunk's. */
+#define MAX_ALIGNMENT GC_CHUNK_BYTES
+
+static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, enum gc__kind kind)
+{
+    return gc__allocate(&gc__heap, gc__enter(call), kind, bytes, 1);
+}
+
+/* Before the heap starts, and on a thread without a mutator, the class may be
+ * wrong and the runs are empty: the slow path looks again. */
+static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, enum gc__kind kind)
+{
+    struct run *run;
+
+    if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES))
+        return allocate_slow(call, bytes, kind);
+    run = &gc__mutator->runs[kind][gc__sizeclass_of(bytes)];
+    if (GC_UNLIKELY(run->cur == run->end))
+        return allocate_slow(call, bytes, kind);
+    return gc__run_next(run);
+}
+
+void *gc_malloc(size_t bytes)
+{
+    return allocate("gc_malloc", bytes, GC_KIND_CONSERVATIVE);
+}
+
+void *gc_malloc_atomic(size_t bytes)
+{
+    return allocate("gc_malloc_atomic", bytes, GC_KIND_ATOMIC);
+}
+
+void *gc_malloc_uncollectable(size_t bytes)
+{
+    return allocate("gc_malloc_uncollectable", bytes, GC_KIND_UNCOLLECTABLE);
+}
+
+/* SIZE_MAX, which no heap can hold, stands for an overflow. */
+static size_t product(size_t count, size_t bytes)
+{
+    size_t all;
+
+    return __builtin_mul_overflow(count, bytes, &all) ? SIZE_MAX : all;
+}
+
+void *gc_calloc(size_t count, size_t bytes)
+{
+    return allocate("gc_calloc", product(count, bytes), GC_KIND_CONSERVATIVE);
+}
+
+static void *reallocate(const char *call, void *object, size_t bytes)
+{
+    if (object == NULL)
+        return allocate(call, bytes, GC_KIND_CONSERVATIVE);
+    return gc__reallocate(&gc__heap, gc__enter(call), gc__enter_object(call, object), bytes);
+}
+
+void *gc_realloc(void *object, size_t bytes)
+{
+    return reallocate("gc_realloc", object, bytes);
+}
+
+void *gc_reallocarray(void *object, size_t count, size_t bytes)
+{
+    return reallocate("gc_reallocarray", object, product(count, bytes));
+}
+
+void gc_free(void *object)
+{
+    if (object == NULL)
+        return;
+    gc__free(&gc__heap, gc__enter("gc_free"), gc__enter_object("gc_free", object));
+}
+
+static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
+{
+    return gc__allocate(&gc__heap, gc__enter(call), GC_KIND_CONSERVATIVE, bytes, alignment);
+}
+
+void *gc_aligned_alloc(size_t alignment, size_t bytes)
+{
+    if (!gc__is_power_of_two(alignment) || alignment > MAX_ALIGNMENT) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate_aligned("gc_aligned_alloc", alignment, bytes);
+}
+
+int gc_posix_memalign(void **result, size_t alignment, size_t bytes)
+{
+    int saved_errno = errno;
+    void *object;
+
+    if (!gc__is_power_of_two(alignment) || alignment % sizeof(void *) != 0 || alignment > MAX_ALIGNMENT)
+        return EINVAL;
+    object = allocate_aligned("gc_posix_memalign", alignment, bytes);
+    errno = saved_errno;
+    if (object == NULL)
+        return ENOMEM;
+    *result = object;
+    return 0;
+}

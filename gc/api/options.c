@@ -1,0 +1,169 @@
+#include "gc/api/options.h"
+
+#include "gc/base/check.h"
+#include "gc/base/tunables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(name) sizeof(((struct gc_options *)0)->name), offsetof(struct gc_options, name)
+
+#define MIB ((int64_t)1 << 20)
+
+const struct option gc__options[] = {
+    {"BROOM_INITIAL_HEAP", OPTION_BYTES, FIELD(initial_heap), 0, INT64_MAX, 0, "0",
+     "bytes that may be allocated before the first collection"},
+    {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), 4 * MIB, INT64_MAX, 0, "no limit",
+     "bytes that the heap may hold; beyond it allocation fails"},
+    {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), 5, 1000, GC_PACE_GROWTH_PERCENT, "100",
+     "allocation between two collections, as a share of the live bytes that are scanned"},
+    {"BROOM_PAST_END", OPTION_PAST_END, FIELD(past_end), GC_PAST_END_NEVER, GC_PAST_END_ALWAYS, GC_PAST_END_STACK,
+     "stack", "where an address one past the end keeps its object: never, stack, always"},
+    {"BROOM_DECOMMIT_DELAY_MS", OPTION_MS, FIELD(decommit_delay_ms), 0, INT32_MAX, GC_DECOMMIT_DELAY_MS, "1000",
+     "free memory goes back to the OS after this time; never: it stays"},
+    {"BROOM_LOG", OPTION_COUNT, FIELD(log), 0, 1, 0, "0", "1: one line on stderr for each collection"},
+    {"BROOM_STATS", OPTION_COUNT, FIELD(stats), 0, 1, 0, "0", "1: a summary on stderr at exit"},
+    {"BROOM_STRESS", OPTION_COUNT, FIELD(stress), 0, INT32_MAX, 0, "0",
+     "n: collect at every n-th allocation, and audit the heap"},
+};
+
+const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];
+
+/* ---- Values ------------------------------------------------------------------- */
+
+static const char *const past_end_names[] = {
+    [GC_PAST_END_NEVER] = "never",
+    [GC_PAST_END_STACK] = "stack",
+    [GC_PAST_END_ALWAYS] = "always",
+};
+
+static bool parse_past_end(const char *text, int64_t *value)
+{
+    for (int64_t i = GC_PAST_END_NEVER; i <= GC_PAST_END_ALWAYS; i++)
+        if (strcmp(text, past_end_names[i]) == 0) {
+            *value = i;
+            return true;
+        }
+    return false;
+}
+
+/* How far to shift for a unit; -1: none of ours. */
+static int unit_shift(char unit)
+{
+    switch (unit) {
+    case 'k':
+    case 'K': return 10;
+    case 'm':
+    case 'M': return 20;
+    case 'g':
+    case 'G': return 30;
+    case 't':
+    case 'T': return 40;
+    default: return -1;
+    }
+}
+
+/* Digits, then for bytes perhaps one unit, then nothing. */
+static bool parse_number(const char *text, bool with_unit, int64_t *value)
+{
+    int64_t number = 0;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++)
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *text - '0', &number))
+            return false;
+    if (with_unit && unit_shift(*text) >= 0) {
+        if (__builtin_mul_overflow(number, (int64_t)1 << unit_shift(*text), &number))
+            return false;
+        text++;
+    }
+    *value = number;
+    return *text == '\0';
+}
+
+static bool parse_form(const struct option *option, const char *text, int64_t *value)
+{
+    switch (option->form) {
+    case OPTION_BYTES: return parse_number(text, true, value);
+    case OPTION_COUNT: return parse_number(text, false, value);
+    case OPTION_PAST_END: return parse_past_end(text, value);
+    case OPTION_MS:
+        if (strcmp(text, "never") != 0)
+            return parse_number(text, false, value);
+        *value = -1;
+        return true;
+    }
+    return false;
+}
+
+static bool in_range(const struct option *option, int64_t value)
+{
+    return (value >= option->least && value <= option->most) || (option->form == OPTION_MS && value == -1);
+}
+
+bool gc__option_parse(const struct option *option, const char *text, int64_t *value)
+{
+    return parse_form(option, text, value) && in_range(option, *value);
+}
+
+/* ---- Fields --------------------------------------------------------------------- */
+
+static void set_field(struct gc_options *options, const struct option *option, int64_t value)
+{
+    int32_t narrow = (int32_t)value;
+    char *field = (char *)options + option->field_offset;
+
+    if (option->field_bytes == sizeof narrow)
+        memcpy(field, &narrow, sizeof narrow);
+    else
+        memcpy(field, &value, sizeof value);
+}
+
+static int64_t get_field(const struct gc_options *options, const struct option *option)
+{
+    const char *field = (const char *)options + option->field_offset;
+    int32_t narrow;
+    int64_t wide;
+
+    if (option->field_bytes != sizeof narrow) {
+        memcpy(&wide, field, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, field, sizeof narrow);
+    return narrow;
+}
+
+bool gc__options_are_valid(const struct gc_options *options)
+{
+    for (unsigned i = 0; i < gc__option_count; i++) {
+        int64_t value = get_field(options, &gc__options[i]);
+
+        if (value != 0 && !in_range(&gc__options[i], value))
+            return false;
+    }
+    return true;
+}
+
+static void complete_from_environment(struct gc_options *options, const struct option *option)
+{
+    const char *text = getenv(option->variable);
+    int64_t value;
+
+    if (text == NULL || *text == '\0')
+        return;
+    if (gc__option_parse(option, text, &value))
+        set_field(options, option, value);
+    else
+        gc__message("%s=%s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
+                    get_field(options, option) == option->preset ? option->preset_text : "the program's own value");
+}
+
+void gc__options_complete(struct gc_options *options)
+{
+    for (unsigned i = 0; i < gc__option_count; i++) {
+        if (get_field(options, &gc__options[i]) == 0)
+            set_field(options, &gc__options[i], gc__options[i].preset);
+        complete_from_environment(options, &gc__options[i]);
+    }
+}

@@ -1,0 +1,88 @@
+#include "gc/base/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A message with forty callers fits. */
+#define TEXT_BYTES 8192
+
+void (*gc__fatal_hook)(const char *message);
+
+static size_t append_list(char *text, size_t used, size_t capacity, const char *format, va_list arguments)
+{
+    int length = vsnprintf(text + used, capacity - used, format, arguments);
+
+    if (length < 0)
+        return used;
+    used += (size_t)length;
+    return used < capacity ? used : capacity - 1;
+}
+
+size_t gc__append(char *text, size_t used, size_t capacity, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    used = append_list(text, used, capacity, format, arguments);
+    va_end(arguments);
+    return used;
+}
+
+/* stderr is unbuffered: one call is one write, and nothing is allocated. */
+static void write_text(const char *text)
+{
+    fputs(text, stderr);
+}
+
+void gc__message(const char *format, ...)
+{
+    char text[1024];
+    size_t used = gc__append(text, 0, sizeof text - 1, "broom: ");
+    va_list arguments;
+
+    va_start(arguments, format);
+    used = append_list(text, used, sizeof text - 1, format, arguments);
+    va_end(arguments);
+    text[used++] = '\n';
+    text[used] = '\0';
+    write_text(text);
+}
+
+/* Tells the whole message, then gives the hook its chance, then aborts. */
+static _Noreturn void fail(char *text, size_t used, size_t capacity)
+{
+    static _Thread_local bool failing;
+
+    used = gc__append(text, used, capacity, "\n");
+    if (!failing) {
+        failing = true; /* a failure while naming the callers names none */
+        gc__write_callers(text, used, capacity);
+        failing = false;
+    }
+    write_text(text);
+    if (gc__fatal_hook != NULL)
+        gc__fatal_hook(text);
+    abort();
+}
+
+void gc__fatal(const char *format, ...)
+{
+    char text[TEXT_BYTES];
+    size_t used = gc__append(text, 0, sizeof text, "broom: ");
+    va_list arguments;
+
+    va_start(arguments, format);
+    used = append_list(text, used, sizeof text, format, arguments);
+    va_end(arguments);
+    fail(text, used, sizeof text);
+}
+
+void gc__check_failed(const char *condition, const char *file, int line)
+{
+    char text[TEXT_BYTES];
+    size_t used =
+        gc__append(text, 0, sizeof text, "broom: a bug in Broom: %s does not hold (%s:%d)", condition, file, line);
+
+    fail(text, used, sizeof text);
+}

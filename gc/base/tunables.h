@@ -1,0 +1,130 @@
+/* tunables.h - every constant of the collector, with its unit and its reason.
+ *
+ * What a user may want to change at run time is not here but in the table of
+ * options (gc/api/options.c), which takes its defaults from here. */
+#ifndef GC_BASE_TUNABLES_H
+#define GC_BASE_TUNABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- Geometry ---------------------------------------------------------- */
+
+/* A granule is the alignment of every object and what one bit of the mark and
+ * allocated bitmaps stands for. 16 bytes is what max_align_t needs. */
+#define GC_GRANULE_SHIFT 4
+#define GC_GRANULE_BYTES ((size_t)1 << GC_GRANULE_SHIFT)
+
+/* What size classes are told apart by, and what an ambiguous word takes. */
+#define GC_WORD_BYTES sizeof(uintptr_t)
+
+/* The heap counts in pages of 4 KiB, also where the OS has larger ones. */
+#define GC_PAGE_SHIFT 12
+#define GC_PAGE_BYTES ((size_t)1 << GC_PAGE_SHIFT)
+
+/* A unit is what a block is made of (one to four of them). 64 KiB: large
+ * enough that a refill is rare, small enough that 100 half-used classes cost
+ * little; smaller blocks made the descriptors miss the L2 cache in marking. */
+#define GC_UNIT_SHIFT 16
+#define GC_UNIT_BYTES ((size_t)1 << GC_UNIT_SHIFT)
+#define GC_UNIT_GRANULES (GC_UNIT_BYTES >> GC_GRANULE_SHIFT)
+#define GC_PAGES_PER_UNIT (GC_UNIT_BYTES >> GC_PAGE_SHIFT)
+#define GC_MAX_BLOCK_UNITS 4
+
+/* A chunk is a huge page of x86-64 and aarch64: the unit of huge pages and of
+ * the accessible part's growth. */
+#define GC_CHUNK_SHIFT 21
+#define GC_CHUNK_BYTES ((size_t)1 << GC_CHUNK_SHIFT)
+#define GC_PAGES_PER_CHUNK (GC_CHUNK_BYTES >> GC_PAGE_SHIFT)
+#define GC_UNITS_PER_CHUNK (GC_CHUNK_BYTES >> GC_UNIT_SHIFT)
+
+/* Objects up to here live in blocks, larger ones in page runs of their own:
+ * from here on rounding up to pages loses less than an eighth. */
+#define GC_SMALL_MAX_BYTES ((size_t)32 << 10)
+
+/* ---- Address space ------------------------------------------------------ */
+
+/* Reserved, not used: 256 GiB costs nothing but page-table entries never made.
+ * Half of it, and half again, when the system refuses. */
+#define GC_RESERVE_BYTES ((size_t)256 << 30)
+#define GC_RESERVE_MIN_BYTES ((size_t)4 << 20)
+
+/* An upper half of addresses that is unlikely as an integer in a program: no
+ * small number, no text, no float of ordinary size. */
+#define GC_RESERVE_HINT ((uintptr_t)0x3b9c00000000)
+
+/* The mark stack may grow to this share of the heap's range. One entry (eight
+ * bytes) an object, and objects of at least 16 bytes, would need a half; depth
+ * of that order is not seen, and overflow loses nothing. */
+#define GC_MARK_STACK_SHARE 32
+#define GC_MARK_STACK_STEP_BYTES ((size_t)64 << 10)
+
+/* From here on huge pages are asked for: they make growing a heap twice as
+ * fast and save address translation, and round memory up to 2 MiB a chunk,
+ * which heaps below this size would feel. */
+#define GC_HUGE_FROM_BYTES ((size_t)32 << 20)
+
+/* The accessible part of the range grows by this share of itself, so that the
+ * number of system calls stays logarithmic. */
+#define GC_GROWTH_SHARE 16
+
+/* ---- Allocation --------------------------------------------------------- */
+
+/* A mutator claims cells in runs of about this many bytes: what is zeroed at
+ * once is then still in the L1 cache when the program writes it. */
+#define GC_RUN_BYTES ((size_t)8 << 10)
+
+/* Dead stack is cleared to this far beyond where the deepest slow path was
+ * seen (frames of the fast path lie deeper), but never more than this at once. */
+#define GC_DEAD_STACK_MARGIN_BYTES ((size_t)256)
+#define GC_DEAD_STACK_MAX_BYTES ((size_t)4 << 10)
+
+/* Freed cells that a mutator keeps for each class and kind. */
+#define GC_MAGAZINE_CELLS 32
+
+/* From this size on gc_realloc moves page tables instead of bytes... */
+#define GC_MOVE_MIN_BYTES ((size_t)1 << 20)
+
+/* ...as long as fewer objects than this have been moved and not freed: each
+ * splits the heap's mapping, of which a process has 65530 by default. */
+#define GC_MOVE_MAX_OBJECTS 4096
+
+/* ---- Marking ------------------------------------------------------------ */
+
+/* Entries of a marker's prefetch FIFOs. Edges: 8 is robust; 32 cost up to
+ * twice on heaps in allocation order. Objects, of which far fewer pass: 64
+ * halved the time of a tree in allocation order against 8, and cost lists and
+ * random graphs nothing. Powers of two. */
+#define GC_EDGE_FIFO_ENTRIES 8
+#define GC_OBJECT_FIFO_ENTRIES 64
+
+/* Large objects are scanned in pieces of this size, so that the FIFOs and the
+ * mark stack serve them like everything else. */
+#define GC_SCAN_PIECE_BYTES ((size_t)4 << 10)
+
+/* ---- Pace --------------------------------------------------------------- */
+
+/* Allocation between two collections never falls below this: a tiny live set
+ * then cycles inside the L2 cache, and a cycle's fixed cost (roots, clock)
+ * stays a few percent. */
+#define GC_PACE_FLOOR_BYTES ((size_t)1536 << 10)
+
+/* Otherwise it is this share of the live bytes that a cycle has to scan. Those
+ * of pointer-free objects cost next to nothing to keep: only this part of them
+ * counts, so heaps of text and numbers grow less. */
+#define GC_PACE_GROWTH_PERCENT 100
+#define GC_PACE_ATOMIC_PERCENT 25
+
+/* And as much again as is live, up to this: small heaps may grow threefold. */
+#define GC_PACE_SMALL_HEAP_BYTES ((size_t)4 << 20)
+
+/* Memory that is held and free, after a peak say, is used before it goes back
+ * to the OS: this part of it in each cycle. The rest stays free, goes back
+ * after the delay, and so the heap shrinks all the same. */
+#define GC_PACE_HELD_PERCENT 88
+
+/* ---- Giving memory back -------------------------------------------------- */
+
+#define GC_DECOMMIT_DELAY_MS 1000
+
+#endif

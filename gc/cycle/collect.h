@@ -1,0 +1,19 @@
+/* collect.h - what a collection is. */
+#ifndef GC_CYCLE_COLLECT_H
+#define GC_CYCLE_COLLECT_H
+
+#include "gc/cycle/heap.h"
+
+/* A full collection, now. Nested calls do nothing.
+ * Threads: the caller's mutator is entered. */
+void gc__collect(struct heap *heap);
+
+/* Before `bytes` are allocated in a slow path: a collection if the pace, or the
+ * stress option, wants one and none is forbidden. */
+void gc__collect_if_due(struct heap *heap, size_t bytes);
+
+/* For want of memory: a collection, and all that is free goes back to the OS
+ * or to whoever can use it. */
+void gc__collect_hard(struct heap *heap);
+
+#endif

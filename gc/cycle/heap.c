@@ -1,0 +1,71 @@
+#include "gc/cycle/heap.h"
+
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+
+GC_OWN_STATE struct heap gc__heap;
+
+bool gc__heap_start(struct heap *heap, const struct gc_options *options)
+{
+    size_t max_bytes = options->max_heap != 0 ? options->max_heap : SIZE_MAX;
+    size_t reserve = gc__min(GC_RESERVE_BYTES, max_bytes);
+
+    /* Blocks and large objects do not share chunks: room for both, and for
+     * what fragmentation costs; the limit itself is kept page by page. */
+    if (reserve < GC_RESERVE_BYTES)
+        reserve = gc__min(GC_RESERVE_BYTES, reserve + reserve / 2 + 8 * GC_CHUNK_BYTES);
+
+    heap->options = *options;
+    heap->decommit_delay_ns =
+        options->decommit_delay_ms < 0 ? UINT64_MAX : (uint64_t)options->decommit_delay_ms * 1000000;
+    heap->stress_countdown = options->stress;
+    gc__sizeclass_init();
+    if (!gc__region_init(&heap->region, reserve, max_bytes))
+        return false;
+    if (gc__mutator_enter(&heap->mutators) == NULL) {
+        gc__region_destroy(&heap->region);
+        return false;
+    }
+    gc__marker_init(&heap->marker, &heap->region);
+    heap->marker.past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
+    gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
+    heap->started = true;
+    return true;
+}
+
+static void audit_blocks(const struct region *region)
+{
+    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)
+        if (gc__block_is_head(&region->blocks[unit]))
+            gc__block_audit(region, &region->blocks[unit]);
+}
+
+static void audit_run(const struct region *region, const struct run *run, unsigned kind, unsigned c)
+{
+    struct object object;
+
+    GC_AUDIT(run->cur <= run->end);
+    for (const char *cell = run->cur; cell < run->end; cell += run->cell_bytes) {
+        GC_AUDIT(gc__resolve(region, gc__ambiguous(cell), &object));
+        GC_AUDIT(gc__object_start(region, &object) == cell && gc__object_is_live(region, &object));
+        GC_AUDIT(object.block->kind == kind && object.block->class_index == c);
+    }
+}
+
+static void audit_mutators(const struct heap *heap)
+{
+    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+        for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+            for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
+                audit_run(&heap->region, &mutator->runs[kind][c], kind, c);
+}
+
+void gc__heap_audit(const struct heap *heap)
+{
+    gc__region_audit(&heap->region);
+    gc__large_audit(&heap->region);
+    audit_blocks(&heap->region);
+    gc__sweep_audit(&heap->region, &heap->bins);
+    gc__ranges_audit(&heap->user_roots);
+    audit_mutators(heap);
+}

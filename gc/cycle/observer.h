@@ -1,0 +1,17 @@
+/* observer.h - what a cycle tells those who watch.
+ *
+ * Watching is on a higher floor (gc/insight), so the cycle declares what it
+ * calls and the watcher defines it. */
+#ifndef GC_CYCLE_OBSERVER_H
+#define GC_CYCLE_OBSERVER_H
+
+#include "gc/cycle/heap.h"
+
+/* Marking is done and the world still stands: checks, under stress, that no
+ * edge leads from black to white. */
+void gc__observe_marked(const struct heap *heap);
+
+/* The world goes on. `heap` has the figures of the cycle. */
+void gc__observe_cycle(const struct heap *heap);
+
+#endif

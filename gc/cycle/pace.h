@@ -1,0 +1,45 @@
+/* pace.h - when to collect: pure arithmetic on counters (GC Handbook, 2nd ed.,
+ * section 10.8 on heap growth).
+ *
+ * A collection is due when the budget has been allocated. The budget follows
+ * what survived, so the heap grows geometrically and the work of collecting
+ * stays proportional to the work of allocating; a floor keeps tiny heaps from
+ * collecting for nothing, and what is held from the OS anyway is made use of. What is freed explicitly is credited: a
+ * program that frees everything never collects. */
+#ifndef GC_CYCLE_PACE_H
+#define GC_CYCLE_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pace {
+    size_t floor_bytes;
+    size_t growth_percent;
+    size_t budget_bytes;    /* until the next collection */
+    size_t allocated_bytes; /* of it, used */
+};
+
+/* `initial_bytes`: the first budget, at least. */
+void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent, size_t initial_bytes);
+
+static inline bool gc__pace_is_due(const struct pace *pace, size_t bytes)
+{
+    return pace->allocated_bytes + bytes > pace->budget_bytes && pace->allocated_bytes > 0;
+}
+
+static inline void gc__pace_note_allocated(struct pace *pace, size_t bytes)
+{
+    pace->allocated_bytes += bytes;
+}
+
+static inline void gc__pace_note_freed(struct pace *pace, size_t bytes)
+{
+    pace->allocated_bytes -= bytes < pace->allocated_bytes ? bytes : pace->allocated_bytes;
+}
+
+/* A collection found `live_bytes`, and scanned `scanned_bytes` of them, in
+ * memory of `held_bytes`. */
+void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes);
+
+#endif

@@ -1,0 +1,168 @@
+#include "gc/heap/block.h"
+
+#include "gc/base/align.h"
+#include "gc/base/bitmap.h"
+#include "gc/base/check.h"
+
+#include <string.h>
+
+struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, enum gc__kind kind, bool fresh)
+{
+    const struct sizeclass *class = gc__sizeclass(class_index);
+    struct block *head = &region->blocks[unit];
+
+    for (unsigned i = 0; i < class->units; i++)
+        head[i] = (struct block){
+            .reciprocal = class->reciprocal,
+            .cell_granules = class->cell_granules,
+            .cells = class->cells,
+            .form = FORM_BLOCK,
+            .units_to_head = (uint8_t)i,
+            .kind = (uint8_t)kind,
+            .scanned = gc__kinds[kind].scanned,
+            .full = class->full,
+            .class_index = (uint8_t)class_index,
+            .units = class->units,
+            .state = BLOCK_CURRENT,
+            .fresh = fresh,
+        };
+    return head;
+}
+
+void gc__block_destroy(struct region *region, struct block *block)
+{
+    size_t unit = gc__block_unit(region, block);
+    unsigned units = block->units;
+
+    GC_ASSERT(gc__block_is_head(block));
+    memset(gc__bits_of(region, unit * GC_UNIT_GRANULES), 0, units * GC_UNIT_GRANULES / 64 * sizeof(struct bits));
+    memset(block, 0, units * sizeof *block);
+    gc__region_give_units(region, unit, units);
+}
+
+/* ---- Claiming ---------------------------------------------------------------- */
+
+/* The first granule of [from, end) of the block at which a free cell starts. */
+static size_t find_free(const struct block *block, const struct bits *bits, size_t from, size_t end)
+{
+    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
+        const struct bits *pair = &bits[granule / 64];
+        uint64_t free = gc__block_cell_starts(block, granule & ~(size_t)63) & ~(pair->allocated | pair->mark) &
+                        gc__word_mask(granule, end);
+
+        if (free != 0)
+            return (granule & ~(size_t)63) + (size_t)__builtin_ctzll(free);
+    }
+    return end;
+}
+
+/* The first granule of [from, end) of the block that is not free. */
+static size_t find_taken(const struct bits *bits, size_t from, size_t end)
+{
+    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
+        const struct bits *pair = &bits[granule / 64];
+        uint64_t taken = (pair->allocated | pair->mark) & gc__word_mask(granule, end);
+
+        if (taken != 0)
+            return (granule & ~(size_t)63) + (size_t)__builtin_ctzll(taken);
+    }
+    return end;
+}
+
+/* The one place that decides the colour in which objects are born. */
+static void allocate_cells(const struct block *block, struct bits *bits, size_t from, size_t end, bool black)
+{
+    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
+        struct bits *pair = &bits[granule / 64];
+        uint64_t cells = gc__block_cell_starts(block, granule & ~(size_t)63) & gc__word_mask(granule, end);
+
+        pair->allocated |= cells;
+        if (black)
+            pair->mark |= cells;
+    }
+}
+
+bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black)
+{
+    size_t first = gc__block_first_granule(region, block);
+    size_t end = gc__block_cell_granules_end(block);
+    size_t cell = block->cell_granules;
+    size_t max = gc__max(max_bytes >> GC_GRANULE_SHIFT, cell) / cell * cell;
+    struct bits *bits = gc__bits_of(region, first);
+    size_t from = block->cursor;
+
+    if (!block->fresh)
+        from = find_free(block, bits, from, end);
+    if (from >= end)
+        return false;
+    end = gc__min(end, from + max);
+    if (!block->fresh)
+        end = find_taken(bits, from, end);
+
+    allocate_cells(block, bits, from, end, black);
+    block->cursor = (uint16_t)end;
+    run->cur = gc__granule_address(region, first + from);
+    run->end = gc__granule_address(region, first + end);
+    run->cell_bytes = (uint32_t)(cell << GC_GRANULE_SHIFT);
+    if (!block->fresh && gc__kinds[block->kind].zeroed)
+        memset(run->cur, 0, (size_t)(run->end - run->cur));
+    return true;
+}
+
+/* ---- Sweeping ---------------------------------------------------------------- */
+
+static size_t words_of(const struct block *block)
+{
+    return block->units * GC_UNIT_GRANULES / 64;
+}
+
+static struct bits *bits_of_block(const struct region *region, const struct block *block)
+{
+    return gc__bits_of(region, gc__block_first_granule(region, block));
+}
+
+size_t gc__block_sweep(struct region *region, struct block *block)
+{
+    struct bits *bits = bits_of_block(region, block);
+    size_t objects = 0;
+
+    for (size_t i = 0; i < words_of(block); i++) {
+        bits[i].allocated &= bits[i].mark;
+        objects += (size_t)__builtin_popcountll(bits[i].allocated);
+    }
+    block->cursor = 0;
+    block->fresh = false;
+    return objects;
+}
+
+void gc__block_sweep_and_whiten(struct region *region, struct block *block)
+{
+    struct bits *bits = bits_of_block(region, block);
+    uint64_t keep = block->state == BLOCK_UNSWEPT ? 0 : ~(uint64_t)0;
+
+    for (size_t i = 0; i < words_of(block); i++) {
+        bits[i].allocated &= bits[i].mark | keep;
+        bits[i].mark = 0;
+    }
+}
+
+/* ---- Audit ------------------------------------------------------------------- */
+
+void gc__block_audit(const struct region *region, const struct block *block)
+{
+    const struct bits *bits = bits_of_block(region, block);
+
+    GC_AUDIT(block->units == gc__sizeclass(block->class_index)->units);
+    GC_AUDIT(block->cursor <= gc__block_cell_granules_end(block));
+    for (unsigned i = 0; i < block->units; i++) {
+        GC_AUDIT(block[i].form == FORM_BLOCK && block[i].units_to_head == i);
+        GC_AUDIT(block[i].kind == block->kind && block[i].class_index == block->class_index);
+    }
+    for (size_t i = 0; i < words_of(block); i++) {
+        uint64_t taken = bits[i].allocated | bits[i].mark;
+
+        GC_AUDIT((taken & ~gc__block_cell_starts(block, i * 64)) == 0);
+        if (block->fresh && (i + 1) * 64 > block->cursor)
+            GC_AUDIT((taken & ~(i * 64 < block->cursor ? gc__word_mask(i * 64, block->cursor) : 0)) == 0);
+    }
+}

@@ -1,0 +1,147 @@
+#include "gc/heap/large.h"
+
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+#include "gc/platform/platform.h"
+
+#include <string.h>
+
+size_t gc__large_pages_for(size_t bytes)
+{
+    if (bytes > SIZE_MAX - GC_PAGE_BYTES)
+        return 0;
+    return gc__max(gc__divide_up(bytes, GC_PAGE_BYTES), GC_LARGE_MIN_PAGES);
+}
+
+/* Pages [from, to) of the object learn where they belong. */
+static void link_pages(struct region *region, size_t head, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        region->large_pages[head + i].to_head = (uint32_t)i;
+    for (size_t unit = (head + from) / GC_PAGES_PER_UNIT; unit <= (head + to - 1) / GC_PAGES_PER_UNIT; unit++)
+        region->blocks[unit] = (struct block){.form = FORM_LARGE};
+}
+
+bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, enum gc__kind kind, bool black,
+                      size_t *head)
+{
+    struct bits *bits;
+
+    if (!gc__region_take_pages(region, pages, page_alignment, head))
+        return false;
+    link_pages(region, *head, 0, pages);
+    region->large_pages[*head].value = (uint32_t)pages;
+    *gc__large_flags(region, *head) = kind;
+    bits = gc__bits_of(region, gc__large_granule(*head));
+    bits->allocated |= 1;
+    if (black)
+        bits->mark |= 1;
+    return true;
+}
+
+void gc__large_open(struct region *region, size_t head, size_t from, size_t to)
+{
+    gc__region_open_pages(region, head + from, to - from, gc__kinds[gc__large_kind(region, head)].zeroed);
+}
+
+/* Pages leave an object whose mapping may be one of its own. */
+static void give(struct region *region, size_t head, size_t first_page, size_t pages)
+{
+    if (*gc__large_flags(region, head) & GC_LARGE_MOVED)
+        gc__region_renew(region, first_page, pages);
+    gc__region_give_pages(region, first_page, pages);
+}
+
+void gc__large_destroy(struct region *region, size_t head)
+{
+    struct bits *bits = gc__bits_of(region, gc__large_granule(head));
+
+    bits->allocated &= ~(uint64_t)1;
+    bits->mark &= ~(uint64_t)1;
+    give(region, head, head, gc__large_pages(region, head));
+    if (*gc__large_flags(region, head) & GC_LARGE_MOVED)
+        region->moved_objects--;
+}
+
+void gc__large_shrink(struct region *region, size_t head, size_t pages)
+{
+    size_t old = gc__large_pages(region, head);
+
+    GC_ASSERT(pages >= GC_LARGE_MIN_PAGES && pages < old);
+    region->large_pages[head].value = (uint32_t)pages;
+    give(region, head, head + pages, old - pages);
+}
+
+bool gc__large_grow_in_place(struct region *region, size_t head, size_t pages)
+{
+    size_t old = gc__large_pages(region, head);
+
+    if (!gc__region_take_pages_at(region, head + old, pages - old))
+        return false;
+    gc__large_open(region, head, old, pages);
+    link_pages(region, head, old, pages);
+    region->large_pages[head].value = (uint32_t)pages;
+    return true;
+}
+
+bool gc__large_move(struct region *region, size_t to, size_t from)
+{
+    size_t pages = gc__large_pages(region, from);
+
+    if (region->moved_objects >= GC_MOVE_MAX_OBJECTS)
+        return false;
+    if (!gc__os_move(gc__page_address(region, to), gc__page_address(region, from), pages << GC_PAGE_SHIFT))
+        return false;
+    gc__region_note_zero(region, from, pages);
+    gc__region_open_pages(region, to, pages, false);
+    *gc__large_flags(region, to) |= GC_LARGE_MOVED;
+    region->moved_objects++;
+    return true;
+}
+
+bool gc__large_next(const struct region *region, size_t page, size_t *head)
+{
+    size_t end = region->accessible * GC_PAGES_PER_CHUNK;
+
+    while (page < end) {
+        size_t chunk_end = (page | (GC_PAGES_PER_CHUNK - 1)) + 1;
+
+        if (region->chunk[page / GC_PAGES_PER_CHUNK].purpose == CHUNK_LARGE) {
+            page = gc__bitmap_find(region->used, page, chunk_end, true);
+            if (page < chunk_end) {
+                *head = page;
+                return true;
+            }
+        }
+        page = chunk_end;
+    }
+    return false;
+}
+
+static void audit_object(const struct region *region, size_t head)
+{
+    size_t pages = gc__large_pages(region, head);
+    size_t granule = gc__large_granule(head);
+
+    GC_AUDIT(pages >= GC_LARGE_MIN_PAGES);
+    GC_AUDIT(gc__bitmap_count(region->used, head, head + pages) == pages);
+    for (size_t i = 0; i < pages; i++) {
+        GC_AUDIT(region->large_pages[head + i].to_head == i);
+        GC_AUDIT(region->blocks[(head + i) / GC_PAGES_PER_UNIT].form == FORM_LARGE);
+    }
+    GC_AUDIT(gc__bits_of(region, granule)->allocated == 1);
+    GC_AUDIT((gc__bits_of(region, granule)->mark & ~(uint64_t)1) == 0);
+    for (size_t i = 64; i < pages << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT); i += 64)
+        GC_AUDIT((gc__bits_of(region, granule + i)->allocated | gc__bits_of(region, granule + i)->mark) == 0);
+}
+
+void gc__large_audit(const struct region *region)
+{
+    size_t head, page = 0;
+
+    while (gc__large_next(region, page, &head)) {
+        GC_AUDIT(region->large_pages[head].to_head == 0);
+        audit_object(region, head);
+        page = head + gc__large_pages(region, head);
+    }
+}

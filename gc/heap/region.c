@@ -1,0 +1,556 @@
+#include "gc/heap/region.h"
+
+#include "gc/base/align.h"
+#include "gc/base/bitmap.h"
+#include "gc/base/check.h"
+#include "gc/heap/block.h"
+#include "gc/heap/large.h"
+#include "gc/platform/platform.h"
+
+#include <string.h>
+
+#define ALL_UNITS_FREE UINT32_MAX
+
+_Static_assert(GC_UNITS_PER_CHUNK == 32, "free_units has 32 bits");
+_Static_assert(sizeof(struct bits) * (GC_CHUNK_BYTES / GC_GRANULE_BYTES / 64) % 4096 == 0,
+               "the bits of a chunk are whole pages and can be given back");
+
+static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
+    [TABLE_BITS] = sizeof(struct bits) * (GC_CHUNK_BYTES / GC_GRANULE_BYTES / 64),
+    [TABLE_BLOCKS] = sizeof(struct block) * GC_UNITS_PER_CHUNK,
+    [TABLE_LARGE_PAGES] = sizeof(struct large_page) * GC_PAGES_PER_CHUNK,
+    [TABLE_USED] = GC_PAGES_PER_CHUNK / 8,
+    [TABLE_DIRTY] = GC_PAGES_PER_CHUNK / 8,
+    [TABLE_CHUNKS] = sizeof(struct chunk),
+};
+
+/* ---- Making it ----------------------------------------------------------- */
+
+static size_t table_bytes(size_t chunks, enum region_table table)
+{
+    return gc__align_up(chunks * table_bytes_per_chunk[table], gc__os_page_bytes());
+}
+
+static size_t all_tables_bytes(size_t chunks)
+{
+    size_t bytes = 0;
+
+    for (unsigned t = 0; t < TABLE_COUNT; t++)
+        bytes += table_bytes(chunks, t);
+    return bytes;
+}
+
+static void lay_out(struct region *region)
+{
+    char *next = region->reservation + (region->chunks << GC_CHUNK_SHIFT);
+
+    region->base = (uintptr_t)region->reservation;
+    for (unsigned t = 0; t < TABLE_COUNT; t++) {
+        region->table_start[t] = next;
+        next += table_bytes(region->chunks, t);
+    }
+    region->bits = (void *)region->table_start[TABLE_BITS];
+    region->blocks = (void *)region->table_start[TABLE_BLOCKS];
+    region->large_pages = (void *)region->table_start[TABLE_LARGE_PAGES];
+    region->used = (void *)region->table_start[TABLE_USED];
+    region->dirty = (void *)region->table_start[TABLE_DIRTY];
+    region->chunk = (void *)region->table_start[TABLE_CHUNKS];
+    region->mark_stack = next;
+}
+
+static bool reserve(struct region *region, size_t bytes)
+{
+    uintptr_t hint = gc__os_address_is_free() ? GC_RESERVE_HINT : 0;
+    size_t left = gc__os_address_space_left();
+
+    region->chunks = bytes >> GC_CHUNK_SHIFT;
+    region->mark_stack_bytes =
+        gc__max(gc__align_up(bytes / GC_MARK_STACK_SHARE, gc__os_page_bytes()), GC_MARK_STACK_STEP_BYTES);
+    region->reservation_bytes = bytes + all_tables_bytes(region->chunks) + region->mark_stack_bytes;
+    if (left != SIZE_MAX && region->reservation_bytes > left / 2)
+        return false;
+    region->reservation = gc__os_reserve(region->reservation_bytes, GC_CHUNK_BYTES, hint);
+    return region->reservation != NULL;
+}
+
+bool gc__region_init(struct region *region, size_t bytes, size_t max_bytes)
+{
+    *region = (struct region){.max_pages = max_bytes >> GC_PAGE_SHIFT};
+    bytes = gc__max(gc__align_up(bytes, GC_CHUNK_BYTES), GC_RESERVE_MIN_BYTES);
+    while (!reserve(region, bytes)) {
+        /* Eighths, not halves: under a tight limit every megabyte counts. */
+        bytes = gc__align_down(bytes / 8 * 7, GC_CHUNK_BYTES);
+        if (bytes < GC_RESERVE_MIN_BYTES)
+            return false;
+    }
+    lay_out(region);
+    return true;
+}
+
+void gc__region_destroy(struct region *region)
+{
+    gc__os_release(region->reservation, region->reservation_bytes);
+}
+
+/* ---- Growing the accessible part ----------------------------------------- */
+
+static bool commit_tables(struct region *region, size_t chunks)
+{
+    for (unsigned t = 0; t < TABLE_COUNT; t++) {
+        size_t done = table_bytes(region->accessible, t);
+        size_t wanted = table_bytes(chunks, t);
+
+        if (wanted > done && !gc__os_commit(region->table_start[t] + done, wanted - done))
+            return false;
+    }
+    return true;
+}
+
+/* For what of the pages lies beyond the small heap. */
+static void use_huge_pages(struct region *region, size_t page, size_t end)
+{
+    page = gc__max(page, GC_HUGE_FROM_BYTES >> GC_PAGE_SHIFT);
+    if (page < end)
+        gc__os_use_huge_pages(gc__page_address(region, page), (end - page) << GC_PAGE_SHIFT);
+}
+
+static bool grow_to(struct region *region, size_t chunks)
+{
+    size_t old = region->accessible;
+    char *start = (char *)region->base + (old << GC_CHUNK_SHIFT);
+    size_t bytes = (chunks - old) << GC_CHUNK_SHIFT;
+
+    if (chunks > region->chunks || !commit_tables(region, chunks) || !gc__os_commit(start, bytes))
+        return false;
+    for (size_t c = old; c < chunks; c++)
+        region->chunk[c] = (struct chunk){
+            .prefix = GC_PAGES_PER_CHUNK,
+            .suffix = GC_PAGES_PER_CHUNK,
+            .longest = GC_PAGES_PER_CHUNK,
+            .purpose = CHUNK_FREE,
+        };
+    region->accessible = chunks;
+    use_huge_pages(region, old * GC_PAGES_PER_CHUNK, chunks * GC_PAGES_PER_CHUNK);
+    return true;
+}
+
+/* Grows by more than is needed, so that it is seldom; by what is needed where
+ * more is refused. */
+static bool grow_by(struct region *region, size_t chunks)
+{
+    size_t needed = region->accessible + chunks;
+    size_t wanted = gc__min(region->accessible + gc__max(chunks, region->accessible / GC_GROWTH_SHARE), region->chunks);
+
+    return (wanted > needed && grow_to(region, wanted)) || grow_to(region, needed);
+}
+
+/* ---- Chunks -------------------------------------------------------------- */
+
+/* Says in the summary what `used` says. */
+static void summarize(struct region *region, size_t c)
+{
+    struct chunk *chunk = &region->chunk[c];
+    size_t start = c * GC_PAGES_PER_CHUNK;
+    size_t end = start + GC_PAGES_PER_CHUNK;
+    size_t longest = 0;
+    size_t free = start, used;
+
+    chunk->prefix = (uint16_t)(gc__bitmap_find(region->used, start, end, true) - start);
+    chunk->suffix = 0;
+    while ((free = gc__bitmap_find(region->used, free, end, false)) < end) {
+        used = gc__bitmap_find(region->used, free, end, true);
+        longest = gc__max(longest, used - free);
+        if (used == end)
+            chunk->suffix = (uint16_t)(end - free);
+        free = used;
+    }
+    chunk->longest = (uint16_t)longest;
+    if (longest == GC_PAGES_PER_CHUNK)
+        chunk->purpose = CHUNK_FREE;
+}
+
+static void summarize_range(struct region *region, size_t first_page, size_t count)
+{
+    size_t last = (first_page + count - 1) / GC_PAGES_PER_CHUNK;
+
+    for (size_t c = first_page / GC_PAGES_PER_CHUNK; c <= last; c++)
+        summarize(region, c);
+}
+
+static void set_purpose(struct region *region, size_t c, enum chunk_purpose purpose)
+{
+    struct chunk *chunk = &region->chunk[c];
+
+    chunk->purpose = (uint8_t)purpose;
+    if (!chunk->bits_touched) {
+        chunk->bits_touched = true;
+        region->chunks_with_bits++;
+    }
+}
+
+/* Accounts for pages on their way out. `used` was checked to be clear. */
+static void hold_pages(struct region *region, size_t first_page, size_t count)
+{
+    size_t end = first_page + count;
+
+    region->used_pages += count;
+    region->held_pages += count - gc__bitmap_count(region->dirty, first_page, end);
+    region->held_pages_peak = gc__max(region->held_pages_peak, region->held_pages);
+    gc__bitmap_set(region->used, first_page, end);
+}
+
+/* Whether the limit lets `count` more pages be used. Free memory that is still
+ * held goes back first if it stands in the way. */
+static bool limit_allows(struct region *region, size_t count)
+{
+    if (count > region->max_pages || region->used_pages > region->max_pages - count)
+        return false;
+    if (region->held_pages > region->max_pages - count)
+        gc__region_decommit(region, UINT64_MAX);
+    return true;
+}
+
+/* ---- Pages for large objects ---------------------------------------------- */
+
+static void take(struct region *region, size_t first_page, size_t count)
+{
+    size_t last = (first_page + count - 1) / GC_PAGES_PER_CHUNK;
+
+    hold_pages(region, first_page, count);
+    for (size_t c = first_page / GC_PAGES_PER_CHUNK; c <= last; c++) {
+        set_purpose(region, c, CHUNK_LARGE);
+        summarize(region, c);
+    }
+}
+
+/* The first run of `count` free pages inside chunk c; there is one. */
+static size_t find_in_chunk(const struct region *region, size_t c, size_t count)
+{
+    size_t page = c * GC_PAGES_PER_CHUNK;
+    size_t end = page + GC_PAGES_PER_CHUNK;
+
+    for (;;) {
+        size_t used;
+        page = gc__bitmap_find(region->used, page, end, false);
+        used = gc__bitmap_find(region->used, page, end, true);
+        if (used - page >= count)
+            return page;
+        GC_ASSERT(used < end);
+        page = used;
+    }
+}
+
+/* The first run of `count` free pages. Where there is none, the run that
+ * growing would make long enough: it ends where the accessible part ends. */
+static size_t find_pages(const struct region *region, size_t count)
+{
+    size_t run = 0; /* free pages right before chunk c */
+
+    for (size_t c = 0; c < region->accessible; c++) {
+        const struct chunk *chunk = &region->chunk[c];
+
+        if (chunk->purpose == CHUNK_BLOCKS) {
+            run = 0;
+            continue;
+        }
+        if (run + chunk->prefix >= count)
+            return c * GC_PAGES_PER_CHUNK - run;
+        if (chunk->longest >= count)
+            return find_in_chunk(region, c, count);
+        run = chunk->prefix == GC_PAGES_PER_CHUNK ? run + GC_PAGES_PER_CHUNK : chunk->suffix;
+    }
+    return region->accessible * GC_PAGES_PER_CHUNK - run;
+}
+
+bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page)
+{
+    size_t first, end, accessible = region->accessible * GC_PAGES_PER_CHUNK;
+
+    if (count > region->chunks * GC_PAGES_PER_CHUNK || !limit_allows(region, count))
+        return false;
+    first = gc__align_up(find_pages(region, count + alignment - 1), alignment);
+    end = first + count;
+    if (end > accessible && !grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK)))
+        return false;
+    take(region, first, count);
+    *first_page = first;
+    return true;
+}
+
+bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t count)
+{
+    size_t end = first_page + count;
+    size_t accessible = region->accessible * GC_PAGES_PER_CHUNK;
+
+    if (!limit_allows(region, count) || end > region->chunks * GC_PAGES_PER_CHUNK)
+        return false;
+    for (size_t page = first_page; page < gc__min(end, accessible); page = (page | (GC_PAGES_PER_CHUNK - 1)) + 1)
+        if (region->chunk[page / GC_PAGES_PER_CHUNK].purpose == CHUNK_BLOCKS)
+            return false;
+    if (first_page < accessible &&
+        gc__bitmap_find(region->used, first_page, gc__min(end, accessible), true) < gc__min(end, accessible))
+        return false;
+    if (end > accessible && !grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK)))
+        return false;
+    take(region, first_page, count);
+    return true;
+}
+
+/* ---- Units for blocks ------------------------------------------------------ */
+
+/* The bits at which `count` set bits in a row start. */
+static uint32_t starts_of_runs(uint32_t bits, unsigned count)
+{
+    uint32_t starts = bits;
+
+    for (unsigned i = 1; i < count; i++)
+        starts &= bits >> i;
+    return starts;
+}
+
+static bool find_units(struct region *region, unsigned count, size_t *chunk_found)
+{
+    for (size_t c = region->first_free_block_chunk; c < region->accessible; c++) {
+        const struct chunk *chunk = &region->chunk[c];
+
+        if (chunk->purpose == CHUNK_BLOCKS && starts_of_runs(chunk->free_units, count) != 0) {
+            if (count == 1)
+                region->first_free_block_chunk = c;
+            *chunk_found = c;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Lets a free chunk serve blocks. */
+static bool open_block_chunk(struct region *region, size_t *opened)
+{
+    size_t c = 0;
+
+    while (c < region->accessible && region->chunk[c].purpose != CHUNK_FREE)
+        c++;
+    if (c == region->accessible && !grow_by(region, 1))
+        return false;
+    set_purpose(region, c, CHUNK_BLOCKS);
+    region->chunk[c].free_units = ALL_UNITS_FREE;
+    region->first_free_block_chunk = gc__min(region->first_free_block_chunk, c);
+    *opened = c;
+    return true;
+}
+
+bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
+{
+    size_t c, first_page, pages = count * GC_PAGES_PER_UNIT;
+    struct chunk *chunk;
+    unsigned unit;
+
+    if (!limit_allows(region, pages))
+        return false;
+    if (!find_units(region, count, &c) && !open_block_chunk(region, &c))
+        return false;
+    chunk = &region->chunk[c];
+    unit = (unsigned)__builtin_ctz(starts_of_runs(chunk->free_units, count));
+    chunk->free_units &= ~(((UINT32_C(1) << count) - 1) << unit);
+    *first_unit = c * GC_UNITS_PER_CHUNK + unit;
+    first_page = *first_unit * GC_PAGES_PER_UNIT;
+    *fresh = gc__bitmap_count(region->dirty, first_page, first_page + pages) == 0;
+    hold_pages(region, first_page, pages);
+    gc__bitmap_set(region->dirty, first_page, first_page + pages);
+    return true;
+}
+
+/* ---- Giving back ------------------------------------------------------------ */
+
+/* held_pages: a page that is not dirty is held only while it is used. */
+static void let_go(struct region *region, size_t first_page, size_t count)
+{
+    size_t end = first_page + count;
+
+    region->used_pages -= count;
+    region->held_pages -= count - gc__bitmap_count(region->dirty, first_page, end);
+    gc__bitmap_clear(region->used, first_page, end);
+}
+
+void gc__region_give_pages(struct region *region, size_t first_page, size_t count)
+{
+    size_t last = (first_page + count - 1) / GC_PAGES_PER_CHUNK;
+
+    let_go(region, first_page, count);
+    summarize_range(region, first_page, count);
+    for (size_t c = first_page / GC_PAGES_PER_CHUNK; c <= last; c++)
+        region->chunk[c].freed_ns = region->now_ns;
+}
+
+void gc__region_give_units(struct region *region, size_t first_unit, unsigned count)
+{
+    size_t c = first_unit / GC_UNITS_PER_CHUNK;
+    struct chunk *chunk = &region->chunk[c];
+    size_t first_page = first_unit * GC_PAGES_PER_UNIT;
+    size_t pages = count * GC_PAGES_PER_UNIT;
+
+    let_go(region, first_page, pages);
+    chunk->free_units |= ((UINT32_C(1) << count) - 1) << (first_unit % GC_UNITS_PER_CHUNK);
+    chunk->freed_ns = region->now_ns;
+    region->first_free_block_chunk = gc__min(region->first_free_block_chunk, c);
+    if (chunk->free_units == ALL_UNITS_FREE)
+        summarize(region, c);
+}
+
+static void zero_dirty_pages(struct region *region, size_t page, size_t end)
+{
+    while ((page = gc__bitmap_find(region->dirty, page, end, true)) < end) {
+        size_t clean = gc__bitmap_find(region->dirty, page, end, false);
+        memset(gc__page_address(region, page), 0, (clean - page) << GC_PAGE_SHIFT);
+        page = clean;
+    }
+}
+
+void gc__region_open_pages(struct region *region, size_t first_page, size_t count, bool zero)
+{
+    if (zero)
+        zero_dirty_pages(region, first_page, first_page + count);
+    gc__bitmap_set(region->dirty, first_page, first_page + count);
+}
+
+void gc__region_note_zero(struct region *region, size_t first_page, size_t count)
+{
+    gc__bitmap_clear(region->dirty, first_page, first_page + count);
+}
+
+void gc__region_renew(struct region *region, size_t first_page, size_t count)
+{
+    if (!gc__os_renew(gc__page_address(region, first_page), count << GC_PAGE_SHIFT))
+        return;
+    gc__region_note_zero(region, first_page, count);
+    use_huge_pages(region, first_page, first_page + count);
+}
+
+/* ---- Giving memory to the OS ------------------------------------------------ */
+
+/* The free dirty pages of [page, end) go, in whole pages of the OS. */
+static bool decommit_pages(struct region *region, size_t page, size_t end)
+{
+    size_t step = gc__max(gc__os_page_bytes() >> GC_PAGE_SHIFT, 1);
+    size_t from = gc__align_up(page, step);
+    size_t to = gc__align_down(end, step);
+
+    if (from >= to)
+        return true;
+    if (!gc__os_decommit(gc__page_address(region, from), (to - from) << GC_PAGE_SHIFT))
+        return false;
+    region->held_pages -= gc__bitmap_count(region->dirty, from, to);
+    gc__bitmap_clear(region->dirty, from, to);
+    return true;
+}
+
+static bool decommit_chunk(struct region *region, size_t c)
+{
+    size_t end = (c + 1) * GC_PAGES_PER_CHUNK;
+    size_t page = c * GC_PAGES_PER_CHUNK;
+
+    while ((page = gc__bitmap_find(region->used, page, end, false)) < end) {
+        size_t used = gc__bitmap_find(region->used, page, end, true);
+        if (gc__bitmap_find(region->dirty, page, used, true) < used && !decommit_pages(region, page, used))
+            return false;
+        page = used;
+    }
+    return true;
+}
+
+/* The bits of a free chunk are zero; they need no memory to be so. */
+static void decommit_bits(struct region *region, size_t c)
+{
+    size_t bytes = table_bytes_per_chunk[TABLE_BITS];
+
+    if (gc__os_page_bytes() > bytes || !gc__os_decommit(region->table_start[TABLE_BITS] + c * bytes, bytes))
+        return;
+    region->chunk[c].bits_touched = false;
+    region->chunks_with_bits--;
+}
+
+void gc__region_decommit(struct region *region, uint64_t before_ns)
+{
+    for (size_t c = 0; c < region->accessible; c++) {
+        struct chunk *chunk = &region->chunk[c];
+
+        if (region->held_pages == region->used_pages)
+            return;
+        if (chunk->freed_ns > before_ns)
+            continue;
+        if (!decommit_chunk(region, c))
+            return;
+        if (chunk->purpose == CHUNK_FREE && chunk->bits_touched)
+            decommit_bits(region, c);
+    }
+}
+
+size_t gc__region_metadata_bytes(const struct region *region)
+{
+    size_t bytes = region->chunks_with_bits * table_bytes_per_chunk[TABLE_BITS];
+
+    for (unsigned t = 0; t < TABLE_COUNT; t++)
+        if (t != TABLE_BITS)
+            bytes += table_bytes(region->accessible, t);
+    return bytes;
+}
+
+/* ---- Audit -------------------------------------------------------------------- */
+
+static void audit_clear_bits(const struct region *region, size_t page)
+{
+    size_t first = page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+
+    for (size_t granule = first; granule < first + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT); granule += 64) {
+        GC_AUDIT(gc__bits_of(region, granule)->mark == 0);
+        GC_AUDIT(gc__bits_of(region, granule)->allocated == 0);
+    }
+}
+
+static void audit_chunk(const struct region *region, size_t c)
+{
+    const struct chunk *chunk = &region->chunk[c];
+    size_t start = c * GC_PAGES_PER_CHUNK;
+    size_t end = start + GC_PAGES_PER_CHUNK;
+    size_t used = gc__bitmap_count(region->used, start, end);
+
+    GC_AUDIT((chunk->purpose == CHUNK_FREE) == (used == 0));
+    GC_AUDIT(chunk->purpose == CHUNK_FREE || chunk->bits_touched);
+    if (chunk->purpose == CHUNK_BLOCKS) {
+        GC_AUDIT(GC_UNITS_PER_CHUNK - (size_t)__builtin_popcount(chunk->free_units) == used / GC_PAGES_PER_UNIT);
+        GC_AUDIT(chunk->free_units == 0 || region->first_free_block_chunk <= c);
+    } else {
+        GC_AUDIT(chunk->prefix == gc__bitmap_find(region->used, start, end, true) - start);
+        GC_AUDIT(chunk->longest >= chunk->prefix && chunk->longest >= chunk->suffix);
+    }
+    for (size_t page = start; chunk->bits_touched && page < end; page++)
+        if (!gc__bitmap_test(region->used, page))
+            audit_clear_bits(region, page);
+}
+
+static void audit_clean_page(const struct region *region, size_t page)
+{
+    const uint64_t *word = (const void *)gc__page_address(region, page);
+
+    for (size_t i = 0; i < GC_PAGE_BYTES / sizeof *word; i++)
+        GC_AUDIT(word[i] == 0);
+}
+
+void gc__region_audit(const struct region *region)
+{
+    size_t pages = region->accessible * GC_PAGES_PER_CHUNK;
+    size_t dirty_free = 0;
+
+    for (size_t c = 0; c < region->accessible; c++)
+        audit_chunk(region, c);
+    for (size_t page = 0; page < pages; page++) {
+        if (gc__bitmap_test(region->used, page))
+            continue;
+        if (gc__bitmap_test(region->dirty, page))
+            dirty_free++;
+        else if (page % GC_PAGES_PER_CHUNK == 0) /* a sample: reading all would make it resident */
+            audit_clean_page(region, page);
+    }
+    GC_AUDIT(gc__bitmap_count(region->used, 0, pages) == region->used_pages);
+    GC_AUDIT(region->used_pages + dirty_free == region->held_pages);
+}

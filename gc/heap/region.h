@@ -1,0 +1,158 @@
+/* region.h - the reserved range and who holds which of its pages.
+ *
+ * Owns the address space of the heap and of the side tables, and gives out
+ * page runs: units of 64 KiB for blocks, single pages for large objects. A
+ * chunk serves one of the two at a time, so that pages of large objects do not
+ * cut up what blocks need. First fit by address (GC Handbook, 2nd ed.,
+ * section 7.2) keeps the heap at the low end of the range.
+ *
+ * The accessible part is [base, base + accessible chunks), one mapping; it only
+ * grows. Memory goes back page by page with gc__os_decommit, never by unmapping.
+ *
+ * Side tables are dense: indexed by (address - base) >> shift.
+ *
+ * Threads: one at a time (the heap's lock once there are several).
+ *
+ * Invariants (checked by gc__region_audit):
+ *  1. used_pages and held_pages are the counts of `used`, of `used | dirty`
+ *  2. a chunk's summary says what `used` says; a chunk without used pages is free
+ *  3. a page that is neither used nor dirty reads as zero
+ *  4. mark and allocated bits of unused pages are clear */
+#ifndef GC_HEAP_REGION_H
+#define GC_HEAP_REGION_H
+
+#include "gc/base/tunables.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Mark and allocated bits of 64 granules, side by side: whoever needs one
+ * needs the other, and then it is one cache miss. */
+struct bits {
+    uint64_t mark;
+    uint64_t allocated;
+};
+
+struct block;
+struct large_page;
+
+enum chunk_purpose { CHUNK_FREE, CHUNK_BLOCKS, CHUNK_LARGE };
+
+struct chunk {
+    uint64_t freed_ns; /* when pages were last given back here */
+    uint16_t prefix;   /* free pages at the start, */
+    uint16_t suffix;   /* at the end, */
+    uint16_t longest;  /* in a row */
+    uint8_t purpose;
+    bool bits_touched;   /* its part of the bitmaps may take memory */
+    uint32_t free_units; /* one bit a unit, while it serves blocks */
+};
+
+enum region_table { TABLE_BITS, TABLE_BLOCKS, TABLE_LARGE_PAGES, TABLE_USED, TABLE_DIRTY, TABLE_CHUNKS, TABLE_COUNT };
+
+struct region {
+    uintptr_t base;
+    size_t chunks;     /* reserved */
+    size_t accessible; /* of these, the first so many */
+    size_t max_pages;  /* that may be held */
+
+    struct bits *bits;              /* one for 64 granules */
+    struct block *blocks;           /* one a unit */
+    struct large_page *large_pages; /* one a page */
+    uint64_t *used;                 /* one bit a page: handed out */
+    uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
+    struct chunk *chunk;            /* one a chunk */
+
+    size_t used_pages;
+    size_t held_pages;
+    size_t held_pages_peak;
+    size_t chunks_with_bits;
+    size_t moved_objects;          /* large objects whose mapping is one of their own, see gc/heap/large.h */
+    size_t first_free_block_chunk; /* no chunk before it has a free unit */
+    uint64_t now_ns;               /* the last collection's time: good enough for freed_ns */
+
+    char *reservation;
+    size_t reservation_bytes;
+    char *table_start[TABLE_COUNT];
+    char *mark_stack; /* room for the marker's worklist: inside the reservation, not yet accessible */
+    size_t mark_stack_bytes;
+};
+
+/* Reserves up to `bytes` (less where the system refuses) and lets at most
+ * `max_bytes` of it be held. */
+bool gc__region_init(struct region *region, size_t bytes, size_t max_bytes);
+void gc__region_destroy(struct region *region);
+
+/* `count` free pages in a row whose first number is a multiple of `alignment`.
+ * The accessible part grows if it must. */
+bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page);
+
+/* The pages [first_page, first_page + count), if all are free and not kept for blocks. */
+bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t count);
+
+/* `count` (at most GC_MAX_BLOCK_UNITS) free units in a row in one chunk.
+ * `*fresh`: all their bytes are zero. */
+bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh);
+
+/* Gives pages back; their bits must be clear. */
+void gc__region_give_pages(struct region *region, size_t first_page, size_t count);
+void gc__region_give_units(struct region *region, size_t first_unit, unsigned count);
+
+/* Readies pages that were just taken for being written: zeroes those that may
+ * not be zero if `zero` is set, and notes that none is known to be zero now. */
+void gc__region_open_pages(struct region *region, size_t first_page, size_t count, bool zero);
+
+/* The used pages' contents were moved away: they read as zero again. */
+void gc__region_note_zero(struct region *region, size_t first_page, size_t count);
+
+/* Joins used pages, whose mapping is one of their own since something was
+ * moved there, with the mapping around them. Their contents are lost. */
+void gc__region_renew(struct region *region, size_t first_page, size_t count);
+
+/* Gives free memory back to the OS that has been free since before `before_ns`. */
+void gc__region_decommit(struct region *region, uint64_t before_ns);
+
+size_t gc__region_metadata_bytes(const struct region *region);
+void gc__region_audit(const struct region *region);
+
+/* ---- Addresses and numbers ----------------------------------------------- */
+
+/* Distance from the base; of an address outside the range it is not below
+ * gc__region_span: one subtraction and one unsigned compare. */
+static inline uintptr_t gc__region_offset(const struct region *region, uintptr_t address)
+{
+    return address - region->base;
+}
+
+static inline uintptr_t gc__region_span(const struct region *region)
+{
+    return region->accessible << GC_CHUNK_SHIFT;
+}
+
+static inline char *gc__page_address(const struct region *region, size_t page)
+{
+    return (char *)(region->base + (page << GC_PAGE_SHIFT));
+}
+
+static inline char *gc__granule_address(const struct region *region, size_t granule)
+{
+    return (char *)(region->base + (granule << GC_GRANULE_SHIFT));
+}
+
+static inline size_t gc__granule_of(const struct region *region, const void *address)
+{
+    return gc__region_offset(region, (uintptr_t)address) >> GC_GRANULE_SHIFT;
+}
+
+static inline struct bits *gc__bits_of(const struct region *region, size_t granule)
+{
+    return &region->bits[granule / 64];
+}
+
+static inline uint64_t gc__bit_of(size_t granule)
+{
+    return (uint64_t)1 << (granule % 64);
+}
+
+#endif

@@ -1,0 +1,20 @@
+#include "gc/heap/resolve.h"
+
+bool gc__resolve(const struct region *region, struct ambiguous word, struct object *object)
+{
+    uintptr_t offset = gc__region_offset(region, word.word);
+
+    if (offset >= gc__region_span(region))
+        return false;
+    if (!gc__resolve_cell(region, offset, object) && !gc__resolve_large(region, offset, object))
+        return false;
+    return (gc__bits_of(region, object->granule)->allocated & gc__bit_of(object->granule)) != 0;
+}
+
+bool gc__object_is_live(const struct region *region, const struct object *object)
+{
+    const struct bits *bits = gc__bits_of(region, object->granule);
+    bool unswept = object->block != NULL && object->block->state == BLOCK_UNSWEPT;
+
+    return ((unswept ? bits->allocated & bits->mark : bits->allocated) & gc__bit_of(object->granule)) != 0;
+}

@@ -1,0 +1,70 @@
+/* sizeclass.h - which cell an object of a given size gets (segregated fits;
+ * GC Handbook, 2nd ed., section 7.4).
+ *
+ * Every 8 bytes up to 128, then eight classes a doubling up to 32 KiB: above
+ * 112 bytes at most an eighth of a cell is lost. Cells are whole granules, so
+ * every other of the first classes has eight spare bytes at the end of its
+ * cells. They make an address one past the end of its objects point into the
+ * same cell still; only where cells are used to the last byte (`full`) must
+ * such an address count for the cell before, and keep it alive on suspicion. Made once by
+ * gc__sizeclass_init, then constant; any thread.
+ *
+ * Invariants (checked by gc__sizeclass_audit):
+ *  1. usable bytes grow with the class; cells are whole granules that hold them
+ *  2. class_of_words[w] is the smallest class that holds w words
+ *  3. index = granule offset * reciprocal >> GC_RECIPROCAL_SHIFT is exact for
+ *     every granule of a block */
+#ifndef GC_HEAP_SIZECLASS_H
+#define GC_HEAP_SIZECLASS_H
+
+#include "gc/base/tunables.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GC_LINEAR_CLASSES 16 /* 8, 16, 24 ... 128 */
+#define GC_CLASSES_PER_DOUBLING 8
+#define GC_DOUBLINGS 8 /* 128 to 32 KiB */
+#define GC_CLASS_COUNT (GC_LINEAR_CLASSES + GC_CLASSES_PER_DOUBLING * GC_DOUBLINGS)
+
+/* Exact because offset (below 2^14 granules) times the reciprocal's rounding
+ * error (below the cell's 2^11 granules) stays below 2^31. */
+#define GC_RECIPROCAL_SHIFT 31
+
+struct sizeclass {
+    uint32_t usable_bytes;
+    uint32_t cell_bytes;
+    uint16_t cell_granules;
+    uint16_t cells; /* in a block */
+    uint32_t reciprocal;
+    uint8_t units;    /* of a block */
+    bool full;        /* all of a cell is usable */
+    uint64_t pattern; /* of 64 granules from a cell's start: a bit where a cell starts */
+};
+
+struct sizeclasses {
+    struct sizeclass classes[GC_CLASS_COUNT];
+    uint8_t class_of_words[GC_SMALL_MAX_BYTES / GC_WORD_BYTES + 1];
+};
+
+extern struct sizeclasses gc__sizeclasses;
+
+void gc__sizeclass_init(void);
+void gc__sizeclass_audit(void);
+
+/* `bytes` is at most GC_SMALL_MAX_BYTES. */
+static inline unsigned gc__sizeclass_of(size_t bytes)
+{
+    return gc__sizeclasses.class_of_words[(bytes + GC_WORD_BYTES - 1) / GC_WORD_BYTES];
+}
+
+static inline const struct sizeclass *gc__sizeclass(unsigned class_index)
+{
+    return &gc__sizeclasses.classes[class_index];
+}
+
+/* The smallest class for `bytes` whose cells all start at multiples of
+ * `alignment` bytes, a power of two up to GC_SMALL_MAX_BYTES. */
+unsigned gc__sizeclass_aligned(size_t bytes, size_t alignment);
+
+#endif

@@ -1,0 +1,8 @@
+/* Built with --without-libunwind: a message says what it then lacks. */
+
+#include "gc/base/check.h"
+
+size_t gc__write_callers(char *text, size_t used, size_t capacity)
+{
+    return gc__append(text, used, capacity, "  (callers are not named: Broom was built without libunwind)\n");
+}

@@ -1,0 +1,58 @@
+/* log.c - BROOM_LOG, BROOM_STATS, and what a cycle is checked for. */
+
+#include "gc/base/check.h"
+#include "gc/cycle/observer.h"
+#include "gc/insight/stats.h"
+#include "gc/insight/verify.h"
+
+static double ms(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+static void log_cycle(const struct heap *heap)
+{
+    struct gc_stats stats = gc__stats_of(heap);
+
+    gc__message("collection %llu: pause %.3f ms, live %.2f MiB in %llu objects, heap %.2f MiB, next after %.2f MiB",
+                (unsigned long long)stats.collections, ms(stats.pause_last_ns), mib(stats.live_bytes),
+                (unsigned long long)stats.objects_marked, mib(stats.heap_bytes), mib(heap->pace.budget_bytes));
+}
+
+void gc__observe_marked(const struct heap *heap)
+{
+    if (GC_UNLIKELY(heap->options.stress != 0))
+        gc__verify_no_black_to_white(heap);
+}
+
+void gc__observe_cycle(const struct heap *heap)
+{
+    if (GC_UNLIKELY(heap->options.log != 0))
+        log_cycle(heap);
+    if (GC_UNLIKELY(heap->options.stress != 0))
+        gc__heap_audit(heap);
+}
+
+static __attribute__((destructor)) void summary_at_exit(void)
+{
+    struct gc_stats stats;
+
+    if (!gc__heap.started || gc__heap.options.stats == 0)
+        return;
+    stats = gc__stats_of(&gc__heap);
+    gc__message("collections %llu", (unsigned long long)stats.collections);
+    gc__message("pause total %.3f ms, longest %.3f ms, last %.3f ms", ms(stats.pause_total_ns), ms(stats.pause_max_ns),
+                ms(stats.pause_last_ns));
+    gc__message("allocated %llu bytes, freed %llu bytes", (unsigned long long)stats.bytes_allocated,
+                (unsigned long long)stats.bytes_freed);
+    gc__message("live %llu bytes in %llu objects", (unsigned long long)stats.live_bytes,
+                (unsigned long long)stats.objects_marked);
+    gc__message("heap %llu bytes, peak %llu bytes, metadata %llu bytes, reserved %llu bytes",
+                (unsigned long long)stats.heap_bytes, (unsigned long long)stats.heap_peak_bytes,
+                (unsigned long long)stats.metadata_bytes, (unsigned long long)stats.reserved_bytes);
+}

@@ -1,0 +1,54 @@
+#include "gc/insight/stats.h"
+
+#include "gc/base/align.h"
+
+#include <string.h>
+
+static uint64_t claimed_bytes(const struct heap *heap)
+{
+    uint64_t bytes = 0;
+
+    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+        bytes += mutator->claimed_bytes - gc__mutator_unissued_bytes(mutator);
+    return bytes;
+}
+
+static uint64_t metadata_bytes(const struct heap *heap)
+{
+    uint64_t bytes = gc__region_metadata_bytes(&heap->region);
+
+    bytes += gc__worklist_metadata_bytes(&heap->marker.worklist);
+    bytes += gc__ranges_metadata_bytes(&heap->user_roots);
+    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+        bytes += gc__mutator_metadata_bytes();
+    return bytes;
+}
+
+struct gc_stats gc__stats_of(const struct heap *heap)
+{
+    struct gc_stats stats = {
+        .collections = heap->record.collections,
+        .bytes_allocated = claimed_bytes(heap),
+        .live_bytes = heap->record.live_bytes,
+        .objects_marked = heap->record.objects_marked,
+        .heap_bytes = heap->region.held_pages << GC_PAGE_SHIFT,
+        .heap_peak_bytes = heap->region.held_pages_peak << GC_PAGE_SHIFT,
+        .reserved_bytes = heap->region.reservation_bytes,
+        .metadata_bytes = metadata_bytes(heap),
+        .pause_last_ns = heap->record.pause_last_ns,
+        .pause_max_ns = heap->record.pause_max_ns,
+        .pause_total_ns = heap->record.pause_total_ns,
+    };
+
+    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+        stats.bytes_freed += mutator->freed_bytes;
+    return stats;
+}
+
+void gc_get_stats(struct gc_stats *out, size_t size)
+{
+    struct gc_stats stats = gc__stats_of(&gc__heap);
+
+    memset(out, 0, size);
+    memcpy(out, &stats, gc__min(size, sizeof stats));
+}

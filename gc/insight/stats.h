@@ -1,0 +1,10 @@
+/* stats.h - the figures of a heap, computed when they are asked for: the
+ * collector keeps only what it needs itself. */
+#ifndef GC_INSIGHT_STATS_H
+#define GC_INSIGHT_STATS_H
+
+#include "gc/cycle/heap.h"
+
+struct gc_stats gc__stats_of(const struct heap *heap);
+
+#endif

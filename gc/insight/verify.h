@@ -1,0 +1,12 @@
+/* verify.h - the tri-colour invariant, checked object by object. */
+#ifndef GC_INSIGHT_VERIFY_H
+#define GC_INSIGHT_VERIFY_H
+
+#include "gc/cycle/heap.h"
+
+/* At the end of marking: no word of a marked object resolves to an unmarked
+ * one. A second, simpler reader of the heap than the marker: no FIFO, no
+ * worklist, no prefetch. */
+void gc__verify_no_black_to_white(const struct heap *heap);
+
+#endif

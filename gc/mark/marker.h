@@ -1,0 +1,73 @@
+/* marker.h - from the roots to every reachable object (mark-sweep: GC
+ * Handbook, 2nd ed., chapter 2).
+ *
+ * The tri-colour invariant, stated once: when the world goes on, no black
+ * object holds an edge to a white one. White is a clear mark bit; grey, a set
+ * mark bit and an entry in the worklist (or the rescan flag of its block);
+ * black, a set mark bit and neither.
+ *
+ * The way of an edge:
+ *
+ *   scan ──> edge FIFO ──> resolve, test and set the mark ──> worklist
+ *    ^    (its mark bits                                         │
+ *    │     are prefetched)                                       v
+ *    └──────────────────── object FIFO <──────────────────────  pop
+ *                      (its first line is prefetched)
+ *
+ * Every word that passes the range test enters the edge FIFO, so the mark bits
+ * are in the cache when it leaves (edge enqueuing: Garner, Blackburn, Frampton,
+ * "Effective prefetch for mark-sweep garbage collection", ISMM 2007). Only
+ * objects that were white, and may hold pointers, have their own lines
+ * fetched: the second FIFO (Cher, Hosking, Vijaykumar, ASPLOS 2004). FIFOs
+ * that are nearly empty cost nothing: a list has one edge in flight.
+ *
+ * Threads: one marker, one thread; the mutators are stopped. */
+#ifndef GC_MARK_MARKER_H
+#define GC_MARK_MARKER_H
+
+#include "gc/heap/resolve.h"
+#include "gc/mark/worklist.h"
+#include "gc/platform/platform.h"
+
+/* A ring; how much of it is used is up to who puts in. */
+struct fifo {
+    uintptr_t entry[GC_OBJECT_FIFO_ENTRIES];
+    unsigned in; /* counts of all entries ever put in, taken out */
+    unsigned out;
+};
+
+struct marker {
+    struct region *region;
+    uintptr_t base; /* of the region: copies for the hot loop */
+    uintptr_t span;
+    struct worklist worklist;
+    struct fifo edges;   /* offsets from the base */
+    struct fifo objects; /* entries of the worklist */
+    uint64_t marked_granules;
+    uint64_t scanned_granules; /* of them, those that may hold pointers */
+    uint64_t marked_objects;
+    bool past_end_everywhere; /* an option: see gc_past_end */
+    bool overflowed;          /* some block has its rescan flag set */
+};
+
+void gc__marker_init(struct marker *marker, struct region *region);
+
+/* Readies the marker for a cycle. */
+void gc__marker_begin(struct marker *marker);
+
+/* Whether an address one past the end of an object counts for it. */
+enum past_end { PAST_END_IGNORED, PAST_END_COUNTS };
+
+/* Every aligned word of the range is a root. */
+void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end);
+
+/* The object becomes grey, or black at once if its kind has no pointers. */
+void gc__marker_mark(struct marker *marker, struct object object);
+
+/* Makes every object of the root kinds grey. */
+void gc__marker_mark_root_kinds(struct marker *marker);
+
+/* Works until nothing is grey. */
+void gc__marker_drain(struct marker *marker);
+
+#endif

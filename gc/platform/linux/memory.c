@@ -1,0 +1,127 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/base/align.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP /* Linux 5.7; headers may be older */
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* A program and its libraries, where /proc does not say. */
+#define ASSUMED_USED_BYTES ((size_t)32 << 20)
+
+size_t gc__os_page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Inaccessible memory is not accounted, so this also passes where overcommit
+ * is forbidden (vm.overcommit_memory = 2), which ignores MAP_NORESERVE. */
+static void *map_inaccessible(uintptr_t at, size_t bytes)
+{
+    void *start = mmap((void *)at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return start == MAP_FAILED ? NULL : start;
+}
+
+void *gc__os_reserve(size_t bytes, size_t alignment, uintptr_t hint)
+{
+    size_t slack = alignment > gc__os_page_bytes() ? alignment : 0;
+    uintptr_t start, aligned;
+
+    if (bytes > SIZE_MAX - slack)
+        return NULL;
+    start = (uintptr_t)map_inaccessible(hint, bytes + slack);
+    if (start == 0 || slack == 0)
+        return (void *)start;
+
+    aligned = gc__align_up(start, alignment);
+    if (aligned > start)
+        munmap((void *)start, aligned - start);
+    if (start + slack > aligned)
+        munmap((void *)(aligned + bytes), start + slack - aligned);
+    return (void *)aligned;
+}
+
+void gc__os_release(void *start, size_t bytes)
+{
+    munmap(start, bytes);
+}
+
+bool gc__os_commit(void *start, size_t bytes)
+{
+    return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool gc__os_decommit(void *start, size_t bytes)
+{
+    return madvise(start, bytes, MADV_DONTNEED) == 0;
+}
+
+bool gc__os_move(void *to, void *from, size_t bytes)
+{
+    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+}
+
+bool gc__os_renew(void *start, size_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+    if (mmap(start, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == start)
+        return true;
+    /* The mapping stays split; its contents must go all the same. */
+    return gc__os_decommit(start, bytes);
+}
+
+void gc__os_use_huge_pages(void *start, size_t bytes)
+{
+    (void)madvise(start, bytes, MADV_HUGEPAGE);
+}
+
+/* Address space this process uses. Read with system calls alone: stdio would
+ * allocate, perhaps from the heap that is just being made. */
+static size_t address_space_used(void)
+{
+    char text[32] = {0};
+    size_t pages = 0;
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return ASSUMED_USED_BYTES;
+    if (read(file, text, sizeof text - 1) > 0)
+        for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+            pages = pages * 10 + (size_t)(*c - '0');
+    close(file);
+    return pages * gc__os_page_bytes();
+}
+
+size_t gc__os_address_space_left(void)
+{
+    struct rlimit limit;
+    size_t used;
+
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    used = address_space_used();
+    return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+bool gc__os_address_is_free(void)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    return false;
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+    return false;
+#else
+    return true;
+#endif
+#else
+    return true;
+#endif
+}

@@ -1,0 +1,65 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/base/align.h"
+
+#include <link.h>
+
+/* The linker marks the bounds of the section behind GC_OWN_STATE. */
+extern char __start_broom_state[] __attribute__((visibility("hidden")));
+extern char __stop_broom_state[] __attribute__((visibility("hidden")));
+
+struct visitor {
+    void (*visit)(struct gc__range range, void *argument);
+    void *argument;
+};
+
+static void visit_range(const struct visitor *to, uintptr_t start, uintptr_t end)
+{
+    start = gc__align_up(start, sizeof(void *));
+    end = gc__align_down(end, sizeof(void *));
+    if (start < end)
+        to->visit((struct gc__range){start, end}, to->argument);
+}
+
+/* A writable segment, less our own state if it lies inside. */
+static void visit_segment(const struct visitor *to, uintptr_t start, uintptr_t end)
+{
+    uintptr_t own_start = (uintptr_t)__start_broom_state;
+    uintptr_t own_end = (uintptr_t)__stop_broom_state;
+
+    if (own_start >= start && own_end <= end) {
+        visit_range(to, start, own_start);
+        visit_range(to, own_end, end);
+    } else {
+        visit_range(to, start, end);
+    }
+}
+
+/* dlpi_tls_data is the calling thread's block of the module, in static or in
+ * dynamic TLS, or NULL while the thread has none. */
+static int visit_object(struct dl_phdr_info *object, size_t size, void *argument)
+{
+    const struct visitor *to = argument;
+
+    (void)size;
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+        uintptr_t start = object->dlpi_addr + header->p_vaddr;
+
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
+            visit_segment(to, start, start + header->p_memsz);
+        if (header->p_type == PT_TLS && object->dlpi_tls_data != NULL) {
+            start = (uintptr_t)object->dlpi_tls_data;
+            visit_range(to, start, start + header->p_memsz);
+        }
+    }
+    return 0;
+}
+
+void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    struct visitor to = {visit, argument};
+
+    dl_iterate_phdr(visit_object, &to);
+}

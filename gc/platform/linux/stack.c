@@ -1,0 +1,106 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/base/align.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* glibc: the stack pointer at the program's entry. */
+extern void *__libc_stack_end;
+
+/* The kernel puts the program's file name at the very end of the initial
+ * stack, behind it only one zero word. Needs no /proc. */
+static uintptr_t initial_stack_end(void)
+{
+    const char *file_name = (const char *)getauxval(AT_EXECFN);
+    uintptr_t end = (uintptr_t)__libc_stack_end;
+
+    if (file_name != NULL && (uintptr_t)file_name > end)
+        end = (uintptr_t)file_name + strlen(file_name) + 1;
+    return gc__align_up(end, gc__os_page_bytes());
+}
+
+struct gc__range gc__os_initial_stack(void)
+{
+    struct gc__range stack = {0, initial_stack_end()};
+    struct rlimit limit;
+    uintptr_t bytes = (uintptr_t)1 << 30; /* a stack without limit */
+
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < bytes)
+        bytes = limit.rlim_cur;
+    stack.start = stack.end - gc__align_up(bytes, gc__os_page_bytes());
+    return stack;
+}
+
+/* Does not touch the page: below a stack that would make it grow. */
+static bool is_mapped(uintptr_t page)
+{
+    unsigned char resident;
+
+    return mincore((void *)page, gc__os_page_bytes(), &resident) == 0;
+}
+
+/* Asks the kernel to read a signal set there for an operation that does not
+ * exist: it fails with EFAULT if it cannot, with EINVAL if it could. */
+static bool is_readable(uintptr_t page)
+{
+    enum { NO_SUCH_OPERATION = -1, KERNEL_SIGSET_BYTES = 8 };
+
+    return syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, page, NULL, KERNEL_SIGSET_BYTES) == 0 || errno != EFAULT;
+}
+
+/* The first address behind the readable memory that `address` stands in. */
+static uintptr_t readable_end(uintptr_t address)
+{
+    size_t page = gc__os_page_bytes();
+    uintptr_t end = gc__align_up(address + 1, page);
+    int saved_errno = errno;
+
+    while (end < UINTPTR_MAX - page && is_readable(end))
+        end += page;
+    errno = saved_errno;
+    return end;
+}
+
+struct gc__range gc__os_whole_stack(struct gc__range stack)
+{
+    size_t page = gc__os_page_bytes();
+    uintptr_t start = stack.end;
+    int saved_errno = errno;
+
+    while (start > stack.start && is_mapped(start - page))
+        start -= page;
+    errno = saved_errno;
+    return (struct gc__range){start, stack.end};
+}
+
+/* The rest of the alternate or foreign stack that `sp` stands in. */
+static struct gc__range foreign_stack(uintptr_t sp)
+{
+    stack_t alternate;
+
+    if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_DISABLE) == 0) {
+        uintptr_t start = (uintptr_t)alternate.ss_sp;
+        if (sp >= start && sp < start + alternate.ss_size)
+            return (struct gc__range){sp, start + alternate.ss_size};
+    }
+    return (struct gc__range){sp, readable_end(sp)}; /* a coroutine's stack, say */
+}
+
+unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[2])
+{
+    if (sp >= normal.start && sp < normal.end) {
+        in_use[0] = (struct gc__range){sp, normal.end};
+        return 1;
+    }
+    in_use[0] = foreign_stack(sp);
+    in_use[1] = gc__os_whole_stack(normal);
+    return 2;
+}

@@ -1,0 +1,141 @@
+#include "gc/reclaim/sweep.h"
+
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+
+static void list_push(struct region *region, uint32_t *list, struct block *block, enum block_state state)
+{
+    block->state = (uint8_t)state;
+    block->next = *list;
+    *list = (uint32_t)gc__block_unit(region, block) + 1;
+}
+
+static struct block *list_pop(struct region *region, uint32_t *list)
+{
+    struct block *block;
+
+    if (*list == 0)
+        return NULL;
+    block = &region->blocks[*list - 1];
+    *list = block->next;
+    block->next = 0;
+    return block;
+}
+
+static struct bin *bin_of(struct bins *bins, const struct block *block)
+{
+    return &bins->bin[block->kind][block->class_index];
+}
+
+void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
+{
+    size_t units = region->accessible * GC_UNITS_PER_CHUNK;
+    size_t head, page = 0;
+
+    for (size_t unit = 0; unit < units; unit++) {
+        struct block *block = &region->blocks[unit];
+
+        if (!gc__block_is_head(block))
+            continue;
+        gc__block_sweep_and_whiten(region, block);
+        block->marked = false;
+        block->state = BLOCK_FULL;
+    }
+    for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
+        gc__bits_of(region, gc__large_granule(head))->mark = 0;
+    *bins = (struct bins){0};
+}
+
+void gc__sweep_publish_marks(struct region *region, struct bins *bins)
+{
+    /* Downwards, so that the lowest block comes to the head of its list. */
+    for (size_t unit = region->accessible * GC_UNITS_PER_CHUNK; unit-- > 0;) {
+        struct block *block = &region->blocks[unit];
+
+        if (!gc__block_is_head(block))
+            continue;
+        if (block->marked)
+            list_push(region, &bin_of(bins, block)->unswept, block, BLOCK_UNSWEPT);
+        else
+            gc__block_destroy(region, block);
+    }
+}
+
+void gc__sweep_large(struct region *region)
+{
+    size_t head, page = 0;
+
+    while (gc__large_next(region, page, &head)) {
+        page = head + gc__large_pages(region, head);
+        if (gc__bits_of(region, gc__large_granule(head))->mark == 0)
+            gc__large_destroy(region, head);
+    }
+}
+
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index)
+{
+    struct bin *bin = &bins->bin[kind][class_index];
+    struct block *block = list_pop(region, &bin->partial);
+
+    while (block == NULL && bin->unswept != 0) {
+        block = list_pop(region, &bin->unswept);
+        if (gc__block_sweep(region, block) == block->cells) {
+            block->state = BLOCK_FULL;
+            block = NULL;
+        }
+    }
+    if (block != NULL)
+        block->state = BLOCK_CURRENT;
+    return block;
+}
+
+void gc__sweep_retire_block(struct block *block)
+{
+    GC_ASSERT(block->state == BLOCK_CURRENT);
+    block->state = BLOCK_FULL;
+}
+
+void gc__sweep_note_free(struct region *region, struct bins *bins, struct block *block, size_t granule)
+{
+    size_t in_block = granule - gc__block_first_granule(region, block);
+
+    if (block->state == BLOCK_UNSWEPT) /* sweeping will find it */
+        return;
+    if (in_block < block->cursor) {
+        block->cursor = (uint16_t)in_block;
+        block->fresh = false;
+    }
+    if (block->state == BLOCK_FULL)
+        list_push(region, &bin_of(bins, block)->partial, block, BLOCK_PARTIAL);
+}
+
+static size_t audit_list(const struct region *region, uint32_t list, enum block_state state, unsigned kind, unsigned c)
+{
+    size_t count = 0;
+
+    for (; list != 0; list = region->blocks[list - 1].next, count++) {
+        const struct block *block = &region->blocks[list - 1];
+
+        GC_AUDIT(gc__block_is_head(block) && block->state == state);
+        GC_AUDIT(block->kind == kind && block->class_index == c);
+        GC_AUDIT(count < region->accessible * GC_UNITS_PER_CHUNK); /* no ring */
+    }
+    return count;
+}
+
+void gc__sweep_audit(const struct region *region, const struct bins *bins)
+{
+    size_t listed = 0, states = 0;
+
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+            listed += audit_list(region, bins->bin[kind][c].unswept, BLOCK_UNSWEPT, kind, c);
+            listed += audit_list(region, bins->bin[kind][c].partial, BLOCK_PARTIAL, kind, c);
+        }
+    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
+        const struct block *block = &region->blocks[unit];
+        if (gc__block_is_head(block) && (block->state == BLOCK_UNSWEPT || block->state == BLOCK_PARTIAL))
+            states++;
+    }
+    GC_AUDIT(listed == states);
+}

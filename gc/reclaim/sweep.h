@@ -1,0 +1,52 @@
+/* sweep.h - lazy sweeping, block by block (GC Handbook, 2nd ed., section 2.5;
+ * bitmaps instead of free lists: Boehm, ISMM 2000, "Reducing garbage collector
+ * cache misses").
+ *
+ * A collection leaves blocks in which nothing was marked, whose units are free
+ * at once, and unswept ones. Those lie in the bin of their kind and class,
+ * lowest address first, until allocation takes them: only then are the dead
+ * subtracted, with an AND over the bitmap. Dead objects are never touched.
+ *
+ * Threads: one at a time.
+ *
+ * Invariants (checked by gc__sweep_audit):
+ *  1. a block is in the list that its state names, and in no other
+ *  2. a block that is neither listed nor a mutator's is full */
+#ifndef GC_RECLAIM_SWEEP_H
+#define GC_RECLAIM_SWEEP_H
+
+#include "gc/heap/resolve.h"
+
+/* Lists of blocks by unit plus one; 0 ends them. */
+struct bin {
+    uint32_t unswept;
+    uint32_t partial;
+};
+
+struct bins {
+    struct bin bin[GC_KIND_COUNT][GC_CLASS_COUNT];
+};
+
+/* The first step of a cycle: sweeps what is left, then makes every object
+ * white. The bins are empty then. */
+void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins);
+
+/* The last step: gives back the blocks without a marked object, and puts the
+ * others into their bins. */
+void gc__sweep_publish_marks(struct region *region, struct bins *bins);
+
+/* Gives back the large objects that are white. */
+void gc__sweep_large(struct region *region);
+
+/* A swept block with a free cell, off its list, or NULL. */
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index);
+
+/* A mutator found no more free cells in its block. */
+void gc__sweep_retire_block(struct block *block);
+
+/* A cell of the block at `granule` became free. */
+void gc__sweep_note_free(struct region *region, struct bins *bins, struct block *block, size_t granule);
+
+void gc__sweep_audit(const struct region *region, const struct bins *bins);
+
+#endif

@@ -1,0 +1,49 @@
+#include "gc/roots/mutator.h"
+
+#include "gc/base/align.h"
+
+const struct mutator gc__no_mutator;
+
+_Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
+    (struct mutator *)(uintptr_t)&gc__no_mutator;
+
+size_t gc__mutator_metadata_bytes(void)
+{
+    return gc__align_up(sizeof(struct mutator), gc__os_page_bytes());
+}
+
+struct mutator *gc__mutator_enter(struct mutators *mutators)
+{
+    size_t bytes = gc__mutator_metadata_bytes();
+    struct mutator *mutator = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
+
+    if (mutator == NULL)
+        return NULL;
+    if (!gc__os_commit(mutator, bytes)) {
+        gc__os_release(mutator, bytes);
+        return NULL;
+    }
+    mutator->stack = gc__os_initial_stack();
+    mutator->thread_id = gc__os_thread_id();
+    mutator->next = mutators->first;
+    mutators->first = mutator;
+    gc__mutator = mutator;
+    return mutator;
+}
+
+size_t gc__mutator_unissued_bytes(const struct mutator *mutator)
+{
+    size_t bytes = 0;
+
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
+            bytes += (size_t)(mutator->runs[kind][c].end - mutator->runs[kind][c].cur);
+    return bytes;
+}
+
+bool gc__mutator_holds_unissued(const struct mutator *mutator, const struct block *block, const void *address)
+{
+    const struct run *run = &mutator->runs[block->kind][block->class_index];
+
+    return (const char *)address >= run->cur && (const char *)address < run->end;
+}

@@ -1,0 +1,210 @@
+/* broom.h - the public interface of Broom, a conservative mark-and-sweep
+ * garbage collector for C.
+ *
+ * Call gc_malloc where you called malloc, and free nothing: an object lives as
+ * long as a word in a register, on the stack, in the data of the program or of
+ * a library, in thread-local storage, in a range given to gc_add_roots, or in
+ * another living object points at it or into it.
+ *
+ * What holds for every function, unless its comment says otherwise:
+ *   threads       this version serves one thread, the first to call; a call
+ *                 from another thread is a misuse
+ *   signals       not async-signal-safe
+ *   collects      never, may or always: whether the call may run a collection
+ *   exhaustion    NULL with errno = ENOMEM; nothing is lost, nothing printed
+ *   misuse        a message on stderr that names the call, the address and the
+ *                 callers, then the fatal hook (default: abort)
+ *   alignment     objects are aligned to 16 bytes
+ */
+#ifndef BROOM_H
+#define BROOM_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GC_VERSION_MAJOR 0
+#define GC_VERSION_MINOR 1
+#define GC_VERSION_PATCH 0
+
+#define GC__EXPORT __attribute__((visibility("default")))
+#define GC__MALLOC __attribute__((malloc, warn_unused_result))
+#define GC__SIZE(...) __attribute__((alloc_size(__VA_ARGS__)))
+#define GC__PRINTF(text, first) __attribute__((format(printf, text, first)))
+
+/* ---- Starting ---------------------------------------------------------- */
+
+/* When an address one past the end of an object keeps the object alive.
+ * Compilers leave such addresses in registers and on stacks. */
+enum gc_past_end {
+    GC_PAST_END_DEFAULT,
+    GC_PAST_END_NEVER,
+    GC_PAST_END_STACK, /* in registers and on stacks: the default */
+    GC_PAST_END_ALWAYS /* in every word that is scanned */
+};
+
+/* Every option has an environment variable, BROOM_ and its name in capitals,
+ * which wins over the struct. Zero in a field means the default. */
+struct gc_options {
+    size_t initial_heap;       /* bytes that may be allocated before the first collection */
+    size_t max_heap;           /* bytes the heap may hold; default: as many as there are */
+    uint32_t growth_percent;   /* allocation between two collections, as a share of the live bytes that are scanned */
+    uint32_t past_end;         /* an enum gc_past_end */
+    int32_t decommit_delay_ms; /* free memory goes back to the OS after this time; -1: never */
+    uint32_t log;              /* 1: one line on stderr for each collection */
+    uint32_t stats;            /* 1: a summary on stderr at exit */
+    uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
+};
+
+/* Reserves the heap and reads the environment. Optional: the first allocation
+ * does it with default options.
+ * Aborts, after a message, when no address space at all can be reserved.
+ * collects: never. */
+GC__EXPORT void gc_init(void);
+
+/* As gc_init, with `options` in place of the defaults. `size` is
+ * sizeof(struct gc_options): it lets a later version add fields.
+ * Returns 0, EALREADY when the heap already exists, EINVAL when a field is out
+ * of its range (the heap then is not started), ENOMEM.
+ * collects: never. */
+GC__EXPORT int gc_init_options(const struct gc_options *options, size_t size);
+
+/* ---- Allocating -------------------------------------------------------- */
+
+/* An object of at least `bytes` bytes, zeroed, every aligned word of which is
+ * scanned for pointers. `bytes` may be 0: the object is distinct all the same.
+ * collects: may. */
+GC__EXPORT void *gc_malloc(size_t bytes) GC__MALLOC GC__SIZE(1);
+
+/* As gc_malloc, but never scanned and not zeroed: for text, numbers, pixels.
+ * collects: may. */
+GC__EXPORT void *gc_malloc_atomic(size_t bytes) GC__MALLOC GC__SIZE(1);
+
+/* An array, zeroed and scanned. Overflow of count * bytes: NULL, ENOMEM.
+ * collects: may. */
+GC__EXPORT void *gc_calloc(size_t count, size_t bytes) GC__MALLOC GC__SIZE(1, 2);
+
+/* Resizes `object`, in place where possible; the result has the kind of the
+ * old object, and bytes beyond its old usable size are zero unless the kind is
+ * atomic. NULL as object: gc_malloc(bytes). A size of 0 keeps a distinct
+ * object. On exhaustion the old object is untouched. When the object moves,
+ * the old memory is reused at once, as with realloc.
+ * An address that is not the start of a living object: misuse.
+ * collects: may. */
+GC__EXPORT void *gc_realloc(void *object, size_t bytes) __attribute__((warn_unused_result)) GC__SIZE(2);
+GC__EXPORT void *gc_reallocarray(void *object, size_t count, size_t bytes) __attribute__((warn_unused_result))
+GC__SIZE(2, 3);
+
+/* Optional: gives back an object that you know is dead. Its memory is reused
+ * at once. gc_free(NULL) does nothing; an address that is not the start of a
+ * living object is a misuse.
+ * collects: never. */
+GC__EXPORT void gc_free(void *object);
+
+/* As gc_malloc, at a multiple of `alignment`, a power of two up to 2 MiB.
+ * gc_aligned_alloc: NULL with EINVAL for another alignment.
+ * gc_posix_memalign: 0, EINVAL or ENOMEM; `*result` is set on success only;
+ * the alignment must also be a multiple of sizeof(void *).
+ * collects: may. */
+GC__EXPORT void *gc_aligned_alloc(size_t alignment, size_t bytes) GC__MALLOC GC__SIZE(2);
+GC__EXPORT int gc_posix_memalign(void **result, size_t alignment, size_t bytes) __attribute__((warn_unused_result));
+
+/* As gc_malloc, but the object is a root until gc_free: for pointers kept
+ * where the collector does not look.
+ * collects: may. */
+GC__EXPORT void *gc_malloc_uncollectable(size_t bytes) GC__MALLOC GC__SIZE(1);
+
+/* Copies of text, in atomic objects.
+ * gc_asprintf, gc_vasprintf: the length, or -1 with *result = NULL.
+ * collects: may. */
+GC__EXPORT char *gc_strdup(const char *text) GC__MALLOC;
+GC__EXPORT char *gc_strndup(const char *text, size_t max_bytes) GC__MALLOC;
+GC__EXPORT int gc_asprintf(char **result, const char *format, ...) GC__PRINTF(2, 3);
+GC__EXPORT int gc_vasprintf(char **result, const char *format, va_list arguments) GC__PRINTF(2, 0);
+
+/* ---- Asking ------------------------------------------------------------ */
+
+/* The start of the living object that `pointer` points at or into, or NULL.
+ * Any address is allowed.
+ * collects: never. */
+GC__EXPORT void *gc_base(const void *pointer);
+
+/* The bytes you may use of `object`: at least what was asked for. NULL: 0. An
+ * address that is not the start of a living object: misuse.
+ * collects: never. */
+GC__EXPORT size_t gc_usable_size(const void *object);
+
+/* ---- Steering ---------------------------------------------------------- */
+
+/* A full collection, also while collections are disabled.
+ * collects: always. */
+GC__EXPORT void gc_collect(void);
+
+/* Between gc_disable and its gc_enable (they nest) no allocation collects: the
+ * heap grows instead. gc_enable without gc_disable is a misuse.
+ * collects: never. */
+GC__EXPORT void gc_disable(void);
+GC__EXPORT void gc_enable(void);
+
+/* Makes the aligned words of [start, end) roots, or no longer roots. Ranges
+ * may overlap; removing cuts out exactly the range given. A range must stay
+ * readable while it is a root.
+ * Return 0, EINVAL (end before start), or ENOMEM.
+ * collects: never. */
+GC__EXPORT int gc_add_roots(const void *start, const void *end);
+GC__EXPORT int gc_remove_roots(const void *start, const void *end);
+
+/* ---- When memory or the program fails ----------------------------------- */
+
+/* Called when `bytes` bytes cannot be had after a full collection. Returns
+ * true when it made room and the allocation is to be tried again (it is asked
+ * again as long as that fails), false to let the allocation return NULL. It
+ * may allocate, collect, and leave by longjmp or a C++ exception.
+ * Returns the handler before; NULL for none.
+ * collects: never. */
+typedef bool (*gc_oom_handler)(size_t bytes, void *data);
+GC__EXPORT gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data);
+
+/* Called with the whole message, after it was written to stderr, on misuse or
+ * a failed audit. When it returns, the program is aborted; it may leave by
+ * longjmp after a misuse. Returns the hook before; NULL for none.
+ * collects: never. */
+typedef void (*gc_fatal_hook)(const char *message);
+GC__EXPORT gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook);
+
+/* ---- Statistics -------------------------------------------------------- */
+
+struct gc_stats {
+    uint64_t collections;
+    uint64_t bytes_allocated; /* since the start, in whole cells */
+    uint64_t bytes_freed;     /* by gc_free and gc_realloc, since the start */
+    uint64_t live_bytes;      /* marked by the last collection */
+    uint64_t objects_marked;  /* by the last collection */
+    uint64_t heap_bytes;      /* committed: held from the OS for objects */
+    uint64_t heap_peak_bytes; /* the most heap_bytes ever was */
+    uint64_t reserved_bytes;  /* address space, most of it without memory */
+    uint64_t metadata_bytes;  /* held from the OS for the collector itself */
+    uint64_t pause_last_ns;
+    uint64_t pause_max_ns;
+    uint64_t pause_total_ns;
+};
+
+/* Fills the first `size` bytes of `out`; fields this version does not know are
+ * set to zero.
+ * collects: never. */
+GC__EXPORT void gc_get_stats(struct gc_stats *out, size_t size);
+
+/* The version of the library that runs: "0.1.0". Any thread; async-signal-safe.
+ * collects: never. */
+GC__EXPORT const char *gc_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+#!/bin/sh
+# exports.sh [LIBRARY [HEADER]] - the shared library exports what the header
+# declares with GC__EXPORT, not more, not less; all of it begins with gc_, and
+# none with gc__, which is internal.
+set -eu
+: "${NM:=nm}"
+library=${1:-${top_builddir:-.}/.libs/libbroom.so}
+header=${2:-${top_srcdir:-.}/include/broom.h}
+
+if [ ! -e "$library" ]; then
+    echo "no $library: configured with --disable-shared?"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+$NM -D --defined-only "$library" | awk '{ print $NF }' | sort >"$work/exported"
+
+# One declaration a line, from GC__EXPORT to its semicolon: the function is the
+# first name before a parenthesis.
+grep -v '^ *#' "$header" | tr '\n' ' ' | sed 's/GC__EXPORT/\n&/g' |
+    sed -n 's/^GC__EXPORT [^(]*[ *]\(gc_[a-z0-9_]*\)(.*/\1/p' | sort >"$work/declared"
+
+status=0
+if grep -v '^gc_[^_]' "$work/exported" >"$work/foreign"; then
+    sed 's/^/exported, but not of the interface: /' "$work/foreign"
+    status=1
+fi
+if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
+    sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
+    status=1
+fi
+exit $status

@@ -1,0 +1,49 @@
+#!/bin/sh
+# header.sh [HEADER] - the public header compiles alone, as strict C11, GNU C11
+# and C++17, without a warning; and the version in it is that of the package.
+set -eu
+: "${CC:=cc}"
+header=${1:-${top_srcdir:-.}/include/broom.h}
+status=0
+
+# compile LANGUAGE STANDARD COMPILER...
+compile()
+{
+    language=$1 standard=$2
+    shift 2
+    # Included, as a header itself is allowed more than its users are.
+    printf '#include "%s"\nint main(void) { return GC_VERSION_MAJOR; }\n' "$header" |
+        "$@" -x "$language" "-std=$standard" -pedantic-errors -Wall -Wextra -Wundef -Werror -fsyntax-only - || {
+        echo "$header is not good $standard for $*"
+        status=1
+    }
+}
+
+# $CC is a command and its arguments.
+# shellcheck disable=SC2086
+{
+    compile c c11 $CC
+    compile c gnu11 $CC
+    compile c gnu2x $CC
+}
+
+# C++ is not needed to build, so it may be missing.
+cxx=
+for name in ${CXX:-g++ clang++ c++}; do
+    if command -v "$name" >/dev/null; then
+        cxx=$name
+        break
+    fi
+done
+if [ -n "$cxx" ]; then
+    compile c++ c++17 "$cxx"
+else
+    echo "no C++ compiler: not tried as C++17"
+fi
+
+version=$(awk '$2 ~ /^GC_VERSION_/ { printf "%s%s", dot, $3; dot = "." }' "$header")
+if [ "$version" != "${PACKAGE_VERSION:-$version}" ]; then
+    echo "$header says version $version, configure.ac $PACKAGE_VERSION"
+    status=1
+fi
+exit $status

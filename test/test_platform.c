@@ -1,0 +1,729 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+#include "gc/cycle/heap.h"
+#include "test/child.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#define MIB ((size_t)1 << 20)
+
+static size_t page;
+
+static void learn_page_size(void)
+{
+    page = gc__os_page_bytes();
+}
+
+/* Asks the kernel, so nothing happens where it is not. */
+static bool is_readable(const void *address)
+{
+    int pipe_ends[2];
+    ssize_t count;
+
+    cr_assert_eq(pipe(pipe_ends), 0);
+    count = write(pipe_ends[1], address, 1);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    return count == 1;
+}
+
+static bool is_all(const char *start, size_t bytes, char value)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (start[i] != value)
+            return false;
+    return true;
+}
+
+static char *committed(size_t bytes)
+{
+    char *start = gc__os_reserve(bytes, page, 0);
+
+    cr_assert_not_null(start);
+    cr_assert(gc__os_commit(start, bytes));
+    return start;
+}
+
+/* Of this process, those that lie in part in [start, end); `*last`: the last of
+ * them. */
+static unsigned find_mappings(const void *start, const void *end, struct gc__range *last)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned count = 0;
+    char line[4096];
+    struct gc__range range;
+
+    cr_assert_not_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &range.start, &range.end) == 2 && range.start < (uintptr_t)end &&
+            range.end > (uintptr_t)start) {
+            *last = range;
+            count++;
+        }
+    fclose(maps);
+    return count;
+}
+
+static unsigned count_mappings(const void *start, const void *end)
+{
+    struct gc__range last;
+
+    return find_mappings(start, end, &last);
+}
+
+/* ---- Memory --------------------------------------------------------------------- */
+
+TestSuite(memory, .init = learn_page_size);
+
+Test(memory, pages_are_a_power_of_two)
+{
+    cr_assert(gc__is_power_of_two(page));
+    cr_assert_geq(page, 4096);
+}
+
+Test(memory, reserved_space_is_aligned_and_has_no_memory)
+{
+    for (size_t alignment = page; alignment <= 64 * MIB; alignment *= 4) {
+        char *start = gc__os_reserve(3 * MIB, alignment, 0);
+
+        cr_assert_not_null(start);
+        cr_assert_eq((uintptr_t)start % alignment, 0);
+        cr_assert_not(is_readable(start));
+        cr_assert_not(is_readable(start + 3 * MIB - 1));
+        gc__os_release(start, 3 * MIB);
+    }
+}
+
+/* The address space that this process has mapped. */
+static size_t mapped_bytes(void)
+{
+    FILE *statm = fopen("/proc/self/statm", "r");
+    size_t pages = 0;
+
+    cr_assert_not_null(statm);
+    cr_assert_eq(fscanf(statm, "%zu", &pages), 1);
+    fclose(statm);
+    return pages * page;
+}
+
+Test(memory, aligning_takes_no_more_space_than_asked_for)
+{
+    size_t before = (mapped_bytes(), mapped_bytes()); /* the first call may map something itself */
+    char *start = gc__os_reserve(2 * MIB, 256 * MIB, 0);
+
+    cr_assert_eq(mapped_bytes() - before, 2 * MIB);
+    gc__os_release(start, 2 * MIB);
+    cr_assert_eq(mapped_bytes(), before);
+}
+
+Test(memory, is_reserved_at_the_address_asked_for)
+{
+    char *free_place = gc__os_reserve(64 * MIB, 2 * MIB, 0);
+    uintptr_t hint = (uintptr_t)free_place;
+
+    gc__os_release(free_place, 64 * MIB);
+    cr_assert_eq((uintptr_t)gc__os_reserve(16 * MIB, 2 * MIB, hint), hint);
+    cr_assert_neq((uintptr_t)gc__os_reserve(16 * MIB, 2 * MIB, hint), hint, "what is taken is not taken over");
+}
+
+Test(memory, that_cannot_be_had_is_refused)
+{
+    cr_assert_null(gc__os_reserve(SIZE_MAX - page + 1, page, 0));
+    cr_assert_null(gc__os_reserve(SIZE_MAX - page + 1, 2 * MIB, 0));
+    cr_assert_null(gc__os_reserve((size_t)1 << 62, 2 * MIB, 0));
+}
+
+Test(memory, released_space_is_free_again)
+{
+    char *start = committed(MIB);
+
+    gc__os_release(start, MIB);
+    cr_assert_eq(count_mappings(start, start + MIB), 0);
+}
+
+Test(memory, committed_memory_is_zero_and_only_that_is_accessible)
+{
+    char *start = gc__os_reserve(MIB, page, 0);
+
+    cr_assert(gc__os_commit(start + page, 2 * page));
+    cr_assert(is_all(start + page, 2 * page, 0));
+    memset(start + page, 1, 2 * page);
+    cr_assert_not(is_readable(start + page - 1));
+    cr_assert_not(is_readable(start + 3 * page));
+}
+
+Test(memory, committing_again_keeps_the_contents)
+{
+    char *start = committed(4 * page);
+
+    memset(start, 5, 4 * page);
+    cr_assert(gc__os_commit(start, 4 * page));
+    cr_assert(is_all(start, 4 * page, 5));
+}
+
+Test(memory, decommitted_memory_is_zero_and_its_neighbours_are_as_they_were)
+{
+    char *start = committed(4 * page);
+
+    memset(start, 5, 4 * page);
+    cr_assert(gc__os_decommit(start + page, 2 * page));
+    cr_assert(is_all(start, page, 5));
+    cr_assert(is_all(start + page, 2 * page, 0));
+    cr_assert(is_all(start + 3 * page, page, 5));
+    start[page] = 1; /* still accessible */
+}
+
+Test(memory, decommitting_splits_no_mapping)
+{
+    char *start = committed(MIB);
+    unsigned before = count_mappings(start, start + MIB);
+
+    for (size_t i = 0; i < MIB; i += 2 * page) {
+        start[i] = 1;
+        cr_assert(gc__os_decommit(start + i, page));
+    }
+    cr_assert_eq(count_mappings(start, start + MIB), before);
+}
+
+Test(memory, huge_pages_are_only_a_hint)
+{
+    char *start = gc__os_reserve(4 * MIB, 2 * MIB, 0);
+
+    cr_assert(gc__os_commit(start, 4 * MIB));
+    start[1] = 1;
+    gc__os_use_huge_pages(start, 4 * MIB);
+    cr_assert_eq(start[1], 1);
+    cr_assert(is_all(start + 2 * MIB, 2 * MIB, 0));
+}
+
+/* ---- Moving ------------------------------------------------------------------------ */
+
+TestSuite(move, .init = learn_page_size);
+
+Test(move, takes_the_contents_along)
+{
+    char *start = committed(8 * page);
+
+    memset(start, 1, 2 * page);
+    memset(start + 2 * page, 2, 2 * page);
+    memset(start + 4 * page, 3, 4 * page);
+    cr_assert(gc__os_move(start + 5 * page, start + page, 2 * page));
+    cr_assert(is_all(start, page, 1));
+    cr_assert(is_all(start + page, 2 * page, 0), "what was moved is still there");
+    cr_assert(is_all(start + 3 * page, page, 2));
+    cr_assert(is_all(start + 4 * page, page, 3));
+    cr_assert(is_all(start + 5 * page, page, 1));
+    cr_assert(is_all(start + 6 * page, page, 2));
+    cr_assert(is_all(start + 7 * page, page, 3));
+}
+
+Test(move, leaves_both_ranges_writable)
+{
+    char *start = committed(4 * page);
+
+    start[0] = 1;
+    cr_assert(gc__os_move(start + 2 * page, start, page));
+    memset(start, 7, 4 * page);
+    cr_assert(is_all(start, 4 * page, 7));
+}
+
+Test(move, of_memory_never_written_moves_zeros)
+{
+    char *start = committed(4 * page);
+
+    memset(start + 2 * page, 7, 2 * page);
+    cr_assert(gc__os_move(start + 2 * page, start, 2 * page));
+    cr_assert(is_all(start, 4 * page, 0));
+}
+
+/* A move that fails because the process has more address space than it may
+ * have. In a child: nothing else works there. Says on stderr what is wrong. */
+static void fail_to_move(void)
+{
+    const struct rlimit none = {MIB, RLIM_INFINITY};
+    char *start = gc__os_reserve(8 * page, page, 0);
+
+    if (start == NULL || !gc__os_commit(start, 8 * page))
+        _exit(1);
+    memset(start, 1, 4 * page);
+    memset(start + 4 * page, 2, 4 * page);
+    setrlimit(RLIMIT_AS, &none);
+    if (gc__os_move(start + 4 * page, start, 4 * page))
+        fputs("the move did not fail\n", stderr);
+    else if (!is_all(start, 4 * page, 1))
+        fputs("the old contents are gone\n", stderr);
+    else if (!is_readable(start + 4 * page))
+        fputs("there is no memory any more where it was to go\n", stderr);
+}
+
+Test(move, that_fails_leaves_both_as_they_were)
+{
+    if (!gc__os_address_is_free())
+        cr_skip_test("a sanitizer needs the address space");
+
+    struct child child = child_run(fail_to_move);
+    cr_assert_str_eq(child.text, "");
+    cr_assert(child_returned(&child));
+}
+
+Test(move, renewing_empties_the_range_and_only_that)
+{
+    char *start = committed(8 * page);
+
+    memset(start, 1, 8 * page);
+    cr_assert(gc__os_move(start + 4 * page, start, 2 * page));
+    cr_assert(gc__os_renew(start + 4 * page, 2 * page));
+    cr_assert(is_all(start + 2 * page, 2 * page, 1));
+    cr_assert(is_all(start + 4 * page, 2 * page, 0));
+    cr_assert(is_all(start + 6 * page, 2 * page, 1));
+    memset(start, 3, 8 * page);
+}
+
+Test(move, renewing_joins_the_mappings_again)
+{
+    char *start = committed(MIB);
+    unsigned before;
+
+    memset(start, 1, MIB);
+    before = count_mappings(start, start + MIB);
+    for (size_t to = MIB / 2; to < MIB; to += 2 * page)
+        cr_assert(gc__os_move(start + to, start + to - MIB / 2, page));
+    cr_assert_gt(count_mappings(start, start + MIB), before + 10, "else this shows nothing");
+    for (size_t to = MIB / 2; to < MIB; to += 2 * page) {
+        cr_assert(gc__os_renew(start + to, page));
+        start[to] = 1;
+    }
+    cr_assert_leq(count_mappings(start, start + MIB), before + 1);
+}
+
+/* ---- Limits ----------------------------------------------------------------------------- */
+
+static void expect(bool condition, const char *what)
+{
+    if (!condition)
+        fprintf(stderr, "not so: %s\n", what);
+}
+
+static void look_at_limits(void)
+{
+    struct rlimit limit = {(size_t)1 << 40, RLIM_INFINITY};
+    size_t before, after;
+
+    expect(gc__os_address_space_left() == SIZE_MAX, "no limit, no end");
+    setrlimit(RLIMIT_AS, &limit);
+    before = gc__os_address_space_left();
+    expect(before < limit.rlim_cur, "what is used counts");
+    expect(before > limit.rlim_cur / 2, "what is free counts");
+    expect(gc__os_reserve((size_t)1 << 30, page, 0) != NULL, "a reservation within the limit");
+    after = gc__os_address_space_left();
+    expect(before - after >= (size_t)1 << 30, "a reservation counts");
+    expect(before - after < (size_t)2 << 30, "nothing else does");
+    expect(gc__os_reserve((size_t)2 << 40, page, 0) == NULL, "a reservation beyond the limit");
+    limit.rlim_cur = MIB;
+    setrlimit(RLIMIT_AS, &limit);
+    expect(gc__os_address_space_left() == 0, "beyond the limit nothing is left");
+}
+
+Test(limits, say_how_much_address_space_is_left, .init = learn_page_size)
+{
+    struct rlimit limit;
+
+    if (!gc__os_address_is_free())
+        cr_skip_test("a sanitizer needs the address space");
+    getrlimit(RLIMIT_AS, &limit);
+    if (limit.rlim_cur != RLIM_INFINITY || limit.rlim_max != RLIM_INFINITY)
+        cr_skip_test("run under a limit");
+
+    struct child child = child_run(look_at_limits);
+    cr_assert_str_eq(child.text, "");
+    cr_assert(child_returned(&child));
+}
+
+/* ---- Stacks -------------------------------------------------------------------------------- */
+
+static bool range_holds(struct gc__range range, const void *address)
+{
+    return (uintptr_t)address >= range.start && (uintptr_t)address < range.end;
+}
+
+TestSuite(stacks, .init = learn_page_size);
+
+Test(stacks, the_initial_stack_reaches_from_below_this_frame_to_the_end_of_its_mapping)
+{
+    struct gc__range stack = gc__os_initial_stack(), mapping = {0, 0};
+    char local = 0;
+
+    cr_assert(range_holds(stack, &local));
+    cr_assert(range_holds(stack, (const void *)getauxval(AT_EXECFN)));
+    cr_assert_eq(stack.end % page, 0);
+    cr_assert_eq(stack.start % page, 0);
+    cr_assert_eq(find_mappings(&local, &local + 1, &mapping), 1);
+    cr_assert_eq(stack.end, mapping.end);
+    cr_assert_leq(stack.start, mapping.start);
+}
+
+Test(stacks, on_the_normal_stack_that_is_in_use_from_the_stack_pointer_on)
+{
+    struct gc__range normal = gc__os_initial_stack(), in_use[2];
+    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+
+    cr_assert_eq(gc__os_stacks_in_use(sp, normal, in_use), 1);
+    cr_assert_eq(in_use[0].start, sp);
+    cr_assert_eq(in_use[0].end, normal.end);
+}
+
+Test(stacks, the_stack_pointer_may_stand_at_the_lowest_address)
+{
+    struct gc__range normal = gc__os_initial_stack(), in_use[2];
+
+    cr_assert_eq(gc__os_stacks_in_use(normal.start, normal, in_use), 1);
+    cr_assert_eq(in_use[0].start, normal.start);
+}
+
+static __attribute__((noinline)) uintptr_t use_stack(size_t bytes)
+{
+    volatile char local[4096];
+
+    for (size_t i = 0; i < sizeof local; i++)
+        local[i] = 1;
+    if (bytes > sizeof local)
+        return use_stack(bytes - sizeof local);
+    return (uintptr_t)local;
+}
+
+Test(stacks, the_whole_stack_is_all_that_was_ever_used)
+{
+    uintptr_t deepest = use_stack(MIB);
+    struct gc__range stack = gc__os_initial_stack();
+    struct gc__range whole = gc__os_whole_stack(stack);
+
+    cr_assert_leq(whole.start, deepest);
+    cr_assert_geq(whole.start, stack.start);
+    cr_assert_eq(whole.end, stack.end);
+    for (uintptr_t at = whole.start; at < whole.end; at += page)
+        cr_assert(is_readable((char *)at));
+}
+
+Test(stacks, asking_for_the_whole_stack_does_not_make_it_grow)
+{
+    struct gc__range stack = gc__os_initial_stack();
+
+    cr_assert_eq(gc__os_whole_stack(stack).start, gc__os_whole_stack(stack).start);
+    cr_assert_gt(gc__os_whole_stack(stack).start, stack.start);
+}
+
+/* What another stack found out about itself. */
+static struct {
+    unsigned count;
+    struct gc__range in_use[2];
+    const char *local;
+} seen;
+
+static void look_around(void)
+{
+    char local = 0;
+
+    seen.local = &local;
+    seen.count = gc__os_stacks_in_use((uintptr_t)&local, gc__os_initial_stack(), seen.in_use);
+}
+
+static void look_around_in_handler(int signal_number)
+{
+    (void)signal_number;
+    look_around();
+}
+
+static void assert_seen(const char *other_stack_end, const char *normal_local)
+{
+    cr_assert_eq(seen.count, 2);
+    cr_assert_eq(seen.in_use[0].start, (uintptr_t)seen.local);
+    cr_assert_eq(seen.in_use[0].end, (uintptr_t)other_stack_end);
+    cr_assert(range_holds(seen.in_use[1], normal_local));
+    cr_assert_eq(seen.in_use[1].end, gc__os_initial_stack().end);
+}
+
+Test(stacks, on_an_alternate_stack_both_are_in_use)
+{
+    static char memory[256 << 10]; /* what lies behind is readable, but no stack */
+    stack_t alternate = {.ss_sp = memory, .ss_size = sizeof memory};
+    struct sigaction action = {.sa_handler = look_around_in_handler, .sa_flags = SA_ONSTACK};
+    char local = 0;
+
+    cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    raise(SIGUSR1);
+    assert_seen(memory + sizeof memory, &local);
+}
+
+static ucontext_t here, there;
+
+/* Makes `look_around` run on [stack, stack + bytes). */
+static void look_around_on(char *stack, size_t bytes)
+{
+    getcontext(&there);
+    there.uc_stack.ss_sp = stack;
+    there.uc_stack.ss_size = bytes;
+    there.uc_link = &here;
+    makecontext(&there, look_around, 0);
+    swapcontext(&here, &there);
+}
+
+Test(stacks, on_a_mapped_stack_that_is_in_use_to_the_end_of_what_is_readable)
+{
+    char *memory = gc__os_reserve(MIB + page, page, 0);
+    char local = 0;
+
+    cr_assert(gc__os_commit(memory, MIB)); /* the last page is a fence */
+    look_around_on(memory, MIB);
+    assert_seen(memory + MIB, &local);
+}
+
+Test(stacks, an_alternate_stack_that_is_not_used_does_not_matter)
+{
+    static char unused[64 << 10];
+    stack_t alternate = {.ss_sp = unused, .ss_size = sizeof unused};
+    char *memory = gc__os_reserve(MIB + page, page, 0);
+    char local = 0;
+
+    cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+    cr_assert(gc__os_commit(memory, MIB));
+    look_around_on(memory, MIB);
+    assert_seen(memory + MIB, &local);
+}
+
+Test(stacks, looking_keeps_errno)
+{
+    struct gc__range in_use[2];
+    char *memory = gc__os_reserve(2 * page, page, 0);
+
+    cr_assert(gc__os_commit(memory, page));
+    errno = 4321;
+    gc__os_stacks_in_use((uintptr_t)memory, gc__os_initial_stack(), in_use);
+    cr_assert_eq(errno, 4321);
+}
+
+/* ---- Registers --------------------------------------------------------------------------------- */
+
+/* What a register holds here stands nowhere else in memory. */
+static uint64_t hidden(unsigned number)
+{
+    return UINT64_C(0x9e3779b97f4a7c15) * (number + 101);
+}
+
+struct spilled {
+    uintptr_t frame; /* of the caller: what was spilled lies below */
+    unsigned calls;
+    unsigned found[8]; /* how often hidden(i) was */
+};
+
+static __attribute__((noinline, no_sanitize("address"))) void search(void *sp, void *argument)
+{
+    struct spilled *spilled = argument;
+
+    spilled->calls++;
+    for (const uint64_t *word = sp; (uintptr_t)word < spilled->frame; word++)
+        for (unsigned i = 0; i < 8; i++)
+            if (*word == hidden(i))
+                spilled->found[i]++;
+}
+
+Test(registers, the_function_is_called_once_with_its_argument_on_this_stack)
+{
+    struct spilled spilled = {.frame = (uintptr_t)__builtin_frame_address(0)};
+
+    gc__os_spill_registers(search, &spilled);
+    cr_assert_eq(spilled.calls, 1);
+}
+
+static void note_stack_pointer(void *sp, void *argument)
+{
+    *(void **)argument = sp;
+}
+
+Test(registers, the_stack_pointer_is_below_the_caller_and_aligned)
+{
+    char *frame = __builtin_frame_address(0);
+    void *sp = NULL;
+
+    gc__os_spill_registers(note_stack_pointer, &sp);
+    cr_assert_lt((char *)sp, frame);
+    cr_assert_gt((char *)sp, frame - 64 * 1024);
+    cr_assert_eq((uintptr_t)sp % 16, 0);
+}
+
+#ifdef __x86_64__
+/* Calls with hidden(0) ... hidden(5) in rbx, rbp, r12 ... r15, and stores what
+ * these hold afterwards to after[0 ... 5]. The stack the compiler may use below
+ * its stack pointer, and its frame pointer, are kept. */
+static __attribute__((noinline)) void call_with_hidden(struct spilled *spilled, uint64_t after[6])
+{
+    void (*function)(void *, void *) = search;
+    void *argument = spilled;
+    uint64_t values[6];
+
+    for (unsigned i = 0; i < 6; i++)
+        values[i] = ~hidden(i);
+    __asm__ volatile("movq %%rsp, %%rax\n\t"
+                     "subq $128, %%rsp\n\t"
+                     "andq $-16, %%rsp\n\t"
+                     "pushq %%rax\n\t"
+                     "pushq %%rbp\n\t"
+                     "pushq %[after]\n\t"
+                     "pushq %%rax\n\t"
+                     "movq 0(%[values]), %%rbx\n\t"
+                     "movq 16(%[values]), %%r12\n\t"
+                     "movq 24(%[values]), %%r13\n\t"
+                     "movq 32(%[values]), %%r14\n\t"
+                     "movq 40(%[values]), %%r15\n\t"
+                     "movq 8(%[values]), %%rbp\n\t"
+                     "notq %%rbx\n\t"
+                     "notq %%rbp\n\t"
+                     "notq %%r12\n\t"
+                     "notq %%r13\n\t"
+                     "notq %%r14\n\t"
+                     "notq %%r15\n\t"
+                     "call gc__os_spill_registers\n\t"
+                     "popq %%rax\n\t"
+                     "popq %%rcx\n\t"
+                     "movq %%rbx, 0(%%rcx)\n\t"
+                     "movq %%rbp, 8(%%rcx)\n\t"
+                     "movq %%r12, 16(%%rcx)\n\t"
+                     "movq %%r13, 24(%%rcx)\n\t"
+                     "movq %%r14, 32(%%rcx)\n\t"
+                     "movq %%r15, 40(%%rcx)\n\t"
+                     "popq %%rbp\n\t"
+                     "popq %%rsp"
+                     : "+D"(function), "+S"(argument)
+                     : [values] "d"(values), [after] "c"(after)
+                     : "rax", "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory", "xmm0",
+                       "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+}
+
+Test(registers, every_callee_saved_one_is_found_and_restored)
+{
+    struct spilled spilled = {.frame = (uintptr_t)__builtin_frame_address(0)};
+    uint64_t after[6] = {0};
+
+    call_with_hidden(&spilled, after);
+    for (unsigned i = 0; i < 6; i++) {
+        cr_assert_geq(spilled.found[i], 1, "register %u was not found", i);
+        cr_assert_eq(after[i], hidden(i), "register %u was changed", i);
+    }
+    cr_assert_eq(spilled.found[6] + spilled.found[7], 0, "else the search finds anything");
+}
+#endif
+
+/* ---- Data segments --------------------------------------------------------------------------------- */
+
+static uintptr_t in_data = 1;
+static uintptr_t in_bss;
+static _Thread_local uintptr_t in_thread_data = 1;
+static _Thread_local uintptr_t in_thread_bss;
+static void *const relocated __attribute__((used)) = &in_data;
+
+struct search_in_segments {
+    const void *address;
+    unsigned found;
+};
+
+static void search_segment(struct gc__range range, void *argument)
+{
+    struct search_in_segments *search_for = argument;
+
+    if (range_holds(range, search_for->address))
+        search_for->found++;
+}
+
+static unsigned segments_with(const void *address)
+{
+    struct search_in_segments search_for = {address, 0};
+
+    gc__os_each_data_segment(search_segment, &search_for);
+    return search_for.found;
+}
+
+Test(segments, have_the_program_s_data)
+{
+    in_bss++;
+    cr_assert_eq(segments_with(&in_data), 1);
+    cr_assert_eq(segments_with(&in_bss), 1);
+    cr_assert_eq(segments_with(&relocated), 1, "constants that the loader relocates");
+}
+
+Test(segments, have_this_thread_s_variables)
+{
+    in_thread_bss++;
+    cr_assert_eq(segments_with(&in_thread_data), 1);
+    cr_assert_eq(segments_with(&in_thread_bss), 1);
+    cr_assert_eq(segments_with(&errno), 1, "a library's");
+}
+
+Test(segments, have_the_data_of_libraries)
+{
+    cr_assert_eq(segments_with(stdout), 1);
+}
+
+Test(segments, do_not_have_the_collector_s_own_state)
+{
+    cr_assert_eq(segments_with(&gc__heap), 0);
+    cr_assert_eq(segments_with((char *)&gc__heap + sizeof gc__heap - 1), 0);
+    cr_assert_eq(segments_with(&gc__sizeclasses), 0);
+}
+
+Test(segments, do_not_have_stacks_and_code)
+{
+    int local = 0;
+
+    cr_assert_eq(segments_with(&local), 0);
+    cr_assert_eq(segments_with((const void *)(uintptr_t)&gc__os_clock_ns), 0);
+    cr_assert_eq(segments_with("a text"), 0);
+}
+
+static void read_segment(struct gc__range range, void *argument)
+{
+    unsigned *count = argument;
+
+    ++*count;
+    cr_assert_lt(range.start, range.end);
+    cr_assert_eq(range.start % sizeof(void *), 0);
+    cr_assert_eq(range.end % sizeof(void *), 0);
+    for (uintptr_t at = range.start; at < range.end; at += gc__os_page_bytes())
+        cr_assert(is_readable((void *)at));
+    cr_assert(is_readable((char *)range.end - 1));
+}
+
+Test(segments, are_aligned_and_readable)
+{
+    unsigned count = 0;
+
+    gc__os_each_data_segment(read_segment, &count);
+    cr_assert_gt(count, 3);
+}
+
+/* ---- The rest ------------------------------------------------------------------------------------------ */
+
+Test(system, the_clock_does_not_run_backwards)
+{
+    uint64_t last = gc__os_clock_ns();
+
+    cr_assert_gt(last, 0);
+    for (int i = 0; i < 10000; i++) {
+        uint64_t now = gc__os_clock_ns();
+        cr_assert_geq(now, last);
+        last = now;
+    }
+}
+
+Test(system, the_thread_has_the_kernel_s_number)
+{
+    cr_assert_eq(gc__os_thread_id(), syscall(SYS_gettid));
+}

@@ -1,0 +1,896 @@
+#define _GNU_SOURCE
+#include "gc/heap/region.h"
+#include "gc/base/align.h"
+#include "gc/base/bitmap.h"
+#include "gc/platform/platform.h"
+#include "test/child.h"
+#include "test/random.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#define MIB ((size_t)1 << 20)
+
+static struct region region;
+
+/* Twelve chunks. */
+#define CHUNKS 12
+#define PAGES (CHUNKS * GC_PAGES_PER_CHUNK)
+
+static void make_region(void)
+{
+    cr_assert(gc__region_init(&region, CHUNKS * GC_CHUNK_BYTES, SIZE_MAX));
+}
+
+static void drop_region(void)
+{
+    gc__region_audit(&region);
+    gc__region_destroy(&region);
+}
+
+static size_t take(size_t count)
+{
+    size_t first;
+
+    cr_assert(gc__region_take_pages(&region, count, 1, &first));
+    return first;
+}
+
+static size_t take_units(unsigned count)
+{
+    size_t unit;
+    bool fresh;
+
+    cr_assert(gc__region_take_units(&region, count, &unit, &fresh));
+    return unit;
+}
+
+static void open_and_fill(size_t first, size_t count, char value)
+{
+    gc__region_open_pages(&region, first, count, false);
+    memset(gc__page_address(&region, first), value, count << GC_PAGE_SHIFT);
+}
+
+static bool pages_are_zero(size_t first, size_t count)
+{
+    const char *start = gc__page_address(&region, first);
+
+    for (size_t i = 0; i < count << GC_PAGE_SHIFT; i++)
+        if (start[i] != 0)
+            return false;
+    return true;
+}
+
+/* ---- Making one ------------------------------------------------------------------ */
+
+Test(region, starts_empty, .init = make_region, .fini = drop_region)
+{
+    cr_assert_eq(region.chunks, CHUNKS);
+    cr_assert_eq(gc__region_span(&region), 0);
+    cr_assert_eq(region.used_pages, 0);
+    cr_assert_eq(region.held_pages, 0);
+    cr_assert_eq(region.base % GC_CHUNK_BYTES, 0);
+    cr_assert_eq(region.base, (uintptr_t)region.reservation);
+}
+
+Test(region, sizes_are_rounded_up_to_chunks_and_to_the_least)
+{
+    static const size_t bytes[] = {0, 1, GC_RESERVE_MIN_BYTES, GC_RESERVE_MIN_BYTES + 1, 5 * GC_CHUNK_BYTES - 1};
+    static const size_t chunks[] = {2, 2, 2, 3, 5};
+
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert(gc__region_init(&region, bytes[i], SIZE_MAX));
+        cr_assert_eq(region.chunks, chunks[i]);
+        drop_region();
+    }
+}
+
+Test(region, has_room_for_its_tables_and_the_mark_stack_behind_the_heap)
+{
+    char *end;
+
+    make_region();
+    end = region.reservation + region.reservation_bytes;
+    cr_assert_geq((char *)region.bits, region.reservation + CHUNKS * GC_CHUNK_BYTES);
+    cr_assert_eq(region.mark_stack + region.mark_stack_bytes, end);
+    cr_assert_geq(region.mark_stack_bytes, GC_MARK_STACK_STEP_BYTES);
+    while (gc__region_take_pages(&region, GC_PAGES_PER_CHUNK, 1, &(size_t){0}))
+        ;
+    /* All of the tables is accessible now, and all different. */
+    memset(region.bits, 0, sizeof *region.bits * (PAGES << GC_PAGE_SHIFT >> GC_GRANULE_SHIFT) / 64);
+    drop_region();
+}
+
+/* In a child, as a limit cannot be taken back. */
+static void make_under_a_limit(void)
+{
+    struct rlimit limit = {0, RLIM_INFINITY};
+    size_t left;
+
+    limit.rlim_cur = 1 << 30;
+    setrlimit(RLIMIT_AS, &limit);
+    left = gc__os_address_space_left();
+    if (!gc__region_init(&region, GC_RESERVE_BYTES, SIZE_MAX))
+        fputs("not even a small one\n", stderr);
+    else if (region.reservation_bytes > left / 2)
+        fputs("more than a half is taken\n", stderr);
+    else if (region.reservation_bytes < left / 4)
+        fputs("less is taken than could be\n", stderr);
+    limit.rlim_cur = gc__os_address_space_left() < MIB ? 0 : (left - gc__os_address_space_left()) + MIB;
+    setrlimit(RLIMIT_AS, &limit);
+    if (gc__region_init(&region, GC_RESERVE_BYTES, SIZE_MAX))
+        fputs("there cannot be one\n", stderr);
+}
+
+Test(region, takes_less_where_the_address_space_is_limited)
+{
+    if (!gc__os_address_is_free())
+        cr_skip_test("a sanitizer needs the address space");
+
+    struct child child = child_run(make_under_a_limit);
+    cr_assert_str_eq(child.text, "");
+    cr_assert(child_returned(&child));
+}
+
+/* ---- Pages -------------------------------------------------------------------------- */
+
+TestSuite(pages, .init = make_region, .fini = drop_region);
+
+Test(pages, come_from_the_low_end_first)
+{
+    cr_assert_eq(take(3), 0);
+    cr_assert_eq(take(1), 3);
+    cr_assert_eq(take(600), 4);
+    gc__region_give_pages(&region, 0, 3);
+    cr_assert_eq(take(4), 604);
+    cr_assert_eq(take(2), 0);
+    cr_assert_eq(take(1), 2);
+}
+
+Test(pages, never_used_before_are_zero)
+{
+    size_t first = take(20);
+
+    gc__region_open_pages(&region, first, 20, false);
+    cr_assert(pages_are_zero(first, 20));
+}
+
+Test(pages, are_zeroed_when_that_is_wanted)
+{
+    open_and_fill(take(20), 20, 'x');
+    gc__region_give_pages(&region, 0, 20);
+    cr_assert_eq(take(20), 0);
+    gc__region_open_pages(&region, 5, 10, true);
+    cr_assert(pages_are_zero(5, 10));
+    cr_assert_not(pages_are_zero(4, 1), "only those that were opened");
+    cr_assert_not(pages_are_zero(15, 1), "only those that were opened");
+}
+
+Test(pages, that_were_noted_as_zero_are_not_zeroed_again)
+{
+    open_and_fill(take(4), 4, 'x');
+    gc__region_note_zero(&region, 1, 2);
+    gc__region_open_pages(&region, 0, 4, true);
+    cr_assert(pages_are_zero(0, 1));
+    cr_assert_not(pages_are_zero(1, 1), "the promise was believed");
+    cr_assert(pages_are_zero(3, 1));
+}
+
+Test(pages, are_aligned_as_asked)
+{
+    size_t first;
+
+    take(1);
+    for (size_t alignment = 1; alignment <= GC_PAGES_PER_CHUNK; alignment *= 2) {
+        cr_assert(gc__region_take_pages(&region, 3, alignment, &first));
+        cr_assert_eq(first % alignment, 0);
+        cr_assert_eq(gc__bitmap_count(region.used, first, first + 3), 3);
+    }
+}
+
+Test(pages, may_span_chunks)
+{
+    size_t first = take(3 * GC_PAGES_PER_CHUNK + 7);
+
+    cr_assert_eq(first, 0);
+    open_and_fill(first, 3 * GC_PAGES_PER_CHUNK + 7, 1);
+    cr_assert_eq(take(GC_PAGES_PER_CHUNK), 3 * GC_PAGES_PER_CHUNK + 7);
+}
+
+Test(pages, are_refused_when_there_are_no_more)
+{
+    size_t first = 77;
+
+    cr_assert_not(gc__region_take_pages(&region, PAGES + 1, 1, &first));
+    cr_assert_not(gc__region_take_pages(&region, SIZE_MAX / GC_PAGE_BYTES, 1, &first));
+    cr_assert_eq(take(PAGES), 0);
+    cr_assert_not(gc__region_take_pages(&region, 1, 1, &first));
+    cr_assert_eq(first, 77);
+    gc__region_give_pages(&region, 1000, 1);
+    cr_assert_eq(take(1), 1000);
+}
+
+Test(pages, given_back_in_pieces_join)
+{
+    take(100);
+    take(1);
+    for (size_t i = 0; i < 100; i++)
+        gc__region_give_pages(&region, i * 37 % 100, 1);
+    cr_assert_eq(take(100), 0);
+}
+
+Test(pages, free_ones_before_a_chunk_s_end_join_with_those_behind_it)
+{
+    take(500);
+    take(12 + 30);
+    take(1);
+    gc__region_give_pages(&region, 500, 42);
+    cr_assert_eq(take(42), 500);
+}
+
+Test(pages, with_a_hole_of_exactly_the_size_and_alignment_are_found)
+{
+    size_t first;
+
+    cr_assert_eq(take(PAGES), 0);
+    gc__region_give_pages(&region, 3 * GC_PAGES_PER_CHUNK, GC_PAGES_PER_CHUNK);
+    cr_assert(gc__region_take_pages(&region, GC_PAGES_PER_CHUNK, GC_PAGES_PER_CHUNK, &first));
+    cr_assert_eq(first, 3 * GC_PAGES_PER_CHUNK);
+}
+
+Test(pages, keep_their_contents_while_others_come_and_go)
+{
+    size_t first = take(10);
+
+    open_and_fill(first, 10, 'k');
+    take(10);
+    gc__region_give_pages(&region, 10, 10);
+    gc__region_decommit(&region, UINT64_MAX);
+    take(3 * GC_PAGES_PER_CHUNK);
+    for (size_t i = 0; i < 10 * GC_PAGE_BYTES; i++)
+        cr_assert_eq(gc__page_address(&region, first)[i], 'k');
+}
+
+/* ---- Pages at a place -------------------------------------------------------------------- */
+
+TestSuite(pages_at, .init = make_region, .fini = drop_region);
+
+Test(pages_at, are_given_when_free)
+{
+    take(10);
+    cr_assert(gc__region_take_pages_at(&region, 10, 5));
+    cr_assert_eq(take(1), 15);
+}
+
+Test(pages_at, are_refused_when_one_is_used)
+{
+    take(10);
+    cr_assert(gc__region_take_pages_at(&region, 20, 1));
+    cr_assert_not(gc__region_take_pages_at(&region, 10, 11));
+    cr_assert_not(gc__region_take_pages_at(&region, 9, 2));
+    cr_assert_eq(region.used_pages, 11);
+    cr_assert(gc__region_take_pages_at(&region, 10, 10));
+}
+
+Test(pages_at, are_refused_where_blocks_are_kept)
+{
+    take(GC_PAGES_PER_CHUNK);
+    cr_assert_eq(take_units(1), GC_UNITS_PER_CHUNK);
+    cr_assert_not(gc__region_take_pages_at(&region, GC_PAGES_PER_CHUNK + 100, 5));
+    gc__region_give_pages(&region, 500, 12);
+    cr_assert_not(gc__region_take_pages_at(&region, 500, 20));
+    cr_assert(gc__region_take_pages_at(&region, 500, 12));
+}
+
+Test(pages_at, behind_the_accessible_part_make_it_grow)
+{
+    size_t accessible;
+
+    take(GC_PAGES_PER_CHUNK);
+    accessible = region.accessible;
+    cr_assert(gc__region_take_pages_at(&region, GC_PAGES_PER_CHUNK, 2 * GC_PAGES_PER_CHUNK));
+    cr_assert_gt(region.accessible, accessible);
+    open_and_fill(GC_PAGES_PER_CHUNK, 2 * GC_PAGES_PER_CHUNK, 1);
+}
+
+Test(pages_at, behind_the_range_are_refused)
+{
+    cr_assert_eq(take(PAGES - 1), 0);
+    cr_assert_not(gc__region_take_pages_at(&region, PAGES - 1, 2));
+    cr_assert(gc__region_take_pages_at(&region, PAGES - 1, 1));
+    cr_assert_not(gc__region_take_pages_at(&region, PAGES, 1));
+}
+
+/* ---- Units ---------------------------------------------------------------------------------- */
+
+TestSuite(units, .init = make_region, .fini = drop_region);
+
+Test(units, come_from_the_low_end_first)
+{
+    cr_assert_eq(take_units(1), 0);
+    cr_assert_eq(take_units(3), 1);
+    cr_assert_eq(take_units(1), 4);
+    gc__region_give_units(&region, 1, 3);
+    cr_assert_eq(take_units(4), 5);
+    cr_assert_eq(take_units(2), 1);
+    cr_assert_eq(take_units(2), 9);
+    cr_assert_eq(take_units(1), 3);
+}
+
+Test(units, of_one_taking_lie_in_one_chunk)
+{
+    for (size_t i = 0; i < 40; i++) {
+        size_t unit = take_units(3);
+        cr_assert_eq(unit / GC_UNITS_PER_CHUNK, (unit + 2) / GC_UNITS_PER_CHUNK);
+    }
+}
+
+Test(units, fill_every_chunk_to_the_last)
+{
+    for (size_t i = 0; i < CHUNKS * GC_UNITS_PER_CHUNK; i++)
+        cr_assert_eq(take_units(1), i);
+    cr_assert_not(gc__region_take_units(&region, 1, &(size_t){0}, &(bool){false}));
+    gc__region_give_units(&region, 100, 1);
+    cr_assert_not(gc__region_take_units(&region, 2, &(size_t){0}, &(bool){false}));
+    cr_assert_eq(take_units(1), 100);
+}
+
+Test(units, are_fresh_once_and_again_when_they_came_from_the_os_anew)
+{
+    size_t unit;
+    bool fresh;
+
+    take_units(1); /* keeps the chunk */
+    cr_assert(gc__region_take_units(&region, 2, &unit, &fresh));
+    cr_assert(fresh);
+    cr_assert(pages_are_zero(unit * GC_PAGES_PER_UNIT, 2 * GC_PAGES_PER_UNIT));
+    gc__region_give_units(&region, unit, 2);
+    cr_assert(gc__region_take_units(&region, 3, &unit, &fresh));
+    cr_assert_not(fresh, "two of the three were used");
+    memset(gc__page_address(&region, unit * GC_PAGES_PER_UNIT), 1, 3 * GC_UNIT_BYTES);
+    gc__region_give_units(&region, unit, 3);
+    gc__region_decommit(&region, UINT64_MAX);
+    cr_assert(gc__region_take_units(&region, 3, &unit, &fresh));
+    cr_assert(fresh);
+    cr_assert(pages_are_zero(unit * GC_PAGES_PER_UNIT, 3 * GC_PAGES_PER_UNIT));
+}
+
+Test(units, and_large_pages_do_not_share_chunks)
+{
+    size_t page = take(1), unit = take_units(1);
+
+    cr_assert_eq(page / GC_PAGES_PER_CHUNK, 0);
+    cr_assert_eq(unit / GC_UNITS_PER_CHUNK, 1);
+    cr_assert_eq(take(GC_PAGES_PER_CHUNK) / GC_PAGES_PER_CHUNK, 2, "not in the rest of the chunk of blocks");
+    cr_assert_eq(take_units(2) / GC_UNITS_PER_CHUNK, 1);
+}
+
+Test(units, and_large_pages_take_over_each_other_s_chunks_when_these_are_free)
+{
+    size_t unit = take_units(4);
+
+    take(1);
+    memset(gc__page_address(&region, unit * GC_PAGES_PER_UNIT), 1, 4 * GC_UNIT_BYTES);
+    gc__region_give_units(&region, unit, 4);
+    cr_assert_eq(take(GC_PAGES_PER_CHUNK - 10), 0);
+    gc__region_open_pages(&region, 0, GC_PAGES_PER_CHUNK - 10, true);
+    cr_assert(pages_are_zero(0, GC_PAGES_PER_CHUNK - 10));
+    gc__region_give_pages(&region, 0, GC_PAGES_PER_CHUNK - 10);
+    cr_assert_eq(take_units(4), 0);
+}
+
+/* ---- Limits ----------------------------------------------------------------------------------- */
+
+Test(limit, holds_for_pages_and_units_together)
+{
+    cr_assert(gc__region_init(&region, CHUNKS * GC_CHUNK_BYTES, 100 * GC_PAGE_BYTES + 1));
+    take(60);
+    cr_assert_not(gc__region_take_pages(&region, 41, 1, &(size_t){0}));
+    take_units(2);
+    cr_assert_not(gc__region_take_units(&region, 1, &(size_t){0}, &(bool){false}));
+    cr_assert_not(gc__region_take_pages_at(&region, 60, 9));
+    cr_assert(gc__region_take_pages_at(&region, 60, 8));
+    cr_assert_eq(region.held_pages, 100);
+    drop_region();
+}
+
+Test(limit, counts_free_memory_that_was_not_given_back)
+{
+    cr_assert(gc__region_init(&region, CHUNKS * GC_CHUNK_BYTES, 100 * GC_PAGE_BYTES));
+    open_and_fill(take(90), 90, 1);
+    gc__region_give_pages(&region, 10, 80);
+    cr_assert_eq(region.held_pages, 90);
+    take_units(3); /* elsewhere: what is free must go to make room */
+    cr_assert_leq(region.held_pages, 100);
+    cr_assert_eq(region.held_pages_peak, 90);
+    drop_region();
+}
+
+/* ---- Giving memory back ---------------------------------------------------------------------------- */
+
+TestSuite(decommit, .init = make_region, .fini = drop_region);
+
+/* One chunk of pages that was freed at `ns`, and a page that keeps it. */
+static size_t chunk_freed_at(uint64_t ns)
+{
+    size_t first = take(GC_PAGES_PER_CHUNK);
+
+    open_and_fill(first, GC_PAGES_PER_CHUNK, 1);
+    region.now_ns = ns;
+    gc__region_give_pages(&region, first + 1, GC_PAGES_PER_CHUNK - 1);
+    cr_assert(gc__region_take_pages_at(&region, first + 1, 1));
+    return first;
+}
+
+Test(decommit, takes_what_was_free_for_long_and_leaves_the_rest)
+{
+    size_t old = chunk_freed_at(1000), young;
+
+    cr_assert(gc__region_take_pages(&region, GC_PAGES_PER_CHUNK, GC_PAGES_PER_CHUNK, &young));
+    open_and_fill(young, GC_PAGES_PER_CHUNK, 1);
+    region.now_ns = 3000;
+    gc__region_give_pages(&region, young, GC_PAGES_PER_CHUNK);
+    gc__region_decommit(&region, 999);
+    cr_assert_eq(region.held_pages, 2 * GC_PAGES_PER_CHUNK);
+    gc__region_decommit(&region, 2000);
+    cr_assert_eq(region.held_pages, GC_PAGES_PER_CHUNK + 2);
+    cr_assert_not(pages_are_zero(old, 1), "what is used stays");
+    cr_assert(pages_are_zero(old + 2, GC_PAGES_PER_CHUNK - 2));
+    cr_assert_not(pages_are_zero(young, 1));
+    gc__region_decommit(&region, 3000);
+    cr_assert_eq(region.held_pages, 2);
+    cr_assert(pages_are_zero(young, GC_PAGES_PER_CHUNK));
+}
+
+Test(decommit, leaves_nothing_dirty_to_be_zeroed)
+{
+    size_t first = chunk_freed_at(1);
+
+    gc__region_decommit(&region, UINT64_MAX);
+    cr_assert_eq(gc__bitmap_count(region.dirty, first, first + GC_PAGES_PER_CHUNK), 2, "the two that are used");
+}
+
+Test(decommit, keeps_the_peak)
+{
+    chunk_freed_at(1);
+    gc__region_decommit(&region, UINT64_MAX);
+    cr_assert_eq(region.held_pages_peak, GC_PAGES_PER_CHUNK);
+}
+
+Test(decommit, of_a_free_chunk_gives_back_its_bits_too)
+{
+    size_t before = gc__region_metadata_bytes(&region), with_bits;
+
+    open_and_fill(take(GC_PAGES_PER_CHUNK), GC_PAGES_PER_CHUNK, 1);
+    with_bits = gc__region_metadata_bytes(&region);
+    cr_assert_gt(with_bits, before);
+    gc__region_give_pages(&region, 0, GC_PAGES_PER_CHUNK);
+    gc__region_decommit(&region, UINT64_MAX);
+    cr_assert_eq(with_bits - gc__region_metadata_bytes(&region), GC_CHUNK_BYTES / GC_GRANULE_BYTES / 4,
+                 "two bits a granule");
+    cr_assert_eq(take(1), 0);
+    cr_assert_eq(gc__region_metadata_bytes(&region), with_bits);
+}
+
+/* ---- At random, next to a simple array of pages ------------------------------------------------------ */
+
+#define MAX_RUNS 300
+
+/* What was taken and not given back. */
+struct taken {
+    size_t first;
+    size_t count;
+    bool units;
+    bool written; /* each page has its mark */
+    uint64_t mark;
+};
+
+static struct {
+    struct taken runs[MAX_RUNS];
+    size_t run_count;
+    bool used[PAGES];
+    bool dirty[PAGES];
+    bool of_units[PAGES];
+    uint64_t freed_ns[CHUNKS];
+    size_t used_pages;
+    size_t max_pages;
+} oracle;
+
+static bool chunk_serves_units(size_t c)
+{
+    for (size_t page = c * GC_PAGES_PER_CHUNK; page < (c + 1) * GC_PAGES_PER_CHUNK; page++)
+        if (oracle.used[page])
+            return oracle.of_units[page];
+    return false;
+}
+
+static bool chunk_is_free(size_t c)
+{
+    for (size_t page = c * GC_PAGES_PER_CHUNK; page < (c + 1) * GC_PAGES_PER_CHUNK; page++)
+        if (oracle.used[page])
+            return false;
+    return true;
+}
+
+static bool limit_allows(size_t count)
+{
+    return oracle.used_pages + count <= oracle.max_pages;
+}
+
+/* The lowest run of `count` pages that a large object may have; PAGES: none. */
+static size_t lowest_pages(size_t count)
+{
+    size_t run = 0;
+    bool units = false;
+
+    for (size_t page = 0; page < PAGES; page++) {
+        if (page % GC_PAGES_PER_CHUNK == 0)
+            units = chunk_serves_units(page / GC_PAGES_PER_CHUNK);
+        run = oracle.used[page] || units ? 0 : run + 1;
+        if (run == count)
+            return page + 1 - count;
+    }
+    return PAGES;
+}
+
+static bool pages_are_free(size_t first, size_t count)
+{
+    for (size_t page = first; page < first + count; page++)
+        if (page >= PAGES || oracle.used[page] || chunk_serves_units(page / GC_PAGES_PER_CHUNK))
+            return false;
+    return true;
+}
+
+static bool units_are_free(size_t unit, size_t count)
+{
+    for (size_t page = unit * GC_PAGES_PER_UNIT; page < (unit + count) * GC_PAGES_PER_UNIT; page++)
+        if (oracle.used[page])
+            return false;
+    return true;
+}
+
+/* The lowest units in the chunks that serve blocks, or else in a free one. */
+static size_t lowest_units(size_t count)
+{
+    for (size_t c = 0; c < CHUNKS; c++)
+        for (size_t i = 0; chunk_serves_units(c) && i + count <= GC_UNITS_PER_CHUNK; i++)
+            if (units_are_free(c * GC_UNITS_PER_CHUNK + i, count))
+                return c * GC_UNITS_PER_CHUNK + i;
+    for (size_t c = 0; c < CHUNKS; c++)
+        if (chunk_is_free(c))
+            return c * GC_UNITS_PER_CHUNK;
+    return PAGES;
+}
+
+/* When the limit makes the region give everything back, is its own affair. */
+static void learn_what_was_given_back(void)
+{
+    for (size_t page = 0; page < region.accessible * GC_PAGES_PER_CHUNK; page++)
+        if (!oracle.used[page] && oracle.dirty[page] && !gc__bitmap_test(region.dirty, page))
+            oracle.dirty[page] = false;
+}
+
+static void oracle_take(size_t first, size_t count, bool units)
+{
+    learn_what_was_given_back();
+    for (size_t page = first; page < first + count; page++) {
+        oracle.used[page] = true;
+        oracle.of_units[page] = units;
+        oracle.dirty[page] |= units;
+    }
+    oracle.used_pages += count;
+}
+
+static void oracle_give(size_t first, size_t count)
+{
+    for (size_t page = first; page < first + count; page++) {
+        oracle.used[page] = false;
+        oracle.freed_ns[page / GC_PAGES_PER_CHUNK] = region.now_ns;
+    }
+    oracle.used_pages -= count;
+}
+
+static uint64_t *last_word(size_t page)
+{
+    return (uint64_t *)(void *)gc__page_address(&region, page + 1) - 1;
+}
+
+static void write_marks(const struct taken *run, size_t from)
+{
+    for (size_t page = run->first + from; page < run->first + run->count; page++) {
+        *(uint64_t *)(void *)gc__page_address(&region, page) = run->mark;
+        *last_word(page) = run->mark + page;
+    }
+}
+
+static void read_marks(const struct taken *run)
+{
+    for (size_t page = run->first; run->written && page < run->first + run->count; page++)
+        if (*(uint64_t *)(void *)gc__page_address(&region, page) != run->mark || *last_word(page) != run->mark + page)
+            cr_assert_fail("page %zu has lost its contents", page);
+}
+
+/* Opens pages [from, end) of a run and writes to them. */
+static void open_run(const struct taken *run, size_t from)
+{
+    bool zero = random_once_in(2);
+    size_t first = run->first + from, count = run->count - from;
+
+    gc__region_open_pages(&region, first, count, zero);
+    if (zero && !pages_are_zero(first, count))
+        cr_assert_fail("not all of [%zu, %zu) is zero", first, first + count);
+    for (size_t page = first; page < first + count; page++)
+        oracle.dirty[page] = true;
+    write_marks(run, from);
+}
+
+static struct taken *add_run(size_t first, size_t count, bool units)
+{
+    struct taken *run = &oracle.runs[oracle.run_count++];
+
+    oracle_take(first, count, units);
+    *run = (struct taken){first, count, units, true, random_next()};
+    return run;
+}
+
+static void step_take_pages(void)
+{
+    size_t count = random_between(1, random_once_in(8) ? 1500 : 40), first;
+    size_t expected = limit_allows(count) ? lowest_pages(count) : PAGES;
+    bool got = gc__region_take_pages(&region, count, 1, &first);
+    struct taken *run;
+
+    cr_assert_eq(got, expected < PAGES, "%zu pages", count);
+    if (!got)
+        return;
+    cr_assert_eq(first, expected, "%zu pages", count);
+    run = add_run(first, count, false);
+    run->written = !random_once_in(8);
+    if (run->written)
+        open_run(run, 0);
+}
+
+static void step_take_aligned_pages(void)
+{
+    size_t count = random_between(1, 100), alignment = (size_t)1 << random_below(10), first;
+
+    if (!gc__region_take_pages(&region, count, alignment, &first)) {
+        cr_assert(!limit_allows(count) || lowest_pages(count + alignment - 1) == PAGES);
+        return;
+    }
+    cr_assert_eq(first % alignment, 0);
+    cr_assert(pages_are_free(first, count));
+    open_run(add_run(first, count, false), 0);
+}
+
+static void step_take_units(void)
+{
+    unsigned count = (unsigned)random_between(1, GC_MAX_BLOCK_UNITS);
+    size_t pages = count * GC_PAGES_PER_UNIT, unit;
+    size_t expected = limit_allows(pages) ? lowest_units(count) : PAGES;
+    bool fresh, got = gc__region_take_units(&region, count, &unit, &fresh);
+
+    cr_assert_eq(got, expected < PAGES, "%u units", count);
+    if (!got)
+        return;
+    cr_assert_eq(unit, expected, "%u units", count);
+    if (fresh)
+        cr_assert(pages_are_zero(unit * GC_PAGES_PER_UNIT, pages));
+    write_marks(add_run(unit * GC_PAGES_PER_UNIT, pages, true), 0);
+}
+
+static struct taken *any_run(void)
+{
+    return &oracle.runs[random_below(oracle.run_count)];
+}
+
+static void step_give(void)
+{
+    struct taken *run = any_run();
+
+    read_marks(run);
+    oracle_give(run->first, run->count);
+    if (run->units)
+        gc__region_give_units(&region, run->first / GC_PAGES_PER_UNIT, (unsigned)(run->count / GC_PAGES_PER_UNIT));
+    else
+        gc__region_give_pages(&region, run->first, run->count);
+    *run = oracle.runs[--oracle.run_count];
+}
+
+static void step_shrink(void)
+{
+    struct taken *run = any_run();
+    size_t keep;
+
+    if (run->units || run->count == 1)
+        return;
+    keep = random_between(1, run->count - 1);
+    oracle_give(run->first + keep, run->count - keep);
+    gc__region_give_pages(&region, run->first + keep, run->count - keep);
+    run->count = keep;
+}
+
+static void step_grow_in_place(void)
+{
+    struct taken *run = any_run();
+    size_t more = random_between(1, 60), end = run->first + run->count;
+    bool expected = limit_allows(more) && pages_are_free(end, more);
+
+    if (run->units || !run->written)
+        return;
+    cr_assert_eq(gc__region_take_pages_at(&region, end, more), expected, "%zu pages at %zu", more, end);
+    if (!expected)
+        return;
+    oracle_take(end, more, false);
+    run->count += more;
+    open_run(run, run->count - more);
+}
+
+/* As if the contents had been moved away. */
+static void step_note_zero(void)
+{
+    struct taken *run = any_run();
+
+    if (run->units)
+        return;
+    memset(gc__page_address(&region, run->first), 0, run->count << GC_PAGE_SHIFT);
+    gc__region_note_zero(&region, run->first, run->count);
+    for (size_t i = 0; i < run->count; i++)
+        oracle.dirty[run->first + i] = false;
+    run->written = false;
+}
+
+static void step_decommit(void)
+{
+    uint64_t before_ns = region.now_ns - gc__min(region.now_ns, random_below(40));
+
+    gc__region_decommit(&region, before_ns);
+    for (size_t page = 0; page < PAGES; page++)
+        if (!oracle.used[page] && oracle.freed_ns[page / GC_PAGES_PER_CHUNK] <= before_ns)
+            oracle.dirty[page] = false;
+}
+
+static void compare(void)
+{
+    size_t held = 0;
+
+    for (size_t page = 0; page < region.accessible * GC_PAGES_PER_CHUNK; page++) {
+        if (gc__bitmap_test(region.used, page) != oracle.used[page])
+            cr_assert_fail("page %zu: used or not?", page);
+        if (gc__bitmap_test(region.dirty, page) != oracle.dirty[page])
+            cr_assert_fail("page %zu: dirty or not?", page);
+        if (!oracle.used[page] && !oracle.dirty[page] &&
+            (*last_word(page) != 0 || *(uint64_t *)(void *)gc__page_address(&region, page) != 0))
+            cr_assert_fail("page %zu is not zero", page);
+        held += oracle.used[page] || oracle.dirty[page];
+    }
+    cr_assert_eq(region.used_pages, oracle.used_pages);
+    cr_assert_eq(region.held_pages, held);
+    cr_assert_leq(region.held_pages, oracle.max_pages);
+}
+
+static void random_step(void)
+{
+    size_t dice = random_below(100);
+
+    region.now_ns++;
+    if (dice < 25 && oracle.run_count < MAX_RUNS)
+        step_take_pages();
+    else if (dice < 33 && oracle.run_count < MAX_RUNS)
+        step_take_aligned_pages();
+    else if (dice < 55 && oracle.run_count < MAX_RUNS)
+        step_take_units();
+    else if (oracle.run_count == 0)
+        return;
+    else if (dice < 80)
+        step_give();
+    else if (dice < 85)
+        step_shrink();
+    else if (dice < 93)
+        step_grow_in_place();
+    else if (dice < 96)
+        step_note_zero();
+    else
+        step_decommit();
+}
+
+static void random_steps(unsigned steps, size_t max_pages)
+{
+    oracle.max_pages = max_pages;
+    cr_assert(gc__region_init(&region, CHUNKS * GC_CHUNK_BYTES, max_pages << GC_PAGE_SHIFT));
+    for (unsigned i = 0; i < steps; i++) {
+        random_step();
+        learn_what_was_given_back();
+        if (i % 8 == 0) {
+            gc__region_audit(&region);
+            compare();
+        }
+    }
+    while (oracle.run_count > 0)
+        step_give();
+    compare();
+    drop_region();
+}
+
+Test(random, does_as_the_array_of_pages)
+{
+    random_begin("region");
+    random_steps(4000, PAGES);
+}
+
+Test(random, does_as_the_array_of_pages_under_a_limit)
+{
+    random_begin("region");
+    random_steps(3000, PAGES / 3);
+}
+
+/* ---- The audit sees what is wrong ---------------------------------------------------------------------- */
+
+TestSuite(region_audit, .init = make_region);
+
+Test(region_audit, finds_a_wrong_count_of_used_pages, .signal = SIGABRT)
+{
+    take(3);
+    region.used_pages++;
+    region.held_pages++;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_wrong_count_of_held_pages, .signal = SIGABRT)
+{
+    take(3);
+    region.held_pages--;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_wrong_summary, .signal = SIGABRT)
+{
+    take(3);
+    region.chunk[0].prefix = 1;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_wrong_summary_of_units, .signal = SIGABRT)
+{
+    take_units(3);
+    region.chunk[0].free_units |= 1;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_free_chunk_with_a_purpose, .signal = SIGABRT)
+{
+    take(3);
+    region.chunk[0].purpose = CHUNK_FREE;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_page_that_should_be_zero, .signal = SIGABRT)
+{
+    take(1);
+    take(GC_PAGES_PER_CHUNK);
+    gc__region_give_pages(&region, 0, 1);
+    gc__page_address(&region, 0)[17] = 1;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_bit_of_a_page_that_is_free, .signal = SIGABRT)
+{
+    take(3);
+    gc__bits_of(&region, 5 * GC_PAGE_BYTES / GC_GRANULE_BYTES)->allocated = 1;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_a_mark_of_a_page_that_is_free, .signal = SIGABRT)
+{
+    take(3);
+    gc__bits_of(&region, 5 * GC_PAGE_BYTES / GC_GRANULE_BYTES)->mark = 1;
+    gc__region_audit(&region);
+}
+
+Test(region_audit, finds_free_units_that_will_not_be_looked_for, .signal = SIGABRT)
+{
+    take_units(3);
+    region.first_free_block_chunk = 1;
+    gc__region_audit(&region);
+}
