@@ -4,6 +4,7 @@
 #include "gc/alloc/small.h"
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
+#include "gc/cycle/observer.h"
 #include "gc/roots/dead_stack.h"
 
 #include <errno.h>
@@ -55,6 +56,8 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
             object = allocate_or_collect(heap, mutator, kind, bytes, alignment);
         while (object == NULL && handler_made_room(heap, bytes));
     }
+    if (object == NULL)
+        gc__observe_exhaustion(heap, bytes);
     errno = object != NULL ? saved_errno : ENOMEM;
     return object;
 }

@@ -49,17 +49,37 @@ void gc__message(const char *format, ...)
     write_text(text);
 }
 
+/* Ends the message and appends the callers. */
+static size_t append_callers(char *text, size_t used, size_t capacity)
+{
+    static _Thread_local bool naming;
+
+    used = gc__append(text, used, capacity, "\n");
+    if (naming) /* a failure while naming the callers names none */
+        return used;
+    naming = true;
+    used = gc__write_callers(text, used, capacity);
+    naming = false;
+    return used;
+}
+
+void gc__report(const char *format, ...)
+{
+    char text[TEXT_BYTES];
+    size_t used = gc__append(text, 0, sizeof text, "broom: ");
+    va_list arguments;
+
+    va_start(arguments, format);
+    used = append_list(text, used, sizeof text, format, arguments);
+    va_end(arguments);
+    append_callers(text, used, sizeof text);
+    write_text(text);
+}
+
 /* Tells the whole message, then gives the hook its chance, then aborts. */
 static _Noreturn void fail(char *text, size_t used, size_t capacity)
 {
-    static _Thread_local bool failing;
-
-    used = gc__append(text, used, capacity, "\n");
-    if (!failing) {
-        failing = true; /* a failure while naming the callers names none */
-        gc__write_callers(text, used, capacity);
-        failing = false;
-    }
+    append_callers(text, used, capacity);
     write_text(text);
     if (gc__fatal_hook != NULL)
         gc__fatal_hook(text);

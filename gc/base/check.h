@@ -48,6 +48,9 @@ void gc__message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 size_t gc__append(char *text, size_t used, size_t capacity, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* As gc__message, with the callers behind it. */
+void gc__report(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
 /* Message, callers, hook, abort. */
 _Noreturn void gc__fatal(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 _Noreturn void gc__check_failed(const char *condition, const char *file, int line) __attribute__((cold));

@@ -59,11 +59,6 @@
 #define GC_MARK_STACK_SHARE 32
 #define GC_MARK_STACK_STEP_BYTES ((size_t)64 << 10)
 
-/* From here on huge pages are asked for: they make growing a heap twice as
- * fast and save address translation, and round memory up to 2 MiB a chunk,
- * which heaps below this size would feel. */
-#define GC_HUGE_FROM_BYTES ((size_t)32 << 20)
-
 /* The accessible part of the range grows by this share of itself, so that the
  * number of system calls stays logarithmic. */
 #define GC_GROWTH_SHARE 16
@@ -116,7 +111,7 @@
 #define GC_PACE_ATOMIC_PERCENT 25
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
-#define GC_PACE_SMALL_HEAP_BYTES ((size_t)4 << 20)
+#define GC_PACE_SMALL_HEAP_BYTES ((size_t)6 << 20)
 
 /* Memory that is held and free, after a peak say, is used before it goes back
  * to the OS: this part of it in each cycle. The rest stays free, goes back

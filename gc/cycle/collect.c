@@ -115,6 +115,7 @@ static void cycle(void *sp, void *argument)
     struct heap *heap = argument;
     uint64_t start_ns = gc__os_clock_ns(), end_ns;
 
+    heap->region.now_ns = start_ns;
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
     gc__marker_begin(&heap->marker);
     keep_runs(heap);
@@ -129,7 +130,6 @@ static void cycle(void *sp, void *argument)
     end_ns = gc__os_clock_ns();
     note_pause(&heap->record, end_ns - start_ns);
 
-    heap->region.now_ns = end_ns;
     gc__sweep_large(&heap->region);
     gc__worklist_trim(&heap->marker.worklist);
     return_memory(heap, end_ns);

@@ -11,6 +11,9 @@
  * edge leads from black to white. */
 void gc__observe_marked(const struct heap *heap);
 
+/* An allocation of `bytes` bytes fails, after all that could be done. */
+void gc__observe_exhaustion(const struct heap *heap, size_t bytes);
+
 /* The world goes on. `heap` has the figures of the cycle. */
 void gc__observe_cycle(const struct heap *heap);
 

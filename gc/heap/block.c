@@ -121,18 +121,14 @@ static struct bits *bits_of_block(const struct region *region, const struct bloc
     return gc__bits_of(region, gc__block_first_granule(region, block));
 }
 
-size_t gc__block_sweep(struct region *region, struct block *block)
+void gc__block_sweep(struct region *region, struct block *block)
 {
     struct bits *bits = bits_of_block(region, block);
-    size_t objects = 0;
 
-    for (size_t i = 0; i < words_of(block); i++) {
+    for (size_t i = 0; i < words_of(block); i++)
         bits[i].allocated &= bits[i].mark;
-        objects += (size_t)__builtin_popcountll(bits[i].allocated);
-    }
     block->cursor = 0;
     block->fresh = false;
-    return objects;
 }
 
 void gc__block_sweep_and_whiten(struct region *region, struct block *block)

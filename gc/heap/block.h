@@ -92,8 +92,8 @@ void gc__block_destroy(struct region *region, struct block *block);
  * nothing is free behind the cursor. The block was swept. */
 bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black);
 
-/* allocated &= mark. Returns the number of objects left. */
-size_t gc__block_sweep(struct region *region, struct block *block);
+/* allocated &= mark. */
+void gc__block_sweep(struct region *region, struct block *block);
 
 /* Sweeps if the block is unswept, and whitens every object. */
 void gc__block_sweep_and_whiten(struct region *region, struct block *block);

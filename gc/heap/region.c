@@ -106,14 +106,6 @@ static bool commit_tables(struct region *region, size_t chunks)
     return true;
 }
 
-/* For what of the pages lies beyond the small heap. */
-static void use_huge_pages(struct region *region, size_t page, size_t end)
-{
-    page = gc__max(page, GC_HUGE_FROM_BYTES >> GC_PAGE_SHIFT);
-    if (page < end)
-        gc__os_use_huge_pages(gc__page_address(region, page), (end - page) << GC_PAGE_SHIFT);
-}
-
 static bool grow_to(struct region *region, size_t chunks)
 {
     size_t old = region->accessible;
@@ -130,7 +122,6 @@ static bool grow_to(struct region *region, size_t chunks)
             .purpose = CHUNK_FREE,
         };
     region->accessible = chunks;
-    use_huge_pages(region, old * GC_PAGES_PER_CHUNK, chunks * GC_PAGES_PER_CHUNK);
     return true;
 }
 
@@ -420,10 +411,8 @@ void gc__region_note_zero(struct region *region, size_t first_page, size_t count
 
 void gc__region_renew(struct region *region, size_t first_page, size_t count)
 {
-    if (!gc__os_renew(gc__page_address(region, first_page), count << GC_PAGE_SHIFT))
-        return;
-    gc__region_note_zero(region, first_page, count);
-    use_huge_pages(region, first_page, first_page + count);
+    if (gc__os_renew(gc__page_address(region, first_page), count << GC_PAGE_SHIFT))
+        gc__region_note_zero(region, first_page, count);
 }
 
 /* ---- Giving memory to the OS ------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* log.c - BROOM_LOG, BROOM_STATS, and what a cycle is checked for. */
 
+#include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/observer.h"
 #include "gc/insight/stats.h"
@@ -36,6 +37,19 @@ void gc__observe_cycle(const struct heap *heap)
         log_cycle(heap);
     if (GC_UNLIKELY(heap->options.stress != 0))
         gc__heap_audit(heap);
+}
+
+/* Silent unless asked: a program that handles NULL wants no noise. */
+void gc__observe_exhaustion(const struct heap *heap, size_t bytes)
+{
+    struct gc_stats stats;
+
+    if (heap->options.log == 0)
+        return;
+    stats = gc__stats_of(heap);
+    gc__report("out of memory: %zu bytes were asked for; live %.2f MiB, heap %.2f MiB, limit %.2f MiB", bytes,
+               mib(stats.live_bytes), mib(stats.heap_bytes),
+               mib(gc__min(heap->region.max_pages, heap->region.chunks * GC_PAGES_PER_CHUNK) << GC_PAGE_SHIFT));
 }
 
 static __attribute__((destructor)) void summary_at_exit(void)

@@ -60,9 +60,20 @@ static ALWAYS_INLINE bool set_mark(struct marker *marker, size_t granule)
     return true;
 }
 
+static ALWAYS_INLINE void fetch_object(struct marker *marker, uintptr_t entry)
+{
+    __builtin_prefetch((const void *)entry);
+    fifo_put(&marker->objects, entry);
+}
+
+/* What turned grey waits in the FIFO, or in the worklist if that is full. */
 static ALWAYS_INLINE void push(struct marker *marker, struct object object)
 {
-    if (!gc__worklist_push(&marker->worklist, marker->base + (object.granule << GC_GRANULE_SHIFT)))
+    uintptr_t entry = marker->base + (object.granule << GC_GRANULE_SHIFT);
+
+    if (!fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
+        fetch_object(marker, entry);
+    else if (!gc__worklist_push(&marker->worklist, entry))
         overflow(marker, object);
 }
 
@@ -181,18 +192,16 @@ static ALWAYS_INLINE SCANS_ANYTHING void scan_entry(struct marker *marker, uintp
         scan_large(marker, entry & ~CONTINUATION);
 }
 
+/* Keeps the object FIFO full as long as it can, then empties it: an object is
+ * scanned as late after its prefetch as possible. */
 static SCANS_ANYTHING void drain(struct marker *marker)
 {
     for (;;) {
-        while (!gc__worklist_is_empty(&marker->worklist)) {
-            uintptr_t entry = gc__worklist_pop(&marker->worklist);
-
-            __builtin_prefetch((const void *)entry);
-            if (fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
-                scan_entry(marker, fifo_take(&marker->objects));
-            fifo_put(&marker->objects, entry);
-        }
-        if (!fifo_is_empty(&marker->edges))
+        if (fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
+            scan_entry(marker, fifo_take(&marker->objects));
+        else if (!gc__worklist_is_empty(&marker->worklist))
+            fetch_object(marker, gc__worklist_pop(&marker->worklist));
+        else if (!fifo_is_empty(&marker->edges))
             visit(marker, fifo_take(&marker->edges));
         else if (!fifo_is_empty(&marker->objects))
             scan_entry(marker, fifo_take(&marker->objects));

@@ -46,9 +46,6 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
-/* A hint; failure does not matter. */
-void gc__os_use_huge_pages(void *start, size_t bytes);
-
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */
 size_t gc__os_address_space_left(void);
 

@@ -77,15 +77,13 @@ struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enu
     struct bin *bin = &bins->bin[kind][class_index];
     struct block *block = list_pop(region, &bin->partial);
 
-    while (block == NULL && bin->unswept != 0) {
+    if (block == NULL) {
         block = list_pop(region, &bin->unswept);
-        if (gc__block_sweep(region, block) == block->cells) {
-            block->state = BLOCK_FULL;
-            block = NULL;
-        }
+        if (block == NULL)
+            return NULL;
+        gc__block_sweep(region, block);
     }
-    if (block != NULL)
-        block->state = BLOCK_CURRENT;
+    block->state = BLOCK_CURRENT;
     return block;
 }
 

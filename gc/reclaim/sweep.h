@@ -38,7 +38,8 @@ void gc__sweep_publish_marks(struct region *region, struct bins *bins);
 /* Gives back the large objects that are white. */
 void gc__sweep_large(struct region *region);
 
-/* A swept block with a free cell, off its list, or NULL. */
+/* A swept block off its list, or NULL. An unswept one may turn out to be full:
+ * whoever claims from it finds that out. */
 struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index);
 
 /* A mutator found no more free cells in its block. */

@@ -78,11 +78,6 @@ bool gc__os_renew(void *start, size_t bytes)
     return gc__os_decommit(start, bytes);
 }
 
-void gc__os_use_huge_pages(void *start, size_t bytes)
-{
-    (void)madvise(start, bytes, MADV_HUGEPAGE);
-}
-
 /* Address space this process uses. Read with system calls alone: stdio would
  * allocate, perhaps from the heap that is just being made. */
 static size_t address_space_used(void)

@@ -4,6 +4,7 @@
 #include "gc/base/align.h"
 
 #include <link.h>
+#include <string.h>
 
 /* The linker marks the bounds of the section behind GC_OWN_STATE. */
 extern char __start_broom_state[] __attribute__((visibility("hidden")));
@@ -36,6 +37,15 @@ static void visit_segment(const struct visitor *to, uintptr_t start, uintptr_t e
     }
 }
 
+/* libunwind keeps caches of tens of kilobytes, and nothing of a program. */
+static bool holds_no_roots(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+
+    return strncmp(name, "libunwind", strlen("libunwind")) == 0;
+}
+
 /* dlpi_tls_data is the calling thread's block of the module, in static or in
  * dynamic TLS, or NULL while the thread has none. */
 static int visit_object(struct dl_phdr_info *object, size_t size, void *argument)
@@ -43,6 +53,8 @@ static int visit_object(struct dl_phdr_info *object, size_t size, void *argument
     const struct visitor *to = argument;
 
     (void)size;
+    if (holds_no_roots(object->dlpi_name))
+        return 0;
     for (unsigned i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &object->dlpi_phdr[i];
         uintptr_t start = object->dlpi_addr + header->p_vaddr;
