@@ -57,7 +57,7 @@
  * bytes) an object, and objects of at least 16 bytes, would need a half; depth
  * of that order is not seen, and overflow loses nothing. */
 #define GC_MARK_STACK_SHARE 32
-#define GC_MARK_STACK_STEP_BYTES ((size_t)64 << 10)
+#define GC_MARK_STACK_STEP_BYTES ((size_t)16 << 10)
 
 /* The accessible part of the range grows by this share of itself, so that the
  * number of system calls stays logarithmic. */
@@ -75,7 +75,7 @@
 #define GC_DEAD_STACK_MAX_BYTES ((size_t)4 << 10)
 
 /* Freed cells that a mutator keeps for each class and kind. */
-#define GC_MAGAZINE_CELLS 32
+#define GC_MAGAZINE_CELLS 16
 
 /* From this size on gc_realloc moves page tables instead of bytes... */
 #define GC_MOVE_MIN_BYTES ((size_t)1 << 20)

@@ -99,20 +99,30 @@ bool gc__large_move(struct region *region, size_t to, size_t from)
     return true;
 }
 
+/* A used page of such a chunk belongs to a large object unless its unit is a
+ * block's. */
+static bool find_in_chunk(const struct region *region, size_t page, size_t end, size_t *head)
+{
+    while ((page = gc__bitmap_find(region->used, page, end, true)) < end) {
+        if (region->blocks[page / GC_PAGES_PER_UNIT].form == FORM_LARGE) {
+            *head = page;
+            return true;
+        }
+        page = (page / GC_PAGES_PER_UNIT + 1) * GC_PAGES_PER_UNIT;
+    }
+    return false;
+}
+
 bool gc__large_next(const struct region *region, size_t page, size_t *head)
 {
     size_t end = region->accessible * GC_PAGES_PER_CHUNK;
 
     while (page < end) {
-        size_t chunk_end = (page | (GC_PAGES_PER_CHUNK - 1)) + 1;
+        size_t c = page / GC_PAGES_PER_CHUNK;
+        size_t chunk_end = (c + 1) * GC_PAGES_PER_CHUNK;
 
-        if (region->chunk[page / GC_PAGES_PER_CHUNK].purpose == CHUNK_LARGE) {
-            page = gc__bitmap_find(region->used, page, chunk_end, true);
-            if (page < chunk_end) {
-                *head = page;
-                return true;
-            }
-        }
+        if (region->chunk[c].purpose == CHUNK_PAGES && find_in_chunk(region, page, chunk_end, head))
+            return true;
         page = chunk_end;
     }
     return false;

@@ -8,7 +8,7 @@
  * for anyone who holds the object.
  *
  * Invariants (checked by gc__large_audit):
- *  1. a used page of a large chunk belongs to exactly one large object
+ *  1. a used page in a unit of FORM_LARGE belongs to exactly one large object
  *  2. its allocated bit is set at its first granule, and no other bit of its
  *     pages is ever set but the mark bit there */
 #ifndef GC_HEAP_LARGE_H

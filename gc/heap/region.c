@@ -209,7 +209,7 @@ static void take(struct region *region, size_t first_page, size_t count)
 
     hold_pages(region, first_page, count);
     for (size_t c = first_page / GC_PAGES_PER_CHUNK; c <= last; c++) {
-        set_purpose(region, c, CHUNK_LARGE);
+        set_purpose(region, c, CHUNK_PAGES);
         summarize(region, c);
     }
 }
@@ -253,18 +253,42 @@ static size_t find_pages(const struct region *region, size_t count)
     return region->accessible * GC_PAGES_PER_CHUNK - run;
 }
 
+/* Lets the chunks of blocks serve large objects, too: the range is used up.
+ * True if that makes a difference. */
+static bool mix_chunks(struct region *region)
+{
+    bool mixed = false;
+
+    for (size_t c = 0; c < region->accessible; c++) {
+        struct chunk *chunk = &region->chunk[c];
+
+        if (chunk->purpose != CHUNK_BLOCKS || chunk->free_units == 0)
+            continue;
+        chunk->purpose = CHUNK_PAGES;
+        summarize(region, c);
+        mixed = true;
+    }
+    return mixed;
+}
+
+static bool find_or_grow(struct region *region, size_t count, size_t alignment, size_t *first_page)
+{
+    size_t accessible = region->accessible * GC_PAGES_PER_CHUNK;
+    size_t first = gc__align_up(find_pages(region, count + alignment - 1), alignment);
+    size_t end = first + count;
+
+    *first_page = first;
+    return end <= accessible || grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK));
+}
+
 bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page)
 {
-    size_t first, end, accessible = region->accessible * GC_PAGES_PER_CHUNK;
-
     if (count > region->chunks * GC_PAGES_PER_CHUNK || !limit_allows(region, count))
         return false;
-    first = gc__align_up(find_pages(region, count + alignment - 1), alignment);
-    end = first + count;
-    if (end > accessible && !grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK)))
+    if (!find_or_grow(region, count, alignment, first_page) &&
+        !(mix_chunks(region) && find_or_grow(region, count, alignment, first_page)))
         return false;
-    take(region, first, count);
-    *first_page = first;
+    take(region, *first_page, count);
     return true;
 }
 
@@ -330,24 +354,56 @@ static bool open_block_chunk(struct region *region, size_t *opened)
     return true;
 }
 
-bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
+/* Whole free units in a chunk that serves large objects. */
+static bool find_units_among_pages(const struct region *region, unsigned count, size_t *first_unit)
 {
-    size_t c, first_page, pages = count * GC_PAGES_PER_UNIT;
+    size_t pages = count * GC_PAGES_PER_UNIT;
+
+    for (size_t c = 0; c < region->accessible; c++) {
+        size_t unit = c * GC_UNITS_PER_CHUNK;
+
+        if (region->chunk[c].purpose != CHUNK_PAGES || region->chunk[c].longest < pages)
+            continue;
+        for (size_t end = unit + GC_UNITS_PER_CHUNK - count; unit <= end; unit++) {
+            size_t page = unit * GC_PAGES_PER_UNIT;
+            if (gc__bitmap_find(region->used, page, page + pages, true) == page + pages) {
+                *first_unit = unit;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* In a chunk for blocks; where there is none and none can be had, elsewhere. */
+static bool find_units_anywhere(struct region *region, unsigned count, size_t *first_unit)
+{
     struct chunk *chunk;
+    size_t c;
     unsigned unit;
 
-    if (!limit_allows(region, pages))
-        return false;
     if (!find_units(region, count, &c) && !open_block_chunk(region, &c))
-        return false;
+        return find_units_among_pages(region, count, first_unit);
     chunk = &region->chunk[c];
     unit = (unsigned)__builtin_ctz(starts_of_runs(chunk->free_units, count));
     chunk->free_units &= ~(((UINT32_C(1) << count) - 1) << unit);
     *first_unit = c * GC_UNITS_PER_CHUNK + unit;
-    first_page = *first_unit * GC_PAGES_PER_UNIT;
-    *fresh = gc__bitmap_count(region->dirty, first_page, first_page + pages) == 0;
-    hold_pages(region, first_page, pages);
-    gc__bitmap_set(region->dirty, first_page, first_page + pages);
+    return true;
+}
+
+bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
+{
+    size_t first, end;
+
+    if (!limit_allows(region, count * GC_PAGES_PER_UNIT) || !find_units_anywhere(region, count, first_unit))
+        return false;
+    first = *first_unit * GC_PAGES_PER_UNIT;
+    end = first + count * GC_PAGES_PER_UNIT;
+    *fresh = gc__bitmap_count(region->dirty, first, end) == 0;
+    hold_pages(region, first, end - first);
+    gc__bitmap_set(region->dirty, first, end);
+    if (region->chunk[first / GC_PAGES_PER_CHUNK].purpose == CHUNK_PAGES)
+        summarize(region, first / GC_PAGES_PER_CHUNK);
     return true;
 }
 
@@ -380,6 +436,10 @@ void gc__region_give_units(struct region *region, size_t first_unit, unsigned co
     size_t first_page = first_unit * GC_PAGES_PER_UNIT;
     size_t pages = count * GC_PAGES_PER_UNIT;
 
+    if (chunk->purpose == CHUNK_PAGES) {
+        gc__region_give_pages(region, first_page, pages);
+        return;
+    }
     let_go(region, first_page, pages);
     chunk->free_units |= ((UINT32_C(1) << count) - 1) << (first_unit % GC_UNITS_PER_CHUNK);
     chunk->freed_ns = region->now_ns;

@@ -3,8 +3,8 @@
  * Owns the address space of the heap and of the side tables, and gives out
  * page runs: units of 64 KiB for blocks, single pages for large objects. A
  * chunk serves one of the two at a time, so that pages of large objects do not
- * cut up what blocks need. First fit by address (GC Handbook, 2nd ed.,
- * section 7.2) keeps the heap at the low end of the range.
+ * cut up what blocks need, until the range is used up: then chunks are mixed. First fit by address (GC Handbook, 2nd
+ * ed., section 7.2) keeps the heap at the low end of the range.
  *
  * The accessible part is [base, base + accessible chunks), one mapping; it only
  * grows. Memory goes back page by page with gc__os_decommit, never by unmapping.
@@ -37,7 +37,11 @@ struct bits {
 struct block;
 struct large_page;
 
-enum chunk_purpose { CHUNK_FREE, CHUNK_BLOCKS, CHUNK_LARGE };
+enum chunk_purpose {
+    CHUNK_FREE,
+    CHUNK_BLOCKS, /* units are found by free_units */
+    CHUNK_PAGES   /* for large objects; some units may be blocks all the same */
+};
 
 struct chunk {
     uint64_t freed_ns; /* when pages were last given back here */

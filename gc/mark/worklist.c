@@ -11,10 +11,17 @@ void gc__worklist_init(struct worklist *list, void *memory, size_t bytes)
     list->limit = list->base + bytes / sizeof *list->base;
 }
 
+/* What an empty heap needs. */
+static size_t first_bytes(void)
+{
+    return gc__align_up(GC_MARK_STACK_STEP_BYTES, gc__os_page_bytes());
+}
+
+/* Doubles. */
 bool gc__worklist_grow(struct worklist *list)
 {
     size_t left = (size_t)(list->limit - list->end) * sizeof *list->end;
-    size_t bytes = gc__min(left, GC_MARK_STACK_STEP_BYTES);
+    size_t bytes = gc__min(left, gc__max(gc__worklist_metadata_bytes(list), first_bytes()));
 
     if (bytes == 0 || !gc__os_commit(list->end, bytes))
         return false;
@@ -24,7 +31,7 @@ bool gc__worklist_grow(struct worklist *list)
 
 void gc__worklist_trim(struct worklist *list)
 {
-    uintptr_t *keep = list->base + GC_MARK_STACK_STEP_BYTES / sizeof *list->base;
+    uintptr_t *keep = list->base + first_bytes() / sizeof *list->base;
 
     GC_ASSERT(gc__worklist_is_empty(list));
     if (list->end <= keep)
