@@ -111,7 +111,7 @@
 #define GC_PACE_ATOMIC_PERCENT 25
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
-#define GC_PACE_SMALL_HEAP_BYTES ((size_t)6 << 20)
+#define GC_PACE_SMALL_HEAP_BYTES ((size_t)4 << 20)
 
 /* Memory that is held and free, after a peak say, is used before it goes back
  * to the OS: this part of it in each cycle. The rest stays free, goes back

@@ -42,43 +42,61 @@ void gc__block_destroy(struct region *region, struct block *block)
 
 /* ---- Claiming ---------------------------------------------------------------- */
 
-/* The first granule of [from, end) of the block at which a free cell starts. */
-static size_t find_free(const struct block *block, const struct bits *bits, size_t from, size_t end)
+/* Cells of a kilobyte and more are looked at one by one, smaller ones 64
+ * granules at a time. */
+static bool cells_are_sparse(const struct block *block)
 {
-    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
-        const struct bits *pair = &bits[granule / 64];
-        uint64_t free = gc__block_cell_starts(block, granule & ~(size_t)63) & ~(pair->allocated | pair->mark) &
-                        gc__word_mask(granule, end);
-
-        if (free != 0)
-            return (granule & ~(size_t)63) + (size_t)__builtin_ctzll(free);
-    }
-    return end;
+    return block->cell_granules >= GC_WORD_BITS;
 }
 
-/* The first granule of [from, end) of the block that is not free. */
-static size_t find_taken(const struct bits *bits, size_t from, size_t end)
+static bool is_taken(const struct bits *bits, size_t granule)
 {
-    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
-        const struct bits *pair = &bits[granule / 64];
-        uint64_t taken = (pair->allocated | pair->mark) & gc__word_mask(granule, end);
+    const struct bits *pair = &bits[granule / GC_WORD_BITS];
 
-        if (taken != 0)
-            return (granule & ~(size_t)63) + (size_t)__builtin_ctzll(taken);
+    return ((pair->allocated | pair->mark) >> (granule % GC_WORD_BITS) & 1) != 0;
+}
+
+/* The first cell that starts in [from, end) of the block, and is taken or is
+ * free as asked; `end` if there is none. */
+static size_t find_cell(const struct block *block, const struct bits *bits, size_t from, size_t end, bool taken)
+{
+    if (cells_are_sparse(block)) {
+        while (from < end && is_taken(bits, from) != taken)
+            from += block->cell_granules;
+        return from;
+    }
+    for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
+        size_t word = granule & ~(size_t)(GC_WORD_BITS - 1);
+        const struct bits *pair = &bits[word / GC_WORD_BITS];
+        uint64_t all = pair->allocated | pair->mark;
+        uint64_t found = gc__block_cell_starts(block, word) & (taken ? all : ~all) & gc__word_mask(granule, end);
+
+        if (found != 0)
+            return word + (size_t)__builtin_ctzll(found);
     }
     return end;
 }
 
 /* The one place that decides the colour in which objects are born. */
+static void allocate_bits(struct bits *pair, uint64_t cells, bool black)
+{
+    pair->allocated |= cells;
+    if (black)
+        pair->mark |= cells;
+}
+
 static void allocate_cells(const struct block *block, struct bits *bits, size_t from, size_t end, bool black)
 {
+    if (cells_are_sparse(block)) {
+        for (; from < end; from += block->cell_granules)
+            allocate_bits(&bits[from / GC_WORD_BITS], gc__bit_of(from), black);
+        return;
+    }
     for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
-        struct bits *pair = &bits[granule / 64];
-        uint64_t cells = gc__block_cell_starts(block, granule & ~(size_t)63) & gc__word_mask(granule, end);
+        size_t word = granule & ~(size_t)(GC_WORD_BITS - 1);
 
-        pair->allocated |= cells;
-        if (black)
-            pair->mark |= cells;
+        allocate_bits(&bits[word / GC_WORD_BITS], gc__block_cell_starts(block, word) & gc__word_mask(granule, end),
+                      black);
     }
 }
 
@@ -92,12 +110,12 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     size_t from = block->cursor;
 
     if (!block->fresh)
-        from = find_free(block, bits, from, end);
+        from = find_cell(block, bits, from, end, false);
     if (from >= end)
         return false;
     end = gc__min(end, from + max);
     if (!block->fresh)
-        end = find_taken(bits, from, end);
+        end = find_cell(block, bits, from, end, true);
 
     allocate_cells(block, bits, from, end, black);
     block->cursor = (uint16_t)end;

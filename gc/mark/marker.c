@@ -271,15 +271,48 @@ void gc__marker_drain(struct marker *marker)
 
 /* ---- Roots ------------------------------------------------------------------------------ */
 
+/* The halves of two words, the words themselves. */
+typedef uint32_t halves __attribute__((vector_size(16), aligned(sizeof(uintptr_t))));
+typedef uint64_t wholes __attribute__((vector_size(16)));
+
+#define WORDS_AT_ONCE 4
+#define UPPER_HALF 32 /* bits down */
+
+static ALWAYS_INLINE SCANS_ANYTHING halves upper_halves(const uintptr_t *words)
+{
+    const halves *pairs = (const halves *)words;
+
+    return __builtin_shufflevector(pairs[0], pairs[1], 1, 3, 5, 7); /* little-endian */
+}
+
+/* Most words of data segments are no pointers into the heap, and their upper
+ * halves tell: four are passed over at once. */
+static SCANS_ANYTHING void scan_sparse(struct marker *marker, uintptr_t start, uintptr_t end)
+{
+    uint32_t base = (uint32_t)(marker->base >> UPPER_HALF);
+    uint32_t last = (uint32_t)((marker->base + marker->span) >> UPPER_HALF) - base;
+    uintptr_t step = WORDS_AT_ONCE * sizeof(uintptr_t);
+
+    for (; end - start >= step; start += step) {
+        wholes may_point = (wholes)(upper_halves((const uintptr_t *)start) - base <= last);
+
+        if (GC_UNLIKELY((may_point[0] | may_point[1]) != 0))
+            scan(marker, start, start + step, PAST_END_IGNORED);
+    }
+    scan(marker, start, end, PAST_END_IGNORED);
+}
+
 SCANS_ANYTHING void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end)
 {
     uintptr_t start = gc__align_up(range.start, sizeof(uintptr_t));
     uintptr_t end = gc__align_down(range.end, sizeof(uintptr_t));
 
+    if (start >= end)
+        return;
     if (past_end == PAST_END_COUNTS)
         scan(marker, start, end, PAST_END_COUNTS);
     else
-        scan(marker, start, end, PAST_END_IGNORED);
+        scan_sparse(marker, start, end);
 }
 
 static void mark_all_of(struct marker *marker, struct block *block)
