@@ -55,16 +55,43 @@ static inline uint64_t bench_now_ns(void)
 enum { BENCH_FREES = 0 };
 #define BENCH_VARIANT "broom"
 
-static inline void bench_init(void) { gc_init(); }
-static inline void *bench_alloc(size_t bytes) { return bench_checked(gc_malloc(bytes)); }
-static inline void *bench_alloc_atomic(size_t bytes) { return bench_checked(gc_malloc_atomic(bytes)); }
-static inline void *bench_realloc(void *object, size_t bytes) { return bench_checked(gc_realloc(object, bytes)); }
-static inline void bench_free(void *object) { (void)object; }
-static inline void bench_collect(void) { gc_collect(); }
-static inline void bench_pause_collecting(void) { gc_disable(); }
-static inline void bench_resume_collecting(void) { gc_enable(); }
+static inline void bench_init(void)
+{
+    gc_init();
+}
+static inline void *bench_alloc(size_t bytes)
+{
+    return bench_checked(gc_malloc(bytes));
+}
+static inline void *bench_alloc_atomic(size_t bytes)
+{
+    return bench_checked(gc_malloc_atomic(bytes));
+}
+static inline void *bench_realloc(void *object, size_t bytes)
+{
+    return bench_checked(gc_realloc(object, bytes));
+}
+static inline void bench_free(void *object)
+{
+    (void)object;
+}
+static inline void bench_collect(void)
+{
+    gc_collect();
+}
+static inline void bench_pause_collecting(void)
+{
+    gc_disable();
+}
+static inline void bench_resume_collecting(void)
+{
+    gc_enable();
+}
 
-static inline void bench_version(char *text, size_t bytes) { snprintf(text, bytes, "%s", gc_version()); }
+static inline void bench_version(char *text, size_t bytes)
+{
+    snprintf(text, bytes, "%s", gc_version());
+}
 
 static inline struct bench_counters bench_counters(void)
 {
@@ -122,13 +149,34 @@ static inline void bench_init(void)
     GC_set_on_heap_resize(bench_on_heap_resize);
 }
 
-static inline void *bench_alloc(size_t bytes) { return bench_checked(GC_MALLOC(bytes)); }
-static inline void *bench_alloc_atomic(size_t bytes) { return bench_checked(GC_MALLOC_ATOMIC(bytes)); }
-static inline void *bench_realloc(void *object, size_t bytes) { return bench_checked(GC_REALLOC(object, bytes)); }
-static inline void bench_free(void *object) { (void)object; }
-static inline void bench_collect(void) { GC_gcollect(); }
-static inline void bench_pause_collecting(void) { GC_disable(); }
-static inline void bench_resume_collecting(void) { GC_enable(); }
+static inline void *bench_alloc(size_t bytes)
+{
+    return bench_checked(GC_MALLOC(bytes));
+}
+static inline void *bench_alloc_atomic(size_t bytes)
+{
+    return bench_checked(GC_MALLOC_ATOMIC(bytes));
+}
+static inline void *bench_realloc(void *object, size_t bytes)
+{
+    return bench_checked(GC_REALLOC(object, bytes));
+}
+static inline void bench_free(void *object)
+{
+    (void)object;
+}
+static inline void bench_collect(void)
+{
+    GC_gcollect();
+}
+static inline void bench_pause_collecting(void)
+{
+    GC_disable();
+}
+static inline void bench_resume_collecting(void)
+{
+    GC_enable();
+}
 
 static inline void bench_version(char *text, size_t bytes)
 {
@@ -151,14 +199,34 @@ static inline struct bench_counters bench_counters(void)
 enum { BENCH_FREES = 1 };
 #define BENCH_VARIANT "malloc"
 
-static inline void bench_init(void) {}
-static inline void *bench_alloc(size_t bytes) { return bench_checked(calloc(1, bytes)); }
-static inline void *bench_alloc_atomic(size_t bytes) { return bench_checked(malloc(bytes)); }
-static inline void *bench_realloc(void *object, size_t bytes) { return bench_checked(realloc(object, bytes)); }
-static inline void bench_free(void *object) { free(object); }
-static inline void bench_collect(void) {}
-static inline void bench_pause_collecting(void) {}
-static inline void bench_resume_collecting(void) {}
+static inline void bench_init(void)
+{
+}
+static inline void *bench_alloc(size_t bytes)
+{
+    return bench_checked(calloc(1, bytes));
+}
+static inline void *bench_alloc_atomic(size_t bytes)
+{
+    return bench_checked(malloc(bytes));
+}
+static inline void *bench_realloc(void *object, size_t bytes)
+{
+    return bench_checked(realloc(object, bytes));
+}
+static inline void bench_free(void *object)
+{
+    free(object);
+}
+static inline void bench_collect(void)
+{
+}
+static inline void bench_pause_collecting(void)
+{
+}
+static inline void bench_resume_collecting(void)
+{
+}
 
 static inline void bench_version(char *text, size_t bytes)
 {
@@ -169,7 +237,10 @@ static inline void bench_version(char *text, size_t bytes)
 #endif
 }
 
-static inline struct bench_counters bench_counters(void) { return (struct bench_counters){ .known = false }; }
+static inline struct bench_counters bench_counters(void)
+{
+    return (struct bench_counters){.known = false};
+}
 
 #else
 #error "define one of BENCH_BROOM, BENCH_BDWGC and BENCH_MALLOC"

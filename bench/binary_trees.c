@@ -20,7 +20,10 @@ static struct tree *build(unsigned depth)
     return tree;
 }
 
-static size_t count(const struct tree *tree) { return tree->left ? 1 + count(tree->left) + count(tree->right) : 1; }
+static size_t count(const struct tree *tree)
+{
+    return tree->left ? 1 + count(tree->left) + count(tree->right) : 1;
+}
 
 static void free_tree(struct tree *tree)
 {
@@ -39,7 +42,10 @@ static size_t count_and_drop(struct tree *tree)
     return nodes;
 }
 
-static size_t tree_size(unsigned depth) { return ((size_t)2 << depth) - 1; }
+static size_t tree_size(unsigned depth)
+{
+    return ((size_t)2 << depth) - 1;
+}
 
 int main(int argc, char **argv)
 {

@@ -35,7 +35,10 @@ static size_t random_size(void)
     return ((size_t)1 << doublings) + bench_random_below((size_t)1 << doublings);
 }
 
-static unsigned char tag(size_t bytes) { return (unsigned char)(bytes * 37 + 11); }
+static unsigned char tag(size_t bytes)
+{
+    return (unsigned char)(bytes * 37 + 11);
+}
 
 static void write_pages(unsigned char *object, size_t bytes)
 {

@@ -44,7 +44,7 @@ struct cell {
 /* Leaves `link` in LOOK_DEPTH dead frames. */
 static __attribute__((noinline)) uint64_t look(struct link *volatile link, int depth)
 {
-    struct link *volatile stale[4] = { link, link, link, link };
+    struct link *volatile stale[4] = {link, link, link, link};
     return depth == 0 ? stale[0]->number : look(stale[3], depth - 1) + (stale[1] != stale[2]);
 }
 

@@ -46,9 +46,15 @@ static struct node *bottom_up(unsigned depth)
     return new_node(left, right);
 }
 
-static size_t tree_size(unsigned depth) { return ((size_t)2 << depth) - 1; }
+static size_t tree_size(unsigned depth)
+{
+    return ((size_t)2 << depth) - 1;
+}
 
-static size_t count(const struct node *node) { return node ? 1 + count(node->left) + count(node->right) : 0; }
+static size_t count(const struct node *node)
+{
+    return node ? 1 + count(node->left) + count(node->right) : 0;
+}
 
 static void free_tree(struct node *node)
 {

@@ -20,7 +20,10 @@ _Static_assert(sizeof(struct node) == 64, "the node is one cache line");
 
 static struct node *root;
 
-static size_t label_length(uint64_t number) { return LABEL_LEAST + number * 7 % (LABEL_MOST - LABEL_LEAST); }
+static size_t label_length(uint64_t number)
+{
+    return LABEL_LEAST + number * 7 % (LABEL_MOST - LABEL_LEAST);
+}
 
 static char *new_label(uint64_t number)
 {

@@ -18,7 +18,7 @@ static struct {
     uint64_t random;
     double seconds; /* what the program timed itself; negative: the runner times the process */
     char details[4096];
-} bench = { .scale = 1, .random = 88172645463325252, .seconds = -1 };
+} bench = {.scale = 1, .random = 88172645463325252, .seconds = -1};
 
 /* Reads the one optional argument, the factor by which the problem is made
  * larger or smaller, and starts the allocator. */
@@ -80,8 +80,8 @@ static inline void bench_write_report(FILE *out, uint64_t checksum)
     fprintf(out, "variant=" BENCH_VARIANT " version=%s checksum=%" PRIx64, version, checksum);
     struct bench_counters counters = bench_counters();
     if (counters.known)
-        fprintf(out, " collections=%" PRIu64 " heap_peak_bytes=%" PRIu64 " pause_max_ns=%" PRIu64,
-                counters.collections, counters.heap_peak_bytes, counters.pause_max_ns);
+        fprintf(out, " collections=%" PRIu64 " heap_peak_bytes=%" PRIu64 " pause_max_ns=%" PRIu64, counters.collections,
+                counters.heap_peak_bytes, counters.pause_max_ns);
     if (bench.seconds >= 0)
         fprintf(out, " seconds=%.6f", bench.seconds);
     fprintf(out, "%s\n", bench.details);

@@ -7,7 +7,7 @@
 enum {
     WORDS = 500000,
     STEPS = 6000000,
-    REMOVE_EVERY = 8,   /* of so many steps, one takes its word out */
+    REMOVE_EVERY = 8, /* of so many steps, one takes its word out */
     FIRST_BUCKETS = 1024,
     FIRST_TEXT = 16,    /* bytes */
     LONGEST_TEXT = 256, /* bytes; then the text starts afresh */

@@ -2,6 +2,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/platform/linux/thread_area.h"
 
 #include <link.h>
 #include <string.h>
@@ -74,4 +75,5 @@ void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argume
     struct visitor to = {visit, argument};
 
     dl_iterate_phdr(visit_object, &to);
+    gc__thread_area_each_range(visit, argument);
 }
