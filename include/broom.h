@@ -11,7 +11,8 @@
  *                 from another thread is a misuse
  *   signals       not async-signal-safe
  *   collects      never, may or always: whether the call may run a collection
- *   exhaustion    NULL with errno = ENOMEM; nothing is lost, nothing printed
+ *   exhaustion    NULL with errno = ENOMEM; nothing is lost, and nothing printed
+ *                 unless BROOM_LOG asks for it
  *   misuse        a message on stderr that names the call, the address and the
  *                 callers, then the fatal hook (default: abort)
  *   alignment     objects are aligned to 16 bytes
@@ -61,9 +62,9 @@ struct gc_options {
     uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
 };
 
-/* Reserves the heap and reads the environment. Optional: the first allocation
- * does it with default options.
- * Aborts, after a message, when no address space at all can be reserved.
+/* Reserves the heap and reads the environment. Optional: the first call of any
+ * function that needs a heap does it with default options. When no address
+ * space at all can be reserved, that call aborts after a message.
  * collects: never. */
 GC__EXPORT void gc_init(void);
 
@@ -92,8 +93,9 @@ GC__EXPORT void *gc_calloc(size_t count, size_t bytes) GC__MALLOC GC__SIZE(1, 2)
 /* Resizes `object`, in place where possible; the result has the kind of the
  * old object, and bytes beyond its old usable size are zero unless the kind is
  * atomic. NULL as object: gc_malloc(bytes). A size of 0 keeps a distinct
- * object. On exhaustion the old object is untouched. When the object moves,
- * the old memory is reused at once, as with realloc.
+ * object. On exhaustion the old object is untouched. When the object moves, a
+ * special alignment is lost and the old memory is reused at once, as with
+ * realloc.
  * An address that is not the start of a living object: misuse.
  * collects: may. */
 GC__EXPORT void *gc_realloc(void *object, size_t bytes) __attribute__((warn_unused_result)) GC__SIZE(2);
@@ -161,7 +163,8 @@ GC__EXPORT int gc_remove_roots(const void *start, const void *end);
 
 /* ---- When memory or the program fails ----------------------------------- */
 
-/* Called when `bytes` bytes cannot be had after a full collection. Returns
+/* Called when `bytes` bytes cannot be had, after a full collection (while
+ * collections are disabled: without one). Returns
  * true when it made room and the allocation is to be tried again (it is asked
  * again as long as that fails), false to let the allocation return NULL. It
  * may allocate, collect, and leave by longjmp or a C++ exception.

@@ -1,5 +1,5 @@
-/* registers.h - values that stand in callee-saved registers and nowhere else
- * while a function runs. */
+/* registers.h - functions that run while addresses stand in registers, and
+ * nowhere else. */
 #ifndef TEST_REGISTERS_H
 #define TEST_REGISTERS_H
 
@@ -7,8 +7,11 @@
 
 enum { HELD_REGISTERS = 6 };
 
-/* Calls `function` with the addresses in registers. */
+/* Calls `function` with the addresses in callee-saved registers. */
 void hold_in_registers(const struct hidden hidden[HELD_REGISTERS], void (*function)(void));
+
+/* Calls `function` on the stack that ends at `end`, a multiple of 16. */
+void run_on_stack(struct hidden end, void (*function)(void));
 
 #if defined __x86_64__
 
@@ -50,7 +53,27 @@ __asm__("    .text\n"
         "    .cfi_def_cfa_offset 8\n"
         "    ret\n"
         "    .cfi_endproc\n"
-        "    .size hold_in_registers, . - hold_in_registers\n");
+        "    .size hold_in_registers, . - hold_in_registers\n"
+
+        "    .type run_on_stack, @function\n"
+        "    .globl run_on_stack\n"
+        "run_on_stack:\n"
+        "    .cfi_startproc\n"
+        "    endbr64\n"
+        "    pushq %rbp\n"
+        "    .cfi_def_cfa_offset 16\n"
+        "    .cfi_offset %rbp, -16\n"
+        "    movq %rsp, %rbp\n"
+        "    .cfi_def_cfa_register %rbp\n"
+        "    notq %rdi\n"
+        "    movq %rdi, %rsp\n"
+        "    xorl %edi, %edi\n"
+        "    callq *%rsi\n"
+        "    leaveq\n"
+        "    .cfi_def_cfa %rsp, 8\n"
+        "    ret\n"
+        "    .cfi_endproc\n"
+        "    .size run_on_stack, . - run_on_stack\n");
 
 #elif defined __aarch64__
 
@@ -87,7 +110,31 @@ __asm__("    .text\n"
         "    .cfi_def_cfa_offset 0\n"
         "    ret\n"
         "    .cfi_endproc\n"
-        "    .size hold_in_registers, . - hold_in_registers\n");
+        "    .size hold_in_registers, . - hold_in_registers\n"
+
+        "    .type run_on_stack, @function\n"
+        "    .globl run_on_stack\n"
+        "run_on_stack:\n"
+        "    .cfi_startproc\n"
+        "    hint #34\n"
+        "    stp x29, x30, [sp, #-16]!\n"
+        "    .cfi_def_cfa_offset 16\n"
+        "    .cfi_offset x29, -16\n"
+        "    .cfi_offset x30, -8\n"
+        "    mov x29, sp\n"
+        "    .cfi_def_cfa_register x29\n"
+        "    mvn x0, x0\n"
+        "    mov sp, x0\n"
+        "    mov x0, xzr\n"
+        "    blr x1\n"
+        "    mov sp, x29\n"
+        "    ldp x29, x30, [sp], #16\n"
+        "    .cfi_def_cfa sp, 0\n"
+        "    .cfi_restore x29\n"
+        "    .cfi_restore x30\n"
+        "    ret\n"
+        "    .cfi_endproc\n"
+        "    .size run_on_stack, . - run_on_stack\n");
 
 #endif
 

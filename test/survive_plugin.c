@@ -14,18 +14,12 @@ __attribute__((visibility("default"))) uintptr_t *survive_plugin_words(enum surv
     static uintptr_t local[SURVIVE_PLUGIN_WORDS];
 
     switch (place) {
-    case PLUGIN_DATA:
-        return data;
-    case PLUGIN_BSS:
-        return bss;
-    case PLUGIN_STATIC_LOCAL:
-        return local;
-    case PLUGIN_TLS_DATA:
-        return tls_data;
-    case PLUGIN_TLS_BSS:
-        return tls_bss;
-    case SURVIVE_PLUGIN_PLACES:
-        break;
+    case PLUGIN_DATA: return data;
+    case PLUGIN_BSS: return bss;
+    case PLUGIN_STATIC_LOCAL: return local;
+    case PLUGIN_TLS_DATA: return tls_data;
+    case PLUGIN_TLS_BSS: return tls_bss;
+    case SURVIVE_PLUGIN_PLACES: break;
     }
     return NULL;
 }

@@ -181,6 +181,41 @@ Test(fatal, misuse_names_the_call)
                  child.text);
 }
 
+/* A hook that must not be called. */
+static void abort_in_hook(const char *message)
+{
+    (void)message;
+    abort();
+}
+
+/* ---- Reports ----------------------------------------------------------------------- */
+
+__attribute__((noinline)) void a_caller_of_a_report(void);
+void a_caller_of_a_report(void)
+{
+    gc__report("%d things are odd", 3);
+    __asm__ volatile(""); /* not a tail call */
+}
+
+static void report_with_hook(void)
+{
+    gc__fatal_hook = abort_in_hook;
+    a_caller_of_a_report();
+    a_caller_of_a_report();
+}
+
+Test(report, names_the_callers_and_goes_on)
+{
+    struct child child = child_run(report_with_hook);
+    const char *second = strstr(child.text + 1, "broom: 3 things are odd\n");
+
+    cr_assert(child_returned(&child));
+    cr_assert_eq(strncmp(child.text, "broom: 3 things are odd\n", 24), 0, "%s", child.text);
+    cr_assert_not_null(second);
+    if (names_callers(&child))
+        cr_assert_not_null(strstr(second, "\n  at a_caller_of_a_report+0x"));
+}
+
 /* ---- The hook ---------------------------------------------------------------------- */
 
 static void hook_that_returns(const char *message)

@@ -1,14 +1,17 @@
 #define _GNU_SOURCE
-#include "gc/platform/platform.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/heap.h"
+#include "gc/platform/platform.h"
 #include "test/child.h"
 
 #include <criterion/criterion.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -23,17 +26,18 @@ static void learn_page_size(void)
     page = gc__os_page_bytes();
 }
 
-/* Asks the kernel, so nothing happens where it is not. */
+/* Asks the kernel, so nothing happens where it is not; past any sanitizer. */
 static bool is_readable(const void *address)
 {
-    int pipe_ends[2];
-    ssize_t count;
+    static int pipe_ends[2];
+    char byte;
 
-    cr_assert_eq(pipe(pipe_ends), 0);
-    count = write(pipe_ends[1], address, 1);
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-    return count == 1;
+    if (pipe_ends[1] == 0)
+        cr_assert_eq(pipe(pipe_ends), 0);
+    if (syscall(SYS_write, pipe_ends[1], address, 1) != 1)
+        return false;
+    cr_assert_eq(read(pipe_ends[0], &byte, 1), 1);
+    return true;
 }
 
 static bool is_all(const char *start, size_t bytes, char value)
@@ -192,17 +196,6 @@ Test(memory, decommitting_splits_no_mapping)
         cr_assert(gc__os_decommit(start + i, page));
     }
     cr_assert_eq(count_mappings(start, start + MIB), before);
-}
-
-Test(memory, huge_pages_are_only_a_hint)
-{
-    char *start = gc__os_reserve(4 * MIB, 2 * MIB, 0);
-
-    cr_assert(gc__os_commit(start, 4 * MIB));
-    start[1] = 1;
-    gc__os_use_huge_pages(start, 4 * MIB);
-    cr_assert_eq(start[1], 1);
-    cr_assert(is_all(start + 2 * MIB, 2 * MIB, 0));
 }
 
 /* ---- Moving ------------------------------------------------------------------------ */
@@ -371,6 +364,33 @@ Test(stacks, the_initial_stack_reaches_from_below_this_frame_to_the_end_of_its_m
     cr_assert_leq(stack.start, mapping.start);
 }
 
+/* Run by this program when it is started with BROOM_TEST_LARGE_ENVIRONMENT set,
+ * before Criterion begins: the end status says whether the whole environment is
+ * in the stack. */
+static __attribute__((constructor)) void look_for_environment(void)
+{
+    const char *text = getenv("BROOM_TEST_LARGE_ENVIRONMENT");
+
+    if (text != NULL)
+        _exit(range_holds(gc__os_initial_stack(), text + strlen(text)) ? 0 : 1);
+}
+
+static void start_with_large_environment(void)
+{
+    static char variable[100 << 10] = "BROOM_TEST_LARGE_ENVIRONMENT=";
+    char *arguments[] = {variable, NULL}, *environment[] = {variable, NULL};
+
+    memset(variable + strlen(variable), 'x', sizeof variable - 1 - strlen(variable));
+    execve("/proc/self/exe", arguments, environment);
+}
+
+Test(stacks, the_initial_stack_has_a_large_environment_too)
+{
+    struct child child = child_run(start_with_large_environment);
+
+    cr_assert(child_returned(&child), "%s", child.text);
+}
+
 Test(stacks, on_the_normal_stack_that_is_in_use_from_the_stack_pointer_on)
 {
     struct gc__range normal = gc__os_initial_stack(), in_use[2];
@@ -397,7 +417,7 @@ static __attribute__((noinline)) uintptr_t use_stack(size_t bytes)
         local[i] = 1;
     if (bytes > sizeof local)
         return use_stack(bytes - sizeof local);
-    return (uintptr_t)local;
+    return (uintptr_t)__builtin_frame_address(0);
 }
 
 Test(stacks, the_whole_stack_is_all_that_was_ever_used)
@@ -428,12 +448,14 @@ static struct {
     const char *local;
 } seen;
 
+/* Some pages below the stack's end. */
 static void look_around(void)
 {
-    char local = 0;
+    char local[64 << 10];
 
-    seen.local = &local;
-    seen.count = gc__os_stacks_in_use((uintptr_t)&local, gc__os_initial_stack(), seen.in_use);
+    memset(local, 0, sizeof local);
+    seen.local = local;
+    seen.count = gc__os_stacks_in_use((uintptr_t)local, gc__os_initial_stack(), seen.in_use);
 }
 
 static void look_around_in_handler(int signal_number)
@@ -686,6 +708,54 @@ Test(segments, do_not_have_stacks_and_code)
     cr_assert_eq(segments_with(&local), 0);
     cr_assert_eq(segments_with((const void *)(uintptr_t)&gc__os_clock_ns), 0);
     cr_assert_eq(segments_with("a text"), 0);
+}
+
+/* More than glibc keeps in the thread's descriptor itself. */
+#define KEYS 100
+
+struct search_for_values {
+    uintptr_t first; /* of KEYS values in a row */
+    bool found[KEYS];
+};
+
+static __attribute__((no_sanitize("address"))) void search_for_values(struct gc__range range, void *argument)
+{
+    struct search_for_values *search_for = argument;
+
+    for (const uintptr_t *word = (const uintptr_t *)range.start; word < (const uintptr_t *)range.end; word++)
+        if (*word - search_for->first < KEYS)
+            search_for->found[*word - search_for->first] = true;
+}
+
+/* The number of this thread's values, of those it sets, that are found. */
+static void *count_values(void *argument)
+{
+    struct search_for_values search_for = {.first = (uintptr_t)argument};
+    pthread_key_t keys[KEYS];
+    uintptr_t count = 0;
+
+    for (uintptr_t i = 0; i < KEYS; i++)
+        if (pthread_key_create(&keys[i], NULL) != 0 || pthread_setspecific(keys[i], (char *)argument + i) != 0)
+            return NULL;
+    gc__os_each_data_segment(search_for_values, &search_for);
+    for (unsigned i = 0; i < KEYS; i++)
+        count += search_for.found[i];
+    for (unsigned i = 0; i < KEYS; i++)
+        pthread_key_delete(keys[i]);
+    return (void *)count;
+}
+
+Test(segments, have_this_thread_s_values_of_pthread_setspecific)
+{
+    void *count = NULL;
+    pthread_t thread;
+
+    if (dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific") == NULL)
+        cr_skip_test("the C library does not say where they are");
+    cr_assert_eq((uintptr_t)count_values((void *)(uintptr_t)hidden(20)), KEYS);
+    cr_assert_eq(pthread_create(&thread, NULL, count_values, (void *)(uintptr_t)hidden(21)), 0);
+    pthread_join(thread, &count);
+    cr_assert_eq((uintptr_t)count, KEYS);
 }
 
 static void read_segment(struct gc__range range, void *argument)

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
-#include "gc/heap/region.h"
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
+#include "gc/heap/region.h"
 #include "gc/platform/platform.h"
 #include "test/child.h"
 #include "test/random.h"
@@ -200,13 +200,12 @@ Test(pages, may_span_chunks)
 
 Test(pages, are_refused_when_there_are_no_more)
 {
-    size_t first = 77;
+    size_t first;
 
     cr_assert_not(gc__region_take_pages(&region, PAGES + 1, 1, &first));
     cr_assert_not(gc__region_take_pages(&region, SIZE_MAX / GC_PAGE_BYTES, 1, &first));
     cr_assert_eq(take(PAGES), 0);
     cr_assert_not(gc__region_take_pages(&region, 1, 1, &first));
-    cr_assert_eq(first, 77);
     gc__region_give_pages(&region, 1000, 1);
     cr_assert_eq(take(1), 1000);
 }
@@ -380,6 +379,51 @@ Test(units, and_large_pages_take_over_each_other_s_chunks_when_these_are_free)
     cr_assert_eq(take_units(4), 0);
 }
 
+TestSuite(mixed, .init = make_region, .fini = drop_region);
+
+/* Units in the first chunk, pages in all others. */
+static void use_up(void)
+{
+    take_units(2);
+    take((CHUNKS - 1) * GC_PAGES_PER_CHUNK);
+}
+
+Test(mixed, chunks_give_pages_when_there_are_no_others)
+{
+    use_up();
+    cr_assert_eq(take(100), 2 * GC_PAGES_PER_UNIT, "behind the two units");
+    gc__region_audit(&region);
+    gc__region_give_units(&region, 1, 1);
+    cr_assert_eq(take(1), 1 * GC_PAGES_PER_UNIT);
+    gc__region_give_units(&region, 0, 1);
+    cr_assert_eq(take(GC_PAGES_PER_UNIT), 0);
+}
+
+Test(mixed, chunks_give_units_when_there_are_no_others)
+{
+    use_up();
+    take(GC_PAGES_PER_CHUNK - 2 * GC_PAGES_PER_UNIT); /* the rest of the chunk of blocks */
+    cr_assert_not(gc__region_take_units(&region, 1, &(size_t){0}, &(bool){false}));
+    gc__region_give_pages(&region, 5 * GC_PAGES_PER_CHUNK + 3, 2 * GC_PAGES_PER_UNIT + 5);
+    cr_assert_not(gc__region_take_units(&region, 3, &(size_t){0}, &(bool){false}), "units are aligned");
+    cr_assert_eq(take_units(1), 5 * GC_UNITS_PER_CHUNK + 1);
+    gc__region_audit(&region);
+    cr_assert_not(gc__region_take_units(&region, 1, &(size_t){0}, &(bool){false}));
+    gc__region_give_units(&region, 5 * GC_UNITS_PER_CHUNK + 1, 1);
+    cr_assert_eq(take(2 * GC_PAGES_PER_UNIT + 5), 5 * GC_PAGES_PER_CHUNK + 3);
+}
+
+Test(mixed, chunks_that_become_free_are_like_new)
+{
+    use_up();
+    take(100);
+    gc__region_give_units(&region, 0, 2);
+    gc__region_give_pages(&region, 2 * GC_PAGES_PER_UNIT, 100);
+    cr_assert_eq(take_units(4), 0);
+    cr_assert_eq(take_units(1), 4);
+    cr_assert_not(gc__region_take_pages_at(&region, 100, 1), "blocks have it for themselves again");
+}
+
 /* ---- Limits ----------------------------------------------------------------------------------- */
 
 Test(limit, holds_for_pages_and_units_together)
@@ -491,19 +535,10 @@ static struct {
     size_t run_count;
     bool used[PAGES];
     bool dirty[PAGES];
-    bool of_units[PAGES];
     uint64_t freed_ns[CHUNKS];
     size_t used_pages;
     size_t max_pages;
 } oracle;
-
-static bool chunk_serves_units(size_t c)
-{
-    for (size_t page = c * GC_PAGES_PER_CHUNK; page < (c + 1) * GC_PAGES_PER_CHUNK; page++)
-        if (oracle.used[page])
-            return oracle.of_units[page];
-    return false;
-}
 
 static bool chunk_is_free(size_t c)
 {
@@ -513,31 +548,47 @@ static bool chunk_is_free(size_t c)
     return true;
 }
 
+/* When chunks are mixed is asked of the region. */
+static bool chunk_serves(size_t c, enum chunk_purpose purpose)
+{
+    return !chunk_is_free(c) && region.chunk[c].purpose == purpose;
+}
+
 static bool limit_allows(size_t count)
 {
     return oracle.used_pages + count <= oracle.max_pages;
 }
 
-/* The lowest run of `count` pages that a large object may have; PAGES: none. */
-static size_t lowest_pages(size_t count)
+/* The lowest run of `count` pages outside the chunks of blocks, or in all
+ * chunks; PAGES: none. */
+static size_t lowest_pages(size_t count, bool mixed)
 {
     size_t run = 0;
-    bool units = false;
+    bool kept = false;
 
     for (size_t page = 0; page < PAGES; page++) {
         if (page % GC_PAGES_PER_CHUNK == 0)
-            units = chunk_serves_units(page / GC_PAGES_PER_CHUNK);
-        run = oracle.used[page] || units ? 0 : run + 1;
+            kept = !mixed && chunk_serves(page / GC_PAGES_PER_CHUNK, CHUNK_BLOCKS);
+        run = oracle.used[page] || kept ? 0 : run + 1;
         if (run == count)
             return page + 1 - count;
     }
     return PAGES;
 }
 
+static size_t expected_pages(size_t count)
+{
+    size_t page = lowest_pages(count, false);
+
+    if (!limit_allows(count))
+        return PAGES;
+    return page < PAGES ? page : lowest_pages(count, true);
+}
+
 static bool pages_are_free(size_t first, size_t count)
 {
     for (size_t page = first; page < first + count; page++)
-        if (page >= PAGES || oracle.used[page] || chunk_serves_units(page / GC_PAGES_PER_CHUNK))
+        if (page >= PAGES || oracle.used[page] || chunk_serves(page / GC_PAGES_PER_CHUNK, CHUNK_BLOCKS))
             return false;
     return true;
 }
@@ -550,17 +601,27 @@ static bool units_are_free(size_t unit, size_t count)
     return true;
 }
 
-/* The lowest units in the chunks that serve blocks, or else in a free one. */
-static size_t lowest_units(size_t count)
+/* The lowest units in the chunks with that purpose; PAGES: none. */
+static size_t lowest_units(size_t count, enum chunk_purpose purpose)
 {
     for (size_t c = 0; c < CHUNKS; c++)
-        for (size_t i = 0; chunk_serves_units(c) && i + count <= GC_UNITS_PER_CHUNK; i++)
+        for (size_t i = 0; chunk_serves(c, purpose) && i + count <= GC_UNITS_PER_CHUNK; i++)
             if (units_are_free(c * GC_UNITS_PER_CHUNK + i, count))
                 return c * GC_UNITS_PER_CHUNK + i;
-    for (size_t c = 0; c < CHUNKS; c++)
-        if (chunk_is_free(c))
-            return c * GC_UNITS_PER_CHUNK;
     return PAGES;
+}
+
+/* In the chunks that serve blocks, else in a free one, else in the others. */
+static size_t expected_units(size_t count)
+{
+    size_t unit = lowest_units(count, CHUNK_BLOCKS);
+
+    if (!limit_allows(count * GC_PAGES_PER_UNIT))
+        return PAGES;
+    for (size_t c = 0; unit == PAGES && c < CHUNKS; c++)
+        if (chunk_is_free(c))
+            unit = c * GC_UNITS_PER_CHUNK;
+    return unit < PAGES ? unit : lowest_units(count, CHUNK_PAGES);
 }
 
 /* When the limit makes the region give everything back, is its own affair. */
@@ -576,7 +637,6 @@ static void oracle_take(size_t first, size_t count, bool units)
     learn_what_was_given_back();
     for (size_t page = first; page < first + count; page++) {
         oracle.used[page] = true;
-        oracle.of_units[page] = units;
         oracle.dirty[page] |= units;
     }
     oracle.used_pages += count;
@@ -637,7 +697,7 @@ static struct taken *add_run(size_t first, size_t count, bool units)
 static void step_take_pages(void)
 {
     size_t count = random_between(1, random_once_in(8) ? 1500 : 40), first;
-    size_t expected = limit_allows(count) ? lowest_pages(count) : PAGES;
+    size_t expected = expected_pages(count);
     bool got = gc__region_take_pages(&region, count, 1, &first);
     struct taken *run;
 
@@ -656,11 +716,12 @@ static void step_take_aligned_pages(void)
     size_t count = random_between(1, 100), alignment = (size_t)1 << random_below(10), first;
 
     if (!gc__region_take_pages(&region, count, alignment, &first)) {
-        cr_assert(!limit_allows(count) || lowest_pages(count + alignment - 1) == PAGES);
+        cr_assert(!limit_allows(count) || lowest_pages(count + alignment - 1, true) == PAGES);
         return;
     }
     cr_assert_eq(first % alignment, 0);
-    cr_assert(pages_are_free(first, count));
+    for (size_t page = first; page < first + count; page++)
+        cr_assert_not(oracle.used[page]);
     open_run(add_run(first, count, false), 0);
 }
 
@@ -668,7 +729,7 @@ static void step_take_units(void)
 {
     unsigned count = (unsigned)random_between(1, GC_MAX_BLOCK_UNITS);
     size_t pages = count * GC_PAGES_PER_UNIT, unit;
-    size_t expected = limit_allows(pages) ? lowest_units(count) : PAGES;
+    size_t expected = expected_units(count);
     bool fresh, got = gc__region_take_units(&region, count, &unit, &fresh);
 
     cr_assert_eq(got, expected < PAGES, "%u units", count);

@@ -145,6 +145,20 @@ bool gc__options_are_valid(const struct gc_options *options)
     return true;
 }
 
+static void complain(const struct gc_options *options, const struct option *option, const char *text)
+{
+    bool preset = get_field(options, option) == option->preset;
+    int64_t value;
+
+    if (parse_form(option, text, &value))
+        gc__message("%s=%s is out of range (%lld to %lld); %s is used instead", option->variable, text,
+                    (long long)option->least, (long long)option->most,
+                    preset ? option->preset_text : "the program's own value");
+    else
+        gc__message("%s=%s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
+                    preset ? option->preset_text : "the program's own value");
+}
+
 static void complete_from_environment(struct gc_options *options, const struct option *option)
 {
     const char *text = getenv(option->variable);
@@ -155,8 +169,7 @@ static void complete_from_environment(struct gc_options *options, const struct o
     if (gc__option_parse(option, text, &value))
         set_field(options, option, value);
     else
-        gc__message("%s=%s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
-                    get_field(options, option) == option->preset ? option->preset_text : "the program's own value");
+        complain(options, option, text);
 }
 
 void gc__options_complete(struct gc_options *options)

@@ -1,5 +1,6 @@
-/* options.h - the table of options: one line each generates the parsing of the
- * environment, the checks of the struct, and the manual's table. */
+/* options.h - the table of options: one line each is all that parsing the
+ * environment and checking the struct need. The documents repeat it; a test
+ * compares. */
 #ifndef GC_API_OPTIONS_H
 #define GC_API_OPTIONS_H
 

@@ -50,7 +50,7 @@ void gc__message(const char *format, ...)
 }
 
 /* Ends the message and appends the callers. */
-static size_t append_callers(char *text, size_t used, size_t capacity)
+static size_t append_callers(char *text, size_t used, size_t capacity, const void *from)
 {
     static _Thread_local bool naming;
 
@@ -58,7 +58,7 @@ static size_t append_callers(char *text, size_t used, size_t capacity)
     if (naming) /* a failure while naming the callers names none */
         return used;
     naming = true;
-    used = gc__write_callers(text, used, capacity);
+    used = gc__write_callers(text, used, capacity, from);
     naming = false;
     return used;
 }
@@ -72,14 +72,14 @@ void gc__report(const char *format, ...)
     va_start(arguments, format);
     used = append_list(text, used, sizeof text, format, arguments);
     va_end(arguments);
-    append_callers(text, used, sizeof text);
+    append_callers(text, used, sizeof text, __builtin_return_address(0));
     write_text(text);
 }
 
 /* Tells the whole message, then gives the hook its chance, then aborts. */
-static _Noreturn void fail(char *text, size_t used, size_t capacity)
+static _Noreturn void fail(char *text, size_t used, size_t capacity, const void *from)
 {
-    append_callers(text, used, capacity);
+    append_callers(text, used, capacity, from);
     write_text(text);
     if (gc__fatal_hook != NULL)
         gc__fatal_hook(text);
@@ -95,7 +95,7 @@ void gc__fatal(const char *format, ...)
     va_start(arguments, format);
     used = append_list(text, used, sizeof text, format, arguments);
     va_end(arguments);
-    fail(text, used, sizeof text);
+    fail(text, used, sizeof text, __builtin_return_address(0));
 }
 
 void gc__check_failed(const char *condition, const char *file, int line)
@@ -104,5 +104,5 @@ void gc__check_failed(const char *condition, const char *file, int line)
     size_t used =
         gc__append(text, 0, sizeof text, "broom: a bug in Broom: %s does not hold (%s:%d)", condition, file, line);
 
-    fail(text, used, sizeof text);
+    fail(text, used, sizeof text, __builtin_return_address(0));
 }

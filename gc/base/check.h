@@ -36,10 +36,10 @@
 /* See gc_set_fatal_hook. */
 extern void (*gc__fatal_hook)(const char *message);
 
-/* Appends the callers, a line each, to `text`, which holds `used` of
- * `capacity` bytes; returns the new length. Defined on a higher floor
- * (gc/insight/backtrace_*.c), as naming callers is. */
-size_t gc__write_callers(char *text, size_t used, size_t capacity);
+/* Appends the callers, a line each and from the return address `from` on, to
+ * `text`, which holds `used` of `capacity` bytes; returns the new length.
+ * Defined on a higher floor (gc/insight/backtrace_*.c), as naming callers is. */
+size_t gc__write_callers(char *text, size_t used, size_t capacity, const void *from);
 
 /* "broom: " and the message and a newline, on stderr, in one write. */
 void gc__message(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -45,7 +45,7 @@
 /* ---- Address space ------------------------------------------------------ */
 
 /* Reserved, not used: 256 GiB costs nothing but page-table entries never made.
- * Half of it, and half again, when the system refuses. */
+ * Less, an eighth at a time, when the system refuses. */
 #define GC_RESERVE_BYTES ((size_t)256 << 30)
 #define GC_RESERVE_MIN_BYTES ((size_t)4 << 20)
 

@@ -5,21 +5,22 @@
 
 /* ---- Roots ----------------------------------------------------------------- */
 
-static void mark_segment(struct gc__range range, void *argument)
+static void mark_range(struct gc__range range, void *argument)
 {
-    gc__marker_scan_roots(argument, range, PAST_END_IGNORED);
+    struct marker *marker = argument;
+
+    gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
 static void mark_globals(struct heap *heap)
 {
     struct marker *marker = &heap->marker;
-    enum past_end past_end = marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED;
     uintptr_t oom_data = (uintptr_t)&heap->oom_data;
 
-    gc__os_each_data_segment(mark_segment, marker);
+    gc__os_each_data_segment(mark_range, marker);
     for (size_t i = 0; i < heap->user_roots.count; i++)
-        gc__marker_scan_roots(marker, heap->user_roots.range[i], past_end);
-    gc__marker_scan_roots(marker, (struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, past_end);
+        mark_range(heap->user_roots.range[i], marker);
+    mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
     gc__marker_mark_root_kinds(marker);
 }
 
@@ -52,7 +53,7 @@ static void mark_stacks(struct heap *heap, const struct mutator *mutator, uintpt
 /* ---- Mutators --------------------------------------------------------------- */
 
 /* The cells of a run that were not handed out are the mutator's: black. They
- * are zero, so there is nothing to scan. */
+ * are zero or pointer-free, so there is nothing to scan. */
 static void blacken_run(struct region *region, const struct run *run)
 {
     struct object object;
@@ -113,7 +114,7 @@ static void return_memory(struct heap *heap, uint64_t now_ns)
 static void cycle(void *sp, void *argument)
 {
     struct heap *heap = argument;
-    uint64_t start_ns = gc__os_clock_ns(), end_ns;
+    uint64_t start_ns = gc__os_clock_ns();
 
     heap->region.now_ns = start_ns;
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
@@ -126,13 +127,11 @@ static void cycle(void *sp, void *argument)
     gc__observe_marked(heap);
 
     gc__sweep_publish_marks(&heap->region, &heap->bins);
-    note_marked(heap);
-    end_ns = gc__os_clock_ns();
-    note_pause(&heap->record, end_ns - start_ns);
-
     gc__sweep_large(&heap->region);
+    note_marked(heap);
     gc__worklist_trim(&heap->marker.worklist);
-    return_memory(heap, end_ns);
+    return_memory(heap, start_ns);
+    note_pause(&heap->record, gc__os_clock_ns() - start_ns);
 }
 
 void gc__collect(struct heap *heap)

@@ -12,11 +12,8 @@
 #define ALL_UNITS_FREE UINT32_MAX
 
 _Static_assert(GC_UNITS_PER_CHUNK == 32, "free_units has 32 bits");
-_Static_assert(sizeof(struct bits) * (GC_CHUNK_BYTES / GC_GRANULE_BYTES / 64) % 4096 == 0,
-               "the bits of a chunk are whole pages and can be given back");
-
 static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
-    [TABLE_BITS] = sizeof(struct bits) * (GC_CHUNK_BYTES / GC_GRANULE_BYTES / 64),
+    [TABLE_BITS] = GC_BITS_BYTES_PER_CHUNK,
     [TABLE_BLOCKS] = sizeof(struct block) * GC_UNITS_PER_CHUNK,
     [TABLE_LARGE_PAGES] = sizeof(struct large_page) * GC_PAGES_PER_CHUNK,
     [TABLE_USED] = GC_PAGES_PER_CHUNK / 8,
@@ -281,17 +278,6 @@ static bool find_or_grow(struct region *region, size_t count, size_t alignment, 
     return end <= accessible || grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK));
 }
 
-bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page)
-{
-    if (count > region->chunks * GC_PAGES_PER_CHUNK || !limit_allows(region, count))
-        return false;
-    if (!find_or_grow(region, count, alignment, first_page) &&
-        !(mix_chunks(region) && find_or_grow(region, count, alignment, first_page)))
-        return false;
-    take(region, *first_page, count);
-    return true;
-}
-
 bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t count)
 {
     size_t end = first_page + count;
@@ -308,6 +294,31 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
     if (end > accessible && !grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK)))
         return false;
     take(region, first_page, count);
+    return true;
+}
+
+/* Looks at every aligned place: find_pages asks for more than is needed, and
+ * so overlooks a hole that just fits. */
+static bool take_aligned_hole(struct region *region, size_t count, size_t alignment, size_t *first_page)
+{
+    size_t end = region->accessible * GC_PAGES_PER_CHUNK;
+
+    for (size_t page = 0; page + count <= end; page += alignment)
+        if (gc__region_take_pages_at(region, page, count)) {
+            *first_page = page;
+            return true;
+        }
+    return false;
+}
+
+bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page)
+{
+    if (count > region->chunks * GC_PAGES_PER_CHUNK || !limit_allows(region, count))
+        return false;
+    if (!find_or_grow(region, count, alignment, first_page) &&
+        !(mix_chunks(region) && find_or_grow(region, count, alignment, first_page)))
+        return alignment > 1 && take_aligned_hole(region, count, alignment, first_page);
+    take(region, *first_page, count);
     return true;
 }
 
@@ -475,64 +486,7 @@ void gc__region_renew(struct region *region, size_t first_page, size_t count)
         gc__region_note_zero(region, first_page, count);
 }
 
-/* ---- Giving memory to the OS ------------------------------------------------ */
-
-/* The free dirty pages of [page, end) go, in whole pages of the OS. */
-static bool decommit_pages(struct region *region, size_t page, size_t end)
-{
-    size_t step = gc__max(gc__os_page_bytes() >> GC_PAGE_SHIFT, 1);
-    size_t from = gc__align_up(page, step);
-    size_t to = gc__align_down(end, step);
-
-    if (from >= to)
-        return true;
-    if (!gc__os_decommit(gc__page_address(region, from), (to - from) << GC_PAGE_SHIFT))
-        return false;
-    region->held_pages -= gc__bitmap_count(region->dirty, from, to);
-    gc__bitmap_clear(region->dirty, from, to);
-    return true;
-}
-
-static bool decommit_chunk(struct region *region, size_t c)
-{
-    size_t end = (c + 1) * GC_PAGES_PER_CHUNK;
-    size_t page = c * GC_PAGES_PER_CHUNK;
-
-    while ((page = gc__bitmap_find(region->used, page, end, false)) < end) {
-        size_t used = gc__bitmap_find(region->used, page, end, true);
-        if (gc__bitmap_find(region->dirty, page, used, true) < used && !decommit_pages(region, page, used))
-            return false;
-        page = used;
-    }
-    return true;
-}
-
-/* The bits of a free chunk are zero; they need no memory to be so. */
-static void decommit_bits(struct region *region, size_t c)
-{
-    size_t bytes = table_bytes_per_chunk[TABLE_BITS];
-
-    if (gc__os_page_bytes() > bytes || !gc__os_decommit(region->table_start[TABLE_BITS] + c * bytes, bytes))
-        return;
-    region->chunk[c].bits_touched = false;
-    region->chunks_with_bits--;
-}
-
-void gc__region_decommit(struct region *region, uint64_t before_ns)
-{
-    for (size_t c = 0; c < region->accessible; c++) {
-        struct chunk *chunk = &region->chunk[c];
-
-        if (region->held_pages == region->used_pages)
-            return;
-        if (chunk->freed_ns > before_ns)
-            continue;
-        if (!decommit_chunk(region, c))
-            return;
-        if (chunk->purpose == CHUNK_FREE && chunk->bits_touched)
-            decommit_bits(region, c);
-    }
-}
+/* ---- Figures ---------------------------------------------------------------- */
 
 size_t gc__region_metadata_bytes(const struct region *region)
 {

@@ -37,6 +37,8 @@ struct bits {
 struct block;
 struct large_page;
 
+#define GC_BITS_BYTES_PER_CHUNK (sizeof(struct bits) * (GC_CHUNK_BYTES / GC_GRANULE_BYTES / 64))
+
 enum chunk_purpose {
     CHUNK_FREE,
     CHUNK_BLOCKS, /* units are found by free_units */
@@ -114,7 +116,8 @@ void gc__region_note_zero(struct region *region, size_t first_page, size_t count
  * moved there, with the mapping around them. Their contents are lost. */
 void gc__region_renew(struct region *region, size_t first_page, size_t count);
 
-/* Gives free memory back to the OS that has been free since before `before_ns`. */
+/* Gives free memory back to the OS that has been free since before `before_ns`
+ * (gc/heap/decommit.c). */
 void gc__region_decommit(struct region *region, uint64_t before_ns);
 
 size_t gc__region_metadata_bytes(const struct region *region);

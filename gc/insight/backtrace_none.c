@@ -2,7 +2,8 @@
 
 #include "gc/base/check.h"
 
-size_t gc__write_callers(char *text, size_t used, size_t capacity)
+size_t gc__write_callers(char *text, size_t used, size_t capacity, const void *from)
 {
+    (void)from;
     return gc__append(text, used, capacity, "  (callers are not named: Broom was built without libunwind)\n");
 }

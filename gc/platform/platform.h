@@ -68,7 +68,7 @@ unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__
 void gc__os_spill_registers(void (*function)(void *sp, void *argument), void *argument);
 
 /* Calls `visit` for the writable data (data, bss, RELRO) of the program and of
- * every loaded library but this one, and for what the calling thread has of its
+ * every loaded library, less what is GC_OWN_STATE, and for what the calling thread has of its
  * own: thread-local blocks, and the values of pthread_setspecific. Takes the
  * loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);

@@ -63,9 +63,20 @@ bool gc__os_decommit(void *start, size_t bytes)
     return madvise(start, bytes, MADV_DONTNEED) == 0;
 }
 
+/* Whether the limits let as much be mapped once more. */
+static bool could_map(size_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+    return start != MAP_FAILED && munmap(start, bytes) == 0;
+}
+
+/* The kernel unmaps what stood at `to` before it looks at the limits: so they
+ * are tried first. */
 bool gc__os_move(void *to, void *from, size_t bytes)
 {
-    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+    return could_map(bytes) && mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
 }
 
 bool gc__os_renew(void *start, size_t bytes)

@@ -1,0 +1,664 @@
+/* test_allocate.c - what the public functions promise about objects: contents,
+ * sizes, alignment, identity, errno, and the figures that count them. */
+#include "test/effort.h"
+#include "test/hidden.h"
+#include "test/random.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+enum { LARGE = 40000, KIB = 1 << 10, MIB = 1 << 20 };
+
+static bool is_filled(const void *memory, int with, size_t from, size_t to)
+{
+    const unsigned char *byte = memory;
+
+    return from >= to || (byte[from] == with && memcmp(byte + from, byte + from + 1, to - from - 1) == 0);
+}
+
+static void check_filled(const void *memory, int with, size_t from, size_t to)
+{
+    cr_assert(is_filled(memory, with, from, to), "bytes %zu to %zu at %p are not all %d", from, to, memory, with);
+}
+
+static struct gc_stats stats_now(void)
+{
+    struct gc_stats stats;
+
+    gc_get_stats(&stats, sizeof stats);
+    return stats;
+}
+
+/* ---- Zeros ---------------------------------------------------------------------- */
+
+/* All sizes up to `most`; above a KiB, some. */
+static size_t next_size(size_t bytes)
+{
+    return bytes < KIB ? bytes + 1 : bytes + bytes / 37;
+}
+
+static void *new_zeroed(size_t i, size_t bytes)
+{
+    switch (i % 4) {
+    case 0: return gc_malloc(bytes);
+    case 1: return gc_calloc(bytes, 1);
+    case 2: return gc_malloc_uncollectable(bytes);
+    default: return gc_aligned_alloc(64, bytes);
+    }
+}
+
+/* Takes, checks and dirties objects of one size and each kind. */
+static void check_zeroed(size_t bytes, bool free_them)
+{
+    enum { OBJECTS = 12 };
+    void *object[OBJECTS];
+
+    for (size_t i = 0; i < OBJECTS; i++) {
+        object[i] = new_zeroed(i, bytes);
+        check_filled(object[i], 0, 0, gc_usable_size(object[i]));
+        memset(object[i], 0xa5, gc_usable_size(object[i]));
+    }
+    for (size_t i = 0; i < OBJECTS; i++)
+        if (free_them || i % 4 == 2)
+            gc_free(object[i]);
+}
+
+Test(allocate, zeroed_when_freed_memory_is_reused)
+{
+    for (unsigned round = 0; round < 3; round++)
+        for (size_t bytes = 0; bytes < 200 * KIB; bytes = next_size(bytes))
+            check_zeroed(bytes, true);
+}
+
+Test(allocate, zeroed_when_reclaimed_memory_is_reused)
+{
+    for (unsigned round = 0; round < 3; round++) {
+        for (size_t bytes = 0; bytes < 200 * KIB; bytes = next_size(bytes))
+            check_zeroed(bytes, false);
+        gc_collect();
+    }
+}
+
+/* Cells of another size and kind lay there before, and no pointers. */
+Test(allocate, zeroed_where_other_sizes_were)
+{
+    for (size_t bytes = 16; bytes < 4 * MIB; bytes *= 2) {
+        for (size_t used = 0; used < 8 * MIB; used += bytes)
+            memset(gc_malloc_atomic(bytes), 0xa5, bytes);
+        gc_collect();
+        for (size_t used = 0; used < 8 * MIB; used += 3 * bytes) {
+            void *object = gc_malloc(3 * bytes);
+            check_filled(object, 0, 0, gc_usable_size(object));
+            memset(object, 0xa5, 3 * bytes);
+        }
+        gc_collect();
+    }
+}
+
+/* ---- Identity ---------------------------------------------------------------------- */
+
+static int by_value(const void *left, const void *right)
+{
+    uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+Test(allocate, objects_of_no_bytes_are_distinct)
+{
+    enum { OBJECTS = 6000 };
+    static uintptr_t object[OBJECTS];
+    void *aligned;
+
+    for (size_t i = 0; i < OBJECTS; i += 6) {
+        object[i] = (uintptr_t)gc_malloc(0);
+        object[i + 1] = (uintptr_t)gc_malloc_atomic(0);
+        object[i + 2] = (uintptr_t)gc_malloc_uncollectable(0);
+        object[i + 3] = (uintptr_t)(i % 4 == 0 ? gc_calloc(0, 5) : gc_calloc(5, 0));
+        object[i + 4] = (uintptr_t)gc_realloc(gc_malloc(i), 0);
+        cr_assert(gc_posix_memalign(&aligned, 16, 0) == 0);
+        object[i + 5] = (uintptr_t)aligned;
+    }
+    qsort(object, OBJECTS, sizeof object[0], by_value);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        cr_assert(object[i] != 0 && object[i] % 16 == 0);
+        cr_assert(i == 0 || object[i] != object[i - 1]);
+        cr_assert(gc_base((void *)object[i]) == (void *)object[i]);
+    }
+}
+
+Test(allocate, base_and_usable_size)
+{
+    cr_assert(gc_base(NULL) == NULL);
+    cr_assert(gc_base((void *)1) == NULL && gc_base((void *)UINTPTR_MAX) == NULL);
+    cr_assert(gc_usable_size(NULL) == 0);
+    for (size_t bytes = 0; bytes < 3 * MIB; bytes = next_size(bytes)) {
+        char *object = gc_malloc(bytes);
+        size_t usable = gc_usable_size(object);
+        cr_assert(usable >= bytes && usable <= bytes + bytes / 8 + 4096, "%zu for %zu", usable, bytes);
+        cr_assert((uintptr_t)object % 16 == 0);
+        cr_assert(gc_base(object) == object && gc_base(object + usable / 2) == object);
+        cr_assert(usable == 0 || gc_base(object + usable - 1) == object);
+        cr_assert(gc_base(object - 1) != object && gc_base(object + usable + 8) != object);
+        object[usable - 1] = 1;
+    }
+    cr_assert(gc_base(&stats_now) == NULL && gc_base("text") == NULL && gc_base(&(int){0}) == NULL);
+}
+
+/* Small objects do not cost more than their size. */
+Test(allocate, small_objects_are_small)
+{
+    uint64_t before = stats_now().bytes_allocated;
+
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert(gc_malloc(16) != NULL);
+    cr_assert(stats_now().bytes_allocated - before == 16000);
+    before = stats_now().bytes_allocated;
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert(gc_malloc(1024) != NULL);
+    cr_assert(stats_now().bytes_allocated - before == 1024000);
+}
+
+/* Before the heap starts there is nothing to ask about. */
+Test(allocate, questions_before_the_start)
+{
+    cr_assert(gc_base(&stats_now) == NULL);
+    cr_assert(gc_usable_size(NULL) == 0);
+    gc_free(NULL);
+    cr_assert(stats_now().bytes_allocated == 0 && stats_now().collections == 0);
+    cr_assert(strcmp(gc_version(), "0.1.0") == 0);
+}
+
+/* ---- Resizing ----------------------------------------------------------------------- */
+
+/* Bytes that tell where they stand. */
+static unsigned char mark_of(size_t at, unsigned seed)
+{
+    return (unsigned char)((at * 2654435761u + seed) >> 7 | 1);
+}
+
+static void write_marks(void *memory, size_t from, size_t to, unsigned seed)
+{
+    unsigned char *byte = memory;
+
+    for (size_t i = from; i < to; i++)
+        byte[i] = mark_of(i, seed);
+}
+
+static size_t count_marks(const void *memory, size_t to, unsigned seed)
+{
+    const unsigned char *byte = memory;
+    size_t i = 0;
+
+    while (i < to && byte[i] == mark_of(i, seed))
+        i++;
+    return i;
+}
+
+static void *resize(void *object, size_t old, size_t new, bool atomic, unsigned seed)
+{
+    size_t old_usable = gc_usable_size(object), kept = old < new ? old : new;
+    void *resized = seed % 2 == 0 ? gc_realloc(object, new) : gc_reallocarray(object, new, 1);
+
+    cr_assert(resized != NULL && gc_base(resized) == resized && gc_usable_size(resized) >= new);
+    cr_assert(count_marks(resized, kept, seed) == kept, "byte %zu is lost from %zu to %zu",
+              count_marks(resized, kept, seed), old, new);
+    if (!atomic)
+        check_filled(resized, 0, old_usable, gc_usable_size(resized));
+    cr_assert(resized == object || gc_base(object) != object);
+    return resized;
+}
+
+/* From any size to any other. All free memory is dirty. */
+Test(allocate, resized_contents)
+{
+    enum { OBJECTS = 40 };
+    void *object[OBJECTS];
+    size_t bytes[OBJECTS] = {0};
+
+    random_begin("resized_contents");
+    for (size_t i = 0; i < OBJECTS; i++)
+        object[i] = i % 2 == 0 ? gc_malloc(0) : gc_malloc_atomic(0);
+    for (size_t round = 0; round < effort(15000); round++) {
+        size_t i = random_below(OBJECTS), new = random_below((size_t)16 << random_below(16));
+        object[i] = resize(object[i], bytes[i], new, i % 2 != 0, (unsigned)i);
+        memset(object[i], 0xee, gc_usable_size(object[i]));
+        write_marks(object[i], 0, new, (unsigned)i);
+        bytes[i] = new;
+    }
+}
+
+Test(allocate, resized_from_null)
+{
+    char *object = gc_realloc(NULL, 100);
+
+    cr_assert(gc_usable_size(object) >= 100);
+    check_filled(object, 0, 0, 100);
+    object = gc_reallocarray(NULL, 1000, 100);
+    cr_assert(gc_usable_size(object) >= 100000);
+    check_filled(object, 0, 0, 100000);
+}
+
+Test(allocate, resized_to_nothing)
+{
+    void *object = gc_realloc(gc_malloc(100), 0);
+
+    cr_assert(object != NULL && gc_base(object) == object);
+    object = gc_realloc(gc_malloc(100000), 0);
+    cr_assert(object != NULL && gc_base(object) == object);
+    cr_assert(gc_usable_size(object) < 100000);
+}
+
+/* Where it is possible: not from pages into a cell. */
+Test(allocate, resized_in_place)
+{
+    for (size_t bytes = 1; bytes < 3 * MIB; bytes = next_size(bytes)) {
+        void *object = gc_malloc(bytes);
+        cr_assert(gc_realloc(object, gc_usable_size(object)) == object);
+        cr_assert(gc_realloc(object, bytes) == object);
+        if (bytes <= 32 * KIB || bytes > 40 * KIB)
+            cr_assert(gc_realloc(object, bytes - bytes / 8) == object);
+    }
+}
+
+/* The pages behind are free: some were never used, some are dirty. */
+Test(allocate, large_objects_grow_in_place)
+{
+    char *object = gc_malloc_atomic(10 * MIB), *grown;
+
+    gc_disable();
+    memset(object, 0xa5, 10 * MIB);
+    gc_free(object);
+    object = gc_malloc(LARGE);
+    write_marks(object, 0, LARGE, 1);
+    for (size_t bytes = LARGE; bytes < 50 * MIB; bytes = bytes * 3 / 2) {
+        size_t old = gc_usable_size(object);
+        grown = gc_realloc(object, bytes);
+        cr_assert(grown == object, "moved at %zu bytes", bytes);
+        cr_assert(gc_usable_size(object) >= bytes);
+        check_filled(object, 0, old, gc_usable_size(object));
+    }
+    for (size_t bytes = 30 * MIB; bytes > LARGE; bytes = bytes / 2) {
+        cr_assert(gc_realloc(object, bytes) == object);
+        cr_assert(gc_usable_size(object) < bytes + 8192);
+        cr_assert(gc_base(object + bytes + 8192) != object);
+    }
+    cr_assert(gc_realloc(object, 5 * MIB) == object);
+    cr_assert(count_marks(object, LARGE, 1) == LARGE);
+    check_filled(object, 0, LARGE + 4096, 5 * MIB);
+}
+
+/* Always something stands behind: the object must move, from some size on
+ * without being copied. */
+Test(allocate, large_objects_move)
+{
+    size_t most = is_sanitized() || is_stressed() ? 40 * MIB : 200 * MIB;
+    size_t bytes = 100 * KIB, new;
+    void *object = gc_malloc(bytes), *barrier = NULL;
+
+    write_marks(object, 0, bytes, 7);
+    for (; bytes < most; bytes = new) {
+        size_t old_usable = gc_usable_size(object);
+        void *old = object;
+        barrier = gc_malloc_atomic(LARGE);
+        memset(barrier, 0xa5, LARGE);
+        new = bytes * 19 / 10;
+        object = gc_realloc(object, new);
+        check_filled(object, 0, old_usable, gc_usable_size(object));
+        cr_assert(object == old || gc_base(old) == NULL);
+        write_marks(object, bytes, new, 7);
+    }
+    cr_assert(count_marks(object, bytes, 7) == bytes);
+    check_filled(barrier, 0xa5, 0, LARGE);
+    /* What was left behind is as good as new. */
+    for (unsigned i = 0; i < 20; i++) {
+        barrier = gc_malloc(3 * MIB);
+        check_filled(barrier, 0, 0, 3 * MIB);
+        memset(barrier, 0xa5, 3 * MIB);
+    }
+    object = gc_realloc(object, 2 * MIB);
+    cr_assert(count_marks(object, 2 * MIB, 7) == 2 * MIB);
+    object = gc_realloc(object, 1000);
+    cr_assert(count_marks(object, 1000, 7) == 1000);
+}
+
+/* Pointers in an object are found where it moved to. */
+Test(allocate, moved_objects_are_scanned)
+{
+    enum { POINTERS = 1000 };
+    size_t bytes = 2 * MIB;
+    uintptr_t **array = gc_malloc(bytes);
+
+    for (size_t i = 0; i < POINTERS; i++) {
+        array[i * 200] = gc_malloc(sizeof(uintptr_t));
+        *array[i * 200] = i;
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        memset(gc_malloc_atomic(LARGE), 0xa5, LARGE);
+        bytes = bytes * 2;
+        array = gc_realloc(array, bytes);
+        gc_collect();
+        for (size_t i = 0; i < POINTERS; i++)
+            cr_assert(gc_base(array[i * 200]) == array[i * 200] && *array[i * 200] == i);
+    }
+}
+
+static size_t count_mappings(void)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    size_t lines = 0;
+
+    for (int c; file != NULL && (c = fgetc(file)) != EOF;)
+        lines += c == '\n';
+    if (file != NULL)
+        fclose(file);
+    return lines;
+}
+
+/* However many are moved, the process does not run out of mappings. */
+Test(allocate, many_moved_objects)
+{
+    enum { OBJECTS = 5000 };
+    char **object;
+
+    without_stress();
+    object = gc_malloc(OBJECTS * sizeof(char *));
+    for (size_t i = 0; i < OBJECTS; i++) {
+        object[i] = gc_malloc_atomic(MIB);
+        memset(object[i], (int)i, 4096);
+        memset(object[i] + MIB - 4096, (int)i, 4096);
+        gc_free(gc_malloc_atomic(LARGE));
+        char *barrier = gc_malloc_atomic(LARGE);
+        object[i] = gc_realloc(object[i], MIB + 9000);
+        gc_free(barrier);
+    }
+    cr_assert(count_mappings() < 30000, "%zu mappings", count_mappings());
+    for (size_t i = 0; i < OBJECTS; i++) {
+        check_filled(object[i], (unsigned char)i, 0, 4096);
+        check_filled(object[i], (unsigned char)i, MIB - 4096, MIB);
+    }
+    for (size_t i = 0; i < OBJECTS; i++)
+        gc_free(object[i]);
+    cr_assert(count_mappings() < 1000, "%zu mappings", count_mappings());
+}
+
+/* ---- Alignment -------------------------------------------------------------------- */
+
+static void check_aligned(void *object, size_t alignment, size_t bytes)
+{
+    cr_assert(object != NULL && (uintptr_t)object % alignment == 0 && (uintptr_t)object % 16 == 0,
+              "%zu bytes at %zu: %p", bytes, alignment, object);
+    cr_assert(gc_base(object) == object && gc_usable_size(object) >= bytes);
+    check_filled(object, 0, 0, bytes);
+    memset(object, 0xa5, gc_usable_size(object));
+}
+
+Test(allocate, aligned)
+{
+    static const size_t sizes[] = {0, 1, 17, 100, 1000, 4096, 5000, 32768, 32769, 100000, 2 * MIB + 1};
+    void *object;
+
+    for (size_t alignment = 1; alignment <= 2 * MIB; alignment *= 2)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+            for (unsigned round = 0; round < 3; round++) {
+                check_aligned(gc_aligned_alloc(alignment, sizes[i]), alignment, sizes[i]);
+                if (alignment < sizeof(void *))
+                    continue;
+                cr_assert(gc_posix_memalign(&object, alignment, sizes[i]) == 0);
+                check_aligned(object, alignment, sizes[i]);
+            }
+}
+
+Test(allocate, wrong_alignments)
+{
+    static const size_t wrong[] = {0, 3, 24, 48, 4095, 4 * MIB, SIZE_MAX, SIZE_MAX / 2 + 1};
+    void *untouched = &untouched;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        errno = 0;
+        cr_assert(gc_aligned_alloc(wrong[i], 10) == NULL && errno == EINVAL, "%zu", wrong[i]);
+        errno = 0;
+        cr_assert(gc_posix_memalign(&untouched, wrong[i], 10) == EINVAL && errno == 0, "%zu", wrong[i]);
+    }
+    for (size_t small = 1; small < sizeof(void *); small *= 2)
+        cr_assert(gc_posix_memalign(&untouched, small, 10) == EINVAL);
+    cr_assert(gc_posix_memalign(&untouched, 16, SIZE_MAX / 2) == ENOMEM);
+    cr_assert(untouched == &untouched);
+}
+
+/* ---- Text ------------------------------------------------------------------------- */
+
+Test(allocate, copies_of_text)
+{
+    char unterminated[3] = {'a', 'b', 'c'};
+    char *longest = calloc(100001, 1);
+
+    cr_assert(strcmp(gc_strdup(""), "") == 0);
+    cr_assert(strcmp(gc_strdup("sweep"), "sweep") == 0);
+    cr_assert(strcmp(gc_strndup("sweep", 2), "sw") == 0);
+    cr_assert(strcmp(gc_strndup("sweep", 5), "sweep") == 0);
+    cr_assert(strcmp(gc_strndup("sweep", SIZE_MAX), "sweep") == 0);
+    cr_assert(strcmp(gc_strndup("sweep", 0), "") == 0);
+    cr_assert(strcmp(gc_strndup(unterminated, 3), "abc") == 0);
+    memset(longest, 'x', 100000);
+    cr_assert(strcmp(gc_strdup(longest), longest) == 0);
+    cr_assert(strlen(gc_strndup(longest, 70000)) == 70000);
+    free(longest);
+}
+
+Test(allocate, formatted_text)
+{
+    char *text = NULL;
+
+    cr_assert(gc_asprintf(&text, "%s-%d-%05.1f", "mark", 42, 2.5) == 13 && strcmp(text, "mark-42-002.5") == 0);
+    cr_assert(gc_base(text) == text);
+    cr_assert(gc_asprintf(&text, "%s", "") == 0 && strcmp(text, "") == 0);
+    cr_assert(gc_asprintf(&text, "%70000d", 7) == 70000 && strlen(text) == 70000 && text[69999] == '7');
+    cr_assert(gc_base(text) == text);
+    cr_assert(gc_asprintf(&text, "%lc", (wint_t)0x7fffffff) == -1); /* no character */
+    cr_assert(text == NULL);
+}
+
+/* ---- errno ------------------------------------------------------------------------ */
+
+static void use_every_function(void)
+{
+    void *object = NULL;
+    char *text;
+    struct gc_stats stats;
+
+    for (size_t bytes = 1; bytes < MIB; bytes *= 3) {
+        gc_free(gc_malloc(bytes));
+        object = gc_malloc_atomic(bytes);
+        object = gc_realloc(object, bytes * 2);
+        object = gc_reallocarray(object, 3, bytes);
+        object = gc_calloc(3, bytes);
+        gc_free(gc_malloc_uncollectable(bytes));
+        object = gc_aligned_alloc(4096, bytes);
+        cr_assert(gc_posix_memalign(&object, 64, bytes) == 0);
+    }
+    text = gc_strdup("text");
+    text = gc_strndup(text, 3);
+    cr_assert(gc_asprintf(&text, "%p", (void *)text) > 0);
+    cr_assert(gc_base(text) == text && gc_usable_size(text) > 0);
+    gc_collect();
+    gc_disable();
+    gc_enable();
+    cr_assert(gc_add_roots(&object, &object + 1) == 0 && gc_remove_roots(&object, &object + 1) == 0);
+    gc_set_oom_handler(NULL, NULL);
+    gc_set_fatal_hook(NULL);
+    gc_get_stats(&stats, sizeof stats);
+    gc_init();
+}
+
+/* Success keeps errno, also when the heap starts, grows, and gives memory back. */
+Test(allocate, errno_is_kept)
+{
+    struct gc_options options = {.decommit_delay_ms = 1};
+
+    errno = 12345;
+    cr_assert(gc_init_options(&options, sizeof options) == 0);
+    cr_assert(errno == 12345, "errno %d after the start", errno);
+    for (unsigned i = 0; i < 20; i++) {
+        use_every_function();
+        cr_assert(errno == 12345, "errno %d", errno);
+    }
+}
+
+Test(allocate, errno_is_kept_by_the_first_call)
+{
+    errno = 12345;
+    cr_assert(gc_malloc(10) != NULL && errno == 12345, "errno %d", errno);
+}
+
+/* ---- Figures ------------------------------------------------------------------------ */
+
+/* The memory that an object takes. */
+static uint64_t cell_bytes(const void *object)
+{
+    return (gc_usable_size(object) + 15) / 16 * 16;
+}
+
+/* Nothing is collected: what was allocated and not freed is there. */
+Test(allocate, bytes_are_counted)
+{
+    enum { OBJECTS = 200 };
+    void *object[OBJECTS] = {0};
+    uint64_t there = 0, allocated = 0, freed = 0;
+    struct gc_stats stats;
+
+    random_begin("bytes_are_counted");
+    gc_disable();
+    for (size_t round = 0; round < effort(50000); round++) {
+        size_t i = random_below(OBJECTS), bytes = random_below((size_t)16 << random_below(14));
+        there -= object[i] != NULL ? cell_bytes(object[i]) : 0;
+        if (object[i] == NULL) {
+            object[i] = new_zeroed(random_below(4), bytes);
+            allocated += cell_bytes(object[i]);
+        } else if (random_once_in(2)) {
+            freed += cell_bytes(object[i]);
+            gc_free(object[i]);
+            object[i] = NULL;
+        } else {
+            object[i] = gc_realloc(object[i], bytes);
+        }
+        there += object[i] != NULL ? cell_bytes(object[i]) : 0;
+        stats = stats_now();
+        cr_assert(stats.bytes_allocated - stats.bytes_freed == there, "%llu - %llu is not %llu",
+                  (unsigned long long)stats.bytes_allocated, (unsigned long long)stats.bytes_freed,
+                  (unsigned long long)there);
+        cr_assert(stats.bytes_allocated >= allocated && stats.bytes_freed >= freed);
+        cr_assert(stats.heap_bytes >= there && stats.heap_bytes <= stats.heap_peak_bytes);
+    }
+    cr_assert(stats.collections == 0 && stats.heap_peak_bytes <= stats.reserved_bytes);
+}
+
+static __attribute__((noinline)) void make_list(void **root, size_t nodes)
+{
+    for (size_t i = 0; i < nodes; i++) {
+        void **node = gc_malloc(4 * sizeof *node);
+        *node = *root;
+        *root = node;
+        cr_assert(gc_malloc(100) != NULL); /* dead */
+    }
+}
+
+Test(allocate, the_living_are_counted)
+{
+    enum { NODES = 20000 };
+    void **root = calloc(1, sizeof *root);
+    struct gc_stats stats, before;
+
+    cr_assert(gc_add_roots(root, root + 1) == 0);
+    make_list(root, NODES);
+    before = stats_now();
+    collect_with_clear_stack();
+    stats = stats_now();
+    cr_assert(stats.collections == before.collections + 1);
+    cr_assert(stats.objects_marked >= NODES && stats.objects_marked < NODES + NODES / 20, "%llu objects",
+              (unsigned long long)stats.objects_marked);
+    cr_assert(stats.live_bytes >= 32 * NODES && stats.live_bytes < 34 * NODES, "%llu bytes",
+              (unsigned long long)stats.live_bytes);
+    cr_assert(stats.pause_last_ns <= stats.pause_max_ns && stats.pause_max_ns <= stats.pause_total_ns);
+    cr_assert(stats.bytes_allocated == before.bytes_allocated);
+    cr_assert(stats.metadata_bytes > 0 && stats.reserved_bytes >= stats.heap_bytes);
+}
+
+/* Of a program of another age: fewer fields, or more. */
+Test(allocate, figures_for_any_size)
+{
+    struct {
+        struct gc_stats stats;
+        uint64_t unknown[4];
+    } out;
+
+    cr_assert(gc_malloc(10) != NULL);
+    memset(&out, 0xff, sizeof out);
+    gc_get_stats(&out.stats, 2 * sizeof(uint64_t));
+    cr_assert(out.stats.bytes_allocated == 16 && out.stats.bytes_freed == UINT64_MAX);
+    gc_get_stats(&out.stats, sizeof out);
+    cr_assert(out.stats.bytes_allocated == 16 && out.unknown[0] == 0 && out.unknown[3] == 0);
+}
+
+/* ---- Steering ------------------------------------------------------------------------- */
+
+static uint64_t collections_while_allocating(size_t bytes)
+{
+    uint64_t before = stats_now().collections;
+
+    for (size_t used = 0; used < bytes; used += 1000)
+        cr_assert(gc_malloc(1000) != NULL);
+    for (size_t used = 0; used < bytes; used += LARGE)
+        cr_assert(gc_malloc_atomic(LARGE) != NULL);
+    return stats_now().collections - before;
+}
+
+Test(allocate, disable_and_enable_nest)
+{
+    cr_assert(collections_while_allocating(30 * MIB) > 0);
+    gc_disable();
+    cr_assert(collections_while_allocating(30 * MIB) == 0);
+    gc_disable();
+    gc_enable();
+    cr_assert(collections_while_allocating(30 * MIB) == 0);
+    gc_collect(); /* also while disabled */
+    cr_assert(collections_while_allocating(30 * MIB) == 0);
+    gc_enable();
+    cr_assert(collections_while_allocating(60 * MIB) > 0);
+}
+
+Test(allocate, collect_counts_while_disabled)
+{
+    uint64_t before;
+
+    gc_disable();
+    before = stats_now().collections;
+    gc_collect();
+    gc_collect();
+    cr_assert(stats_now().collections == before + 2);
+}
+
+Test(allocate, first_collection_comes_later)
+{
+    struct gc_options options = {.initial_heap = 20 * MIB};
+
+    unsetenv("BROOM_INITIAL_HEAP");
+    without_stress();
+    cr_assert(gc_init_options(&options, sizeof options) == 0);
+    cr_assert(collections_while_allocating(9 * MIB) == 0);
+    cr_assert(collections_while_allocating(20 * MIB) > 0);
+}
+
+Test(allocate, roots_have_two_ends)
+{
+    int words[4] = {0};
+
+    cr_assert(gc_add_roots(words + 1, words) == EINVAL);
+    cr_assert(gc_remove_roots(words + 1, words) == EINVAL);
+    cr_assert(gc_add_roots(words, words) == 0 && gc_remove_roots(words, words) == 0);
+    cr_assert(gc_remove_roots(words, words + 4) == 0);
+}

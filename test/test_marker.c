@@ -1,0 +1,665 @@
+#include "gc/mark/marker.h"
+#include "test/built_heap.h"
+#include "test/random.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+static struct region *const region = &built.region;
+static struct marker marker;
+
+static void build_heap_and_marker(void)
+{
+    build_heap_of(64);
+    gc__marker_init(&marker, region);
+}
+
+static void begin(void)
+{
+    gc__marker_begin(&marker);
+}
+
+static struct gc__range range_of(const void *start, size_t words)
+{
+    return (struct gc__range){(uintptr_t)start, (uintptr_t)start + words * sizeof(uintptr_t)};
+}
+
+/* A cycle with `count` words as its roots. */
+static void mark_from(const void *roots, size_t count, enum past_end past_end)
+{
+    begin();
+    gc__marker_scan_roots(&marker, range_of(roots, count), past_end);
+    gc__marker_drain(&marker);
+    cr_assert(gc__worklist_is_empty(&marker.worklist));
+}
+
+static void mark_from_one(const void *root)
+{
+    mark_from(&root, 1, PAST_END_IGNORED);
+}
+
+static void **words_of(void *object)
+{
+    return object;
+}
+
+static void *new_cell(size_t bytes)
+{
+    return build_cell(GC_KIND_CONSERVATIVE, bytes);
+}
+
+/* ---- Roots --------------------------------------------------------------------------- */
+
+TestSuite(roots, .init = build_heap_and_marker, .fini = drop_heap);
+
+Test(roots, mark_what_they_point_at_and_nothing_else)
+{
+    char *reached = new_cell(48), *not_reached = new_cell(48);
+
+    mark_from_one(reached);
+    cr_assert(is_marked(reached));
+    cr_assert_not(is_marked(not_reached));
+    cr_assert_eq(marker.marked_objects, 1);
+    cr_assert_eq(marker.marked_granules, 3);
+}
+
+Test(roots, may_point_at_any_byte)
+{
+    for (size_t i = 0; i < 48; i++) {
+        char *object = new_cell(48);
+
+        mark_from_one(object + i);
+        cr_assert(is_marked(object));
+    }
+}
+
+Test(roots, that_are_no_pointers_mark_nothing)
+{
+    char *object = new_cell(48), *dead = new_cell(48), *kept = new_cell(48);
+    struct block *block = object_at(object).block;
+    const void *roots[] = {NULL,
+                           (void *)1,
+                           &marker,
+                           (char *)region->base - 1,
+                           (char *)region->base + gc__region_span(region),
+                           (void *)UINTPTR_MAX,
+                           dead,
+                           kept,
+                           kept + 48,                                     /* not handed out */
+                           (char *)(uintptr_t)object + GC_UNIT_BYTES - 8, /* the block's tail */
+                           (char *)(uintptr_t)object + GC_UNIT_BYTES};    /* a free unit */
+
+    set_allocated(dead, false);
+    set_allocated(kept, false);
+    set_marked(kept, true);
+    mark_from(roots, sizeof roots / sizeof roots[0], PAST_END_IGNORED);
+    cr_assert_eq(marker.marked_objects, 0);
+    cr_assert_not(block->marked);
+    cr_assert_not(is_marked(dead));
+}
+
+Test(roots, are_the_aligned_words_of_a_range)
+{
+    char *objects[5];
+    char *words[5] = {NULL};
+
+    for (size_t i = 0; i < 5; i++)
+        words[i] = objects[i] = new_cell(32);
+    begin();
+    gc__marker_scan_roots(&marker, (struct gc__range){(uintptr_t)words + 1, (uintptr_t)words + 4 * 8 - 1},
+                          PAST_END_IGNORED);
+    gc__marker_drain(&marker);
+    cr_assert_not(is_marked(objects[0]), "cut by the start");
+    cr_assert(is_marked(objects[1]) && is_marked(objects[2]));
+    cr_assert_not(is_marked(objects[3]), "cut by the end");
+    cr_assert_not(is_marked(objects[4]));
+}
+
+Test(roots, in_unaligned_words_do_not_count)
+{
+    char *object = new_cell(32);
+    char words[4 * sizeof(uintptr_t)] __attribute__((aligned(8))) = {0};
+
+    memcpy(words + 4, &object, sizeof object);
+    mark_from(words, 4, PAST_END_IGNORED);
+    cr_assert_not(is_marked(object));
+}
+
+Test(roots, of_empty_ranges_are_none)
+{
+    char *object = new_cell(32);
+
+    begin();
+    gc__marker_scan_roots(&marker, range_of(&object, 0), PAST_END_COUNTS);
+    gc__marker_drain(&marker);
+    cr_assert_not(is_marked(object));
+}
+
+Test(roots, come_in_any_number)
+{
+    static char *objects[3000];
+
+    for (size_t i = 0; i < 3000; i++)
+        objects[i] = new_cell(16);
+    mark_from(objects, 3000, PAST_END_IGNORED);
+    cr_assert_eq(marker.marked_objects, 3000);
+}
+
+Test(roots, are_the_objects_of_root_kinds_with_what_they_reach)
+{
+    void **small = build_cell(GC_KIND_UNCOLLECTABLE, 64), **large = build_large(GC_KIND_UNCOLLECTABLE, 9);
+    char *from_small = new_cell(16), *from_large = new_cell(16), *not_reached = new_cell(16);
+
+    build_cell(GC_KIND_ATOMIC, 64);
+    build_large(GC_KIND_CONSERVATIVE, 9);
+    small[7] = from_small;
+    large[4000] = from_large;
+    begin();
+    gc__marker_mark_root_kinds(&marker);
+    gc__marker_drain(&marker);
+    cr_assert(is_marked(small) && is_marked(large) && is_marked(from_small) && is_marked(from_large));
+    cr_assert_not(is_marked(not_reached));
+    cr_assert_eq(marker.marked_objects, 4);
+}
+
+Test(roots, may_be_given_one_by_one)
+{
+    void **object = new_cell(64);
+    char *text = build_cell(GC_KIND_ATOMIC, 64), *reached = new_cell(16), *not_reached = new_cell(16);
+
+    object[3] = reached;
+    memcpy(text, &not_reached, sizeof not_reached);
+    begin();
+    gc__marker_mark(&marker, object_at(object));
+    gc__marker_mark(&marker, object_at(text));
+    gc__marker_mark(&marker, object_at(text));
+    gc__marker_drain(&marker);
+    cr_assert(is_marked(object) && is_marked(text) && is_marked(reached));
+    cr_assert_not(is_marked(not_reached));
+    cr_assert_eq(marker.marked_objects, 3);
+}
+
+/* ---- One past the end ------------------------------------------------------------------- */
+
+TestSuite(past_end, .init = build_heap_and_marker, .fini = drop_heap);
+
+static void assert_past_end(const void *root, const void *object, enum past_end past_end, bool expected)
+{
+    mark_from(&root, 1, past_end);
+    cr_assert_eq(is_marked(object), expected);
+    set_marked(object, false);
+}
+
+Test(past_end, of_a_full_cell_counts_if_asked_for)
+{
+    for (size_t bytes = 16; bytes <= GC_SMALL_MAX_BYTES; bytes *= 2) {
+        char *object = new_cell(bytes);
+
+        assert_past_end(object + bytes, object, PAST_END_IGNORED, false);
+        assert_past_end(object + bytes, object, PAST_END_COUNTS, true);
+    }
+}
+
+Test(past_end, keeps_the_next_cell_too)
+{
+    char *first = new_cell(64), *second = new_cell(64);
+
+    assert_past_end(first + 64, second, PAST_END_COUNTS, true);
+    assert_past_end(first + 64, second, PAST_END_IGNORED, true);
+}
+
+Test(past_end, of_a_cell_with_spare_bytes_is_inside_it)
+{
+    char *object = new_cell(24);
+
+    assert_past_end(object + 24, object, PAST_END_IGNORED, true);
+    assert_past_end(object + 32, object, PAST_END_COUNTS, false);
+}
+
+Test(past_end, of_a_block_s_last_cell)
+{
+    char *object, *last = NULL;
+
+    for (unsigned i = 0; i < GC_UNIT_BYTES / 4096; i++) {
+        object = new_cell(4096);
+        last = last == NULL || object > last ? object : last;
+    }
+    cr_assert_eq((uintptr_t)(last + 4096) % GC_UNIT_BYTES, 0);
+    assert_past_end(last + 4096, last, PAST_END_COUNTS, true);
+    assert_past_end(last + 4096, last, PAST_END_IGNORED, false);
+}
+
+Test(past_end, of_a_large_object)
+{
+    char *object = build_large(GC_KIND_ATOMIC, 11);
+
+    assert_past_end(object + 11 * GC_PAGE_BYTES, object, PAST_END_IGNORED, false);
+    assert_past_end(object + 11 * GC_PAGE_BYTES, object, PAST_END_COUNTS, true);
+    assert_past_end(object + 11 * GC_PAGE_BYTES + 16, object, PAST_END_COUNTS, false);
+    assert_past_end(object + 11 * GC_PAGE_BYTES + 1, object, PAST_END_COUNTS, false);
+}
+
+Test(past_end, of_the_accessible_part)
+{
+    char *object = build_large(GC_KIND_ATOMIC, GC_PAGES_PER_CHUNK);
+
+    cr_assert_eq((uintptr_t)object + GC_CHUNK_BYTES, region->base + gc__region_span(region));
+    assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_COUNTS, true);
+    assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_IGNORED, false);
+}
+
+Test(past_end, inside_objects_counts_only_with_the_option)
+{
+    void **holder = new_cell(64), **large_holder = build_large(GC_KIND_CONSERVATIVE, 9);
+    char *first = new_cell(32), *second = build_cell(GC_KIND_ATOMIC, 32);
+    const void *roots[] = {holder, large_holder};
+
+    holder[1] = first + 32;
+    large_holder[4000] = second + 32;
+    mark_from(roots, 2, PAST_END_COUNTS);
+    cr_assert_not(is_marked(first) || is_marked(second));
+    set_marked(holder, false);
+    set_marked(large_holder, false);
+    marker.past_end_everywhere = true;
+    mark_from(roots, 2, PAST_END_IGNORED);
+    cr_assert(is_marked(first) && is_marked(second));
+}
+
+/* ---- Edges ---------------------------------------------------------------------------------- */
+
+TestSuite(edges, .init = build_heap_and_marker, .fini = drop_heap);
+
+Test(edges, are_the_aligned_words_of_whole_cells)
+{
+    for (size_t bytes = 8; bytes <= 4096; bytes = bytes * 2 + 8) {
+        void **object = new_cell(bytes);
+        size_t words = bytes / 8;
+
+        for (size_t i = 0; i < words; i++)
+            object[i] = new_cell(16);
+        mark_from_one(object);
+        cr_assert_eq(marker.marked_objects, words + 1);
+        for (size_t i = 0; i < words; i++)
+            cr_assert(is_marked(object[i]));
+    }
+}
+
+Test(edges, in_atomic_objects_do_not_count)
+{
+    void **text = build_cell(GC_KIND_ATOMIC, 64), **large_text = build_large(GC_KIND_ATOMIC, 10);
+    char *object = new_cell(16);
+    const void *roots[] = {text, large_text};
+
+    text[0] = large_text[0] = object;
+    mark_from(roots, 2, PAST_END_IGNORED);
+    cr_assert(is_marked(text) && is_marked(large_text));
+    cr_assert_not(is_marked(object));
+}
+
+Test(edges, in_rings_end)
+{
+    void **first = new_cell(32), **second = new_cell(64), **self = new_cell(16);
+    const void *roots[] = {second, self};
+
+    first[0] = second;
+    second[7] = (char *)first + 31;
+    self[0] = self;
+    self[1] = self;
+    mark_from(roots, 2, PAST_END_IGNORED);
+    cr_assert_eq(marker.marked_objects, 3);
+}
+
+Test(edges, to_marked_objects_are_not_followed_again)
+{
+    void **object = new_cell(16);
+
+    object[0] = new_cell(16);
+    set_marked(object, true);
+    mark_from_one(object);
+    cr_assert_eq(marker.marked_objects, 0);
+    cr_assert_not(is_marked(object[0]));
+}
+
+Test(edges, in_large_objects_are_found_from_the_first_word_to_the_last)
+{
+    size_t pages = 3 * GC_PAGES_PER_CHUNK + 1, words = pages * GC_PAGE_BYTES / sizeof(void *);
+    void **object = build_large(GC_KIND_CONSERVATIVE, pages);
+    size_t count = 0;
+
+    for (size_t i = 0; i < words; i = i * 3 / 2 + 1, count++)
+        object[i] = new_cell(16);
+    object[words - 1] = new_cell(32);
+    mark_from_one((char *)object + pages * GC_PAGE_BYTES - 1);
+    cr_assert(is_marked(object[0]) && is_marked(object[words - 1]));
+    cr_assert_eq(marker.marked_objects, count + 2);
+    cr_assert_eq(marker.marked_granules, pages * GC_PAGE_BYTES / 16 + count + 2);
+}
+
+Test(edges, make_long_lists)
+{
+    void **list = NULL;
+
+    for (size_t i = 0; i < 100000; i++) {
+        void **node = new_cell(16);
+        node[1] = list;
+        list = node;
+    }
+    mark_from_one(list);
+    cr_assert_eq(marker.marked_objects, 100000);
+}
+
+/* ---- What a cycle leaves behind ---------------------------------------------------------------- */
+
+TestSuite(cycle, .init = build_heap_and_marker, .fini = drop_heap);
+
+Test(cycle, blocks_know_whether_something_in_them_is_marked)
+{
+    char *marked = new_cell(100), *atomic = build_cell(GC_KIND_ATOMIC, 100), *not_marked = new_cell(500);
+    const void *roots[] = {marked, atomic};
+
+    mark_from(roots, 2, PAST_END_IGNORED);
+    cr_assert(object_at(marked).block->marked);
+    cr_assert(object_at(atomic).block->marked);
+    cr_assert_not(object_at(not_marked).block->marked);
+}
+
+Test(cycle, counts_anew)
+{
+    char *first = new_cell(16), *second = new_cell(64);
+
+    mark_from_one(first);
+    mark_from_one(second);
+    cr_assert_eq(marker.marked_objects, 1);
+    cr_assert_eq(marker.marked_granules, 4);
+}
+
+Test(cycle, sees_what_the_region_has_grown_by)
+{
+    char *small = new_cell(16), *large;
+
+    mark_from_one(small);
+    large = build_large(GC_KIND_ATOMIC, 5 * GC_PAGES_PER_CHUNK);
+    mark_from_one(large + 5 * GC_CHUNK_BYTES - 1);
+    cr_assert(is_marked(large));
+}
+
+/* ---- Random graphs, and too little room to mark them ----------------------------------------------- */
+
+#define NODES 3000
+#define EDGES_MAX 6
+
+static struct {
+    void *object;
+    size_t bytes;
+    enum gc__kind kind;
+    unsigned edges;
+    unsigned to[EDGES_MAX];
+    bool reached;
+} node[NODES];
+
+static size_t random_size(void)
+{
+    if (random_once_in(100))
+        return random_between(GC_SMALL_MAX_BYTES + 1, 40 * GC_PAGE_BYTES);
+    return random_between(8, random_once_in(20) ? 3000 : 120);
+}
+
+static void build_nodes(void)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        node[i].bytes = random_size();
+        node[i].kind = random_once_in(5) ? GC_KIND_ATOMIC : GC_KIND_CONSERVATIVE;
+        node[i].object = build_object(node[i].kind, node[i].bytes);
+    }
+}
+
+/* Edges lead to any byte; atomic objects hold words that look like edges. */
+static void build_edges(void)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        node[i].edges = (unsigned)random_between(1, EDGES_MAX);
+        for (unsigned e = 0; e < node[i].edges; e++) {
+            unsigned to = node[i].to[e] = (unsigned)random_below(NODES);
+            size_t words = node[i].bytes / 8, slot = words * e / EDGES_MAX;
+
+            if (e > 0 && slot <= words * (e - 1) / EDGES_MAX) {
+                node[i].edges = e; /* no room for more */
+                break;
+            }
+            words_of(node[i].object)[slot] = (char *)node[to].object + random_below(node[to].bytes);
+        }
+    }
+}
+
+static void reach(unsigned root)
+{
+    static unsigned stack[NODES];
+    unsigned depth = 0;
+
+    if (node[root].reached)
+        return;
+    node[root].reached = true;
+    stack[depth++] = root;
+    while (depth > 0) {
+        unsigned i = stack[--depth];
+
+        for (unsigned e = 0; node[i].kind != GC_KIND_ATOMIC && e < node[i].edges; e++)
+            if (!node[node[i].to[e]].reached) {
+                node[node[i].to[e]].reached = true;
+                stack[depth++] = node[i].to[e];
+            }
+    }
+}
+
+static void check_marks(void)
+{
+    size_t objects = 0, granules = 0;
+
+    for (unsigned i = 0; i < NODES; i++) {
+        struct object object = object_at(node[i].object);
+
+        if (is_marked(node[i].object) != node[i].reached)
+            cr_assert_fail("node %u is %s", i, node[i].reached ? "lost" : "marked without reason");
+        if (!node[i].reached)
+            continue;
+        objects++;
+        granules += gc__object_bytes(region, &object) / GC_GRANULE_BYTES;
+    }
+    cr_assert_eq(marker.marked_objects, objects);
+    cr_assert_eq(marker.marked_granules, granules);
+}
+
+/* So that one cycle does not help the next. */
+static void check_nothing_is_flagged(void)
+{
+    cr_assert_not(marker.overflowed);
+    for (unsigned i = 0; i < NODES; i++) {
+        struct object object = object_at(node[i].object);
+
+        if (object.block != NULL)
+            cr_assert_not(object.block->rescan);
+        else
+            cr_assert_not(*gc__large_flags(region, gc__object_head(&object)) & GC_LARGE_RESCAN);
+    }
+}
+
+static void whiten_nodes(void)
+{
+    for (unsigned i = 0; i < NODES; i++)
+        set_marked(node[i].object, false);
+}
+
+/* The mark stack has room for so many entries. */
+static void allow_entries(size_t entries)
+{
+    gc__worklist_init(&marker.worklist, region->mark_stack, entries * sizeof(uintptr_t));
+}
+
+TestSuite(graph, .init = build_heap_and_marker, .fini = drop_heap);
+
+Test(graph, is_marked_as_far_as_it_can_be_reached)
+{
+    random_begin("graph");
+    build_nodes();
+    build_edges();
+    for (unsigned round = 0; round < 20; round++) {
+        const void *roots[10];
+
+        for (unsigned i = 0; i < NODES; i++)
+            node[i].reached = false;
+        for (unsigned i = 0; i < 10; i++) {
+            unsigned root = (unsigned)random_below(NODES);
+
+            roots[i] = node[root].object;
+            if (i < round) /* the first times, only a few */
+                reach(root);
+        }
+        mark_from(roots, round < 10 ? round : 10, PAST_END_IGNORED);
+        check_marks();
+        whiten_nodes();
+    }
+}
+
+Test(graph, is_marked_with_hardly_any_mark_stack)
+{
+    static const size_t entries[] = {0, 1, 2, 3, 7, 16, 100, 1000};
+
+    random_begin("graph");
+    build_nodes();
+    build_edges();
+    for (unsigned i = 0; i < 20; i++)
+        reach(i);
+    for (unsigned i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        const void *roots[20];
+
+        for (unsigned r = 0; r < 20; r++)
+            roots[r] = node[r].object;
+        allow_entries(entries[i]);
+        mark_from(roots, 20, PAST_END_IGNORED);
+        cr_assert_gt(marker.marked_objects, NODES / 2, "else this shows little");
+        check_marks();
+        check_nothing_is_flagged();
+        whiten_nodes();
+    }
+}
+
+Test(graph, of_root_kinds_is_marked_with_hardly_any_mark_stack)
+{
+    void **large[20], **small[200];
+
+    for (unsigned i = 0; i < 20; i++) {
+        large[i] = build_large(GC_KIND_UNCOLLECTABLE, 9);
+        large[i][i * 200] = new_cell(16);
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        small[i] = build_cell(GC_KIND_UNCOLLECTABLE, 64);
+        small[i][i % 8] = new_cell(16);
+    }
+    allow_entries(1);
+    begin();
+    gc__marker_mark_root_kinds(&marker);
+    gc__marker_drain(&marker);
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert(is_marked(large[i]) && is_marked(large[i][i * 200]));
+    for (unsigned i = 0; i < 200; i++)
+        cr_assert(is_marked(small[i]) && is_marked(small[i][i % 8]));
+    cr_assert_eq(marker.marked_objects, 440);
+}
+
+Test(graph, that_is_a_list_upwards_is_marked_with_hardly_any_mark_stack)
+{
+    void **nodes[2000];
+
+    for (unsigned i = 0; i < 2000; i++) {
+        nodes[i] = new_cell(48);
+        if (i > 0)
+            nodes[i - 1][2] = nodes[i];
+    }
+    for (size_t entries = 0; entries < 3; entries++) {
+        allow_entries(entries);
+        mark_from_one(nodes[0]);
+        cr_assert_eq(marker.marked_objects, 2000);
+        for (unsigned i = 0; i < 2000; i++)
+            set_marked(nodes[i], false);
+    }
+}
+
+Test(graph, that_is_a_list_downwards_is_marked_with_hardly_any_mark_stack)
+{
+    void **nodes[2000];
+
+    for (unsigned i = 0; i < 2000; i++) {
+        nodes[i] = new_cell(48);
+        if (i > 0)
+            nodes[i][2] = nodes[i - 1];
+    }
+    for (size_t entries = 0; entries < 3; entries++) {
+        allow_entries(entries);
+        mark_from_one(nodes[1999]);
+        cr_assert_eq(marker.marked_objects, 2000);
+        for (unsigned i = 0; i < 2000; i++)
+            set_marked(nodes[i], false);
+    }
+}
+
+/* Many objects at once from one, each of them with another. */
+static void mark_wide(size_t entries)
+{
+    size_t words = 20 * GC_PAGE_BYTES / sizeof(void *);
+    void **wide = build_large(GC_KIND_CONSERVATIVE, 20);
+
+    for (size_t i = 0; i < words; i++) {
+        void **object = wide[i] = new_cell(16);
+        object[0] = new_cell(32);
+    }
+    allow_entries(entries);
+    mark_from_one(wide);
+    cr_assert_eq(marker.marked_objects, 2 * words + 1);
+    for (size_t i = 0; i < words; i++)
+        if (!is_marked(wide[i]) || !is_marked(words_of(wide[i])[0]))
+            cr_assert_fail("word %zu", i);
+}
+
+Test(graph, that_is_wide_is_marked_without_any_mark_stack)
+{
+    mark_wide(0);
+}
+
+Test(graph, that_is_wide_is_marked_with_hardly_any_mark_stack)
+{
+    mark_wide(1);
+    mark_wide(2);
+    mark_wide(30);
+}
+
+/* The rest of a large object finds no room while its pieces fill the stack. */
+Test(graph, of_large_objects_is_marked_with_hardly_any_mark_stack)
+{
+    void **large[10];
+    size_t words = 30 * GC_PAGE_BYTES / sizeof(void *);
+
+    for (unsigned i = 0; i < 10; i++) {
+        large[i] = build_large(GC_KIND_CONSERVATIVE, 30);
+        for (size_t w = 0; w < words; w += 100)
+            large[i][w] = new_cell(16);
+        if (i > 0) {
+            large[i][0] = large[i - 1];
+            large[i - 1][words - 1] = large[i];
+        }
+    }
+    for (size_t entries = 0; entries < 6; entries++) {
+        size_t cells = 0;
+
+        allow_entries(entries);
+        mark_from_one((char *)large[5] + 12345);
+        for (unsigned i = 0; i < 10; i++) {
+            cr_assert(is_marked(large[i]));
+            set_marked(large[i], false);
+            for (size_t w = i > 0 ? 100 : 0; w < words - 1; w += 100, cells++) {
+                cr_assert(is_marked(large[i][w]));
+                set_marked(large[i][w], false);
+            }
+        }
+        cr_assert_eq(marker.marked_objects, 10 + cells);
+    }
+}
