@@ -7,12 +7,22 @@ static bool is_marked(const struct region *region, const struct object *object)
     return (gc__bits_of(region, object->granule)->mark & gc__bit_of(object->granule)) != 0;
 }
 
+/* A coroutine's stack may be an object, and the collector may be running on
+ * it: its own frames there have changed since they were scanned. */
+static bool holds_this_stack(const struct region *region, const struct object *object)
+{
+    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t start = (uintptr_t)gc__object_start(region, object);
+
+    return sp >= start && sp < start + gc__object_bytes(region, object);
+}
+
 static void verify_object(const struct region *region, const struct object *object)
 {
     const uintptr_t *word = (const void *)gc__object_start(region, object);
     size_t words = gc__object_bytes(region, object) / sizeof *word;
 
-    if (!gc__kinds[gc__object_kind(region, object)].scanned)
+    if (!gc__kinds[gc__object_kind(region, object)].scanned || holds_this_stack(region, object))
         return;
     for (size_t i = 0; i < words; i++) {
         struct object target;
