@@ -17,7 +17,7 @@ static bool holds_this_stack(const struct region *region, const struct object *o
     return sp >= start && sp < start + gc__object_bytes(region, object);
 }
 
-static void verify_object(const struct region *region, const struct object *object)
+static GC_SCANS_ANYTHING void verify_object(const struct region *region, const struct object *object)
 {
     const uintptr_t *word = (const void *)gc__object_start(region, object);
     size_t words = gc__object_bytes(region, object) / sizeof *word;

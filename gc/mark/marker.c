@@ -3,10 +3,6 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
-/* Reads memory that no one may have written, and stack that a sanitizer has
- * fenced: the scanning functions alone are exempt. */
-#define SCANS_ANYTHING __attribute__((no_sanitize("address", "undefined")))
-
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define CONTINUATION ((uintptr_t)1)
@@ -142,8 +138,8 @@ static ALWAYS_INLINE void enqueue_past_end(struct marker *marker, uintptr_t offs
         enqueue_edge(marker, offset);
 }
 
-static ALWAYS_INLINE SCANS_ANYTHING void scan(struct marker *marker, uintptr_t start, uintptr_t end,
-                                              enum past_end past_end)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct marker *marker, uintptr_t start, uintptr_t end,
+                                                 enum past_end past_end)
 {
     for (const uintptr_t *word = (const uintptr_t *)start; word < (const uintptr_t *)end; word++) {
         uintptr_t offset = *word - marker->base;
@@ -155,7 +151,7 @@ static ALWAYS_INLINE SCANS_ANYTHING void scan(struct marker *marker, uintptr_t s
     }
 }
 
-static ALWAYS_INLINE SCANS_ANYTHING void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
         scan(marker, start, end, PAST_END_COUNTS);
@@ -164,7 +160,7 @@ static ALWAYS_INLINE SCANS_ANYTHING void scan_object(struct marker *marker, uint
 }
 
 /* One piece; the rest goes back to the worklist first. */
-static __attribute__((noinline)) SCANS_ANYTHING void scan_large(struct marker *marker, uintptr_t from)
+static __attribute__((noinline)) GC_SCANS_ANYTHING void scan_large(struct marker *marker, uintptr_t from)
 {
     struct region *region = marker->region;
     struct object object;
@@ -182,7 +178,7 @@ static __attribute__((noinline)) SCANS_ANYTHING void scan_large(struct marker *m
     scan_object(marker, from, end);
 }
 
-static ALWAYS_INLINE SCANS_ANYTHING void scan_entry(struct marker *marker, uintptr_t entry)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct marker *marker, uintptr_t entry)
 {
     const struct block *block = &marker->region->blocks[(entry - marker->base) >> GC_UNIT_SHIFT];
 
@@ -194,7 +190,7 @@ static ALWAYS_INLINE SCANS_ANYTHING void scan_entry(struct marker *marker, uintp
 
 /* Keeps the object FIFO full as long as it can, then empties it: an object is
  * scanned as late after its prefetch as possible. */
-static SCANS_ANYTHING void drain(struct marker *marker)
+static GC_SCANS_ANYTHING void drain(struct marker *marker)
 {
     for (;;) {
         if (fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
@@ -232,7 +228,7 @@ static void rescan_block(struct marker *marker, struct block *block)
     }
 }
 
-static SCANS_ANYTHING void rescan_large(struct marker *marker, size_t head)
+static GC_SCANS_ANYTHING void rescan_large(struct marker *marker, size_t head)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, head);
     uintptr_t end = start + gc__large_bytes(marker->region, head);
@@ -278,7 +274,7 @@ typedef uint64_t wholes __attribute__((vector_size(16)));
 #define WORDS_AT_ONCE 4
 #define UPPER_HALF 32 /* bits down */
 
-static ALWAYS_INLINE SCANS_ANYTHING halves upper_halves(const uintptr_t *words)
+static ALWAYS_INLINE GC_SCANS_ANYTHING halves upper_halves(const uintptr_t *words)
 {
     const halves *pairs = (const halves *)words;
 
@@ -287,7 +283,7 @@ static ALWAYS_INLINE SCANS_ANYTHING halves upper_halves(const uintptr_t *words)
 
 /* Most words of data segments are no pointers into the heap, and their upper
  * halves tell: four are passed over at once. */
-static SCANS_ANYTHING void scan_sparse(struct marker *marker, uintptr_t start, uintptr_t end)
+static GC_SCANS_ANYTHING void scan_sparse(struct marker *marker, uintptr_t start, uintptr_t end)
 {
     uint32_t base = (uint32_t)(marker->base >> UPPER_HALF);
     uint32_t last = (uint32_t)((marker->base + marker->span) >> UPPER_HALF) - base;
@@ -302,7 +298,7 @@ static SCANS_ANYTHING void scan_sparse(struct marker *marker, uintptr_t start, u
     scan(marker, start, end, PAST_END_IGNORED);
 }
 
-SCANS_ANYTHING void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end)
+GC_SCANS_ANYTHING void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end)
 {
     uintptr_t start = gc__align_up(range.start, sizeof(uintptr_t));
     uintptr_t end = gc__align_down(range.end, sizeof(uintptr_t));
