@@ -81,7 +81,7 @@ Test(roots, that_are_no_pointers_mark_nothing)
                            (void *)1,
                            &marker,
                            (char *)region->base - 1,
-                           (char *)region->base + gc__region_span(region),
+                           (char *)region->base + gc__region_span(region) + 64,
                            (void *)UINTPTR_MAX,
                            dead,
                            kept,
@@ -133,6 +133,69 @@ Test(roots, of_empty_ranges_are_none)
     gc__marker_scan_roots(&marker, range_of(&object, 0), PAST_END_COUNTS);
     gc__marker_drain(&marker);
     cr_assert_not(is_marked(object));
+}
+
+/* Words that are no pointers into the heap, some of them nearly. */
+static void fill_with_noise(uintptr_t *words, size_t count)
+{
+    const uintptr_t noise[] = {0,
+                               42,
+                               UINTPTR_MAX,
+                               (uintptr_t)words,
+                               region->base - 1,
+                               region->base + gc__region_span(region) + 64,
+                               region->base << 32,
+                               region->base >> 32,
+                               region->base ^ (uintptr_t)1 << 63};
+
+    for (size_t i = 0; i < count; i++)
+        words[i] = noise[random_below(sizeof noise / sizeof noise[0])];
+}
+
+/* In ranges of any length and alignment. */
+static void assert_found_among_noise(const char *pointer, const void *object)
+{
+    uintptr_t words[32];
+
+    for (size_t length = 1; length < 20; length++)
+        for (size_t at = 0; at < length; at++) {
+            size_t start = random_below(8);
+
+            fill_with_noise(words, 32);
+            words[start + at] = (uintptr_t)pointer;
+            mark_from(words + start, length, random_once_in(2) ? PAST_END_COUNTS : PAST_END_IGNORED);
+            cr_assert(is_marked(object), "word %zu of %zu", at, length);
+            cr_assert_eq(marker.marked_objects, 1);
+            set_marked(object, false);
+        }
+}
+
+Test(roots, are_found_at_any_place_among_other_words)
+{
+    char *object = new_cell(48);
+
+    random_begin("roots");
+    assert_found_among_noise(object, object);
+    assert_found_among_noise(object + 47, object);
+}
+
+/* Not audited afterwards: that takes long. */
+Test(large_heap, pointers_differ_in_their_upper_halves)
+{
+    size_t chunks = ((size_t)9 << 30) / GC_CHUNK_BYTES;
+    char *first, *huge, *last;
+
+    random_begin("large_heap");
+    build_heap_of(chunks + 8);
+    gc__marker_init(&marker, region);
+    first = new_cell(48);
+    cr_assert(gc__large_create(region, (chunks - 2) * GC_PAGES_PER_CHUNK, 1, GC_KIND_ATOMIC, false, &(size_t){0}));
+    huge = first + GC_CHUNK_BYTES;
+    last = build_large(GC_KIND_ATOMIC, GC_PAGES_PER_CHUNK);
+    cr_assert_gt((uintptr_t)last >> 32, ((uintptr_t)first >> 32) + 1);
+    assert_found_among_noise(first, first);
+    assert_found_among_noise(huge + ((size_t)5 << 30), huge);
+    assert_found_among_noise(last + GC_CHUNK_BYTES - 1, last);
 }
 
 Test(roots, come_in_any_number)

@@ -26,6 +26,7 @@ void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__ki
     if (pages == 0)
         return NULL;
     gc__collect_if_due(heap, bytes);
+    gc__return_memory(heap);
     if (!gc__large_create(&heap->region, pages, page_alignment, kind, BORN_BLACK, &head))
         return NULL;
     gc__large_open(&heap->region, head, 0, pages);

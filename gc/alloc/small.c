@@ -63,6 +63,7 @@ static bool next_block(struct heap *heap, struct run *run, enum gc__kind kind, u
 {
     struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, kind, class_index);
 
+    gc__return_memory(heap);
     if (block == NULL)
         block = new_block(heap, kind, class_index);
     if (block == NULL)

@@ -99,18 +99,6 @@ static void note_marked(struct heap *heap)
                          heap->region.held_pages << GC_PAGE_SHIFT);
 }
 
-/* Memory that stayed free goes back; looked at a few times in each delay. */
-static void return_memory(struct heap *heap, uint64_t now_ns)
-{
-    uint64_t delay = heap->decommit_delay_ns;
-
-    if (now_ns < heap->next_decommit_ns || delay == UINT64_MAX)
-        return;
-    heap->next_decommit_ns = now_ns + delay / 4;
-    if (now_ns >= delay)
-        gc__region_decommit(&heap->region, now_ns - delay);
-}
-
 static void cycle(void *sp, void *argument)
 {
     struct heap *heap = argument;
@@ -130,7 +118,7 @@ static void cycle(void *sp, void *argument)
     gc__sweep_large(&heap->region);
     note_marked(heap);
     gc__worklist_trim(&heap->marker.worklist);
-    return_memory(heap, start_ns);
+    gc__return_memory(heap);
     note_pause(&heap->record, gc__os_clock_ns() - start_ns);
 }
 
@@ -159,6 +147,20 @@ void gc__collect_if_due(struct heap *heap, size_t bytes)
 
     if (due && heap->disabled == 0)
         gc__collect(heap);
+}
+
+void gc__return_memory(struct heap *heap)
+{
+    uint64_t delay = heap->decommit_delay_ns, now_ns;
+
+    if (heap->region.held_pages == heap->region.used_pages || delay == UINT64_MAX)
+        return;
+    now_ns = gc__os_clock_ns();
+    if (now_ns < heap->next_decommit_ns)
+        return;
+    heap->next_decommit_ns = now_ns + delay / 4;
+    if (now_ns >= delay)
+        gc__region_decommit(&heap->region, now_ns - delay);
 }
 
 void gc__collect_hard(struct heap *heap)

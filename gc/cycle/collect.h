@@ -12,6 +12,11 @@ void gc__collect(struct heap *heap);
  * stress option, wants one and none is forbidden. */
 void gc__collect_if_due(struct heap *heap, size_t bytes);
 
+/* Gives memory back to the OS that has stayed free for the delay; looks at it a
+ * few times in each delay. For collections, and for mutators now and then: a
+ * program may collect once after its peak, and not for a long time again. */
+void gc__return_memory(struct heap *heap);
+
 /* For want of memory: a collection, and all that is free goes back to the OS
  * or to whoever can use it. */
 void gc__collect_hard(struct heap *heap);
