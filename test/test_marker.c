@@ -81,7 +81,7 @@ Test(roots, that_are_no_pointers_mark_nothing)
                            (void *)1,
                            &marker,
                            (char *)region->base - 1,
-                           (char *)region->base + gc__region_span(region) + 64,
+                           (char *)region->base + gc__region_span(region),
                            (void *)UINTPTR_MAX,
                            dead,
                            kept,

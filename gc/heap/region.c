@@ -278,18 +278,24 @@ static bool find_or_grow(struct region *region, size_t count, size_t alignment, 
     return end <= accessible || grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK));
 }
 
+/* Whether the pages are free, or not accessible yet, and not kept for blocks. */
+static bool pages_are_free(const struct region *region, size_t first_page, size_t end)
+{
+    end = gc__min(end, region->accessible * GC_PAGES_PER_CHUNK);
+    for (size_t page = first_page; page < end; page = (page / GC_PAGES_PER_CHUNK + 1) * GC_PAGES_PER_CHUNK)
+        if (region->chunk[page / GC_PAGES_PER_CHUNK].purpose == CHUNK_BLOCKS)
+            return false;
+    return first_page >= end || gc__bitmap_find(region->used, first_page, end, true) == end;
+}
+
 bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t count)
 {
     size_t end = first_page + count;
     size_t accessible = region->accessible * GC_PAGES_PER_CHUNK;
 
-    if (!limit_allows(region, count) || end > region->chunks * GC_PAGES_PER_CHUNK)
+    if (end > region->chunks * GC_PAGES_PER_CHUNK || !pages_are_free(region, first_page, end))
         return false;
-    for (size_t page = first_page; page < gc__min(end, accessible); page = (page | (GC_PAGES_PER_CHUNK - 1)) + 1)
-        if (region->chunk[page / GC_PAGES_PER_CHUNK].purpose == CHUNK_BLOCKS)
-            return false;
-    if (first_page < accessible &&
-        gc__bitmap_find(region->used, first_page, gc__min(end, accessible), true) < gc__min(end, accessible))
+    if (!limit_allows(region, count))
         return false;
     if (end > accessible && !grow_by(region, gc__divide_up(end - accessible, GC_PAGES_PER_CHUNK)))
         return false;
@@ -299,12 +305,12 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
 
 /* Looks at every aligned place: find_pages asks for more than is needed, and
  * so overlooks a hole that just fits. */
-static bool take_aligned_hole(struct region *region, size_t count, size_t alignment, size_t *first_page)
+static bool find_aligned_hole(const struct region *region, size_t count, size_t alignment, size_t *first_page)
 {
     size_t end = region->accessible * GC_PAGES_PER_CHUNK;
 
     for (size_t page = 0; page + count <= end; page += alignment)
-        if (gc__region_take_pages_at(region, page, count)) {
+        if (pages_are_free(region, page, page + count)) {
             *first_page = page;
             return true;
         }
@@ -315,9 +321,10 @@ bool gc__region_take_pages(struct region *region, size_t count, size_t alignment
 {
     if (count > region->chunks * GC_PAGES_PER_CHUNK || !limit_allows(region, count))
         return false;
-    if (!find_or_grow(region, count, alignment, first_page) &&
+    if (!(alignment > 1 && find_aligned_hole(region, count, alignment, first_page)) &&
+        !find_or_grow(region, count, alignment, first_page) &&
         !(mix_chunks(region) && find_or_grow(region, count, alignment, first_page)))
-        return alignment > 1 && take_aligned_hole(region, count, alignment, first_page);
+        return false;
     take(region, *first_page, count);
     return true;
 }

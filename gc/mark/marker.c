@@ -109,7 +109,7 @@ void gc__marker_mark(struct marker *marker, struct object object)
 }
 
 /* What leaves the edge FIFO. */
-static ALWAYS_INLINE void visit(struct marker *marker, uintptr_t offset)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void visit(struct marker *marker, uintptr_t offset)
 {
     struct object object;
 

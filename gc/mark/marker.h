@@ -3,16 +3,19 @@
  *
  * The tri-colour invariant, stated once: when the world goes on, no black
  * object holds an edge to a white one. White is a clear mark bit; grey, a set
- * mark bit and an entry in the worklist (or the rescan flag of its block);
+ * mark bit and an entry in the object FIFO or the worklist (or, where that had
+ * no room, the rescan flag of its block);
  * black, a set mark bit and neither.
  *
  * The way of an edge:
  *
- *   scan ──> edge FIFO ──> resolve, test and set the mark ──> worklist
- *    ^    (its mark bits                                         │
- *    │     are prefetched)                                       v
- *    └──────────────────── object FIFO <──────────────────────  pop
- *                      (its first line is prefetched)
+ *     scan ──> edge FIFO ──> resolve, test and set the mark ──> object FIFO
+ *      ^    (its mark bits                                     (its first line
+ *      │     are prefetched)                                    is prefetched)
+ *      └───────────────────────────────────────────────────────────┘
+ *
+ * What finds the object FIFO full goes to the worklist, and enters the FIFO
+ * from there when it has room.
  *
  * Every word that passes the range test enters the edge FIFO, so the mark bits
  * are in the cache when it leaves (edge enqueuing: Garner, Blackburn, Frampton,

@@ -39,7 +39,8 @@ bool gc__os_decommit(void *start, size_t bytes);
 
 /* Moves the contents of committed [from, from + bytes) to committed
  * [to, to + bytes) without copying. `from` then reads as zero; what stood at
- * `to` is lost. The ranges do not overlap. On failure both are as they were. */
+ * `to` is lost. The ranges do not overlap. On failure `from` is as it was, and
+ * what stood at `to` may be lost all the same. */
 bool gc__os_move(void *to, void *from, size_t bytes);
 
 /* After a move to [start, start + bytes): joins the range with the mapping

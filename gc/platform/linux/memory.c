@@ -72,11 +72,19 @@ static bool could_map(size_t bytes)
     return start != MAP_FAILED && munmap(start, bytes) == 0;
 }
 
-/* The kernel unmaps what stood at `to` before it looks at the limits: so they
- * are tried first. */
+/* The kernel unmaps what stood at `to` before it looks at the limits, and, until
+ * Linux 6.17, at whether `from` is one mapping: so the limits are tried first,
+ * and `to` is mapped afresh after a failure. */
 bool gc__os_move(void *to, void *from, size_t bytes)
 {
-    return could_map(bytes) && mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+    if (!could_map(bytes))
+        return false;
+    if (mremap(from, bytes, bytes, flags, to) == to)
+        return true;
+    gc__os_renew(to, bytes);
+    return false;
 }
 
 bool gc__os_renew(void *start, size_t bytes)
