@@ -14,8 +14,6 @@
  */
 #include "scheme.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../alloc.h"
@@ -23,46 +21,26 @@
 /* clang-format off */
 enum kind {
     /* These have a value at once: */
-    QUOTE,      /* datum: the value */
-    LOCAL,      /* datum: the name; depth, index */
-    GLOBAL,     /* datum: the symbol */
-    LAMBDA,     /* datum: its name; part: the body; required, rest, size */
-    /* These wait for their parts: */
-    SET_LOCAL,  /* as LOCAL; part: the new value */
-    SET_GLOBAL, /* as GLOBAL; part: the new value */
-    DEFINE,     /* as GLOBAL; part: the value */
-    IF,         /* parts: test, then, else */
-    SEQUENCE,   /* parts: one or more */
-    OR,         /* parts: one or more */
-    CALL,       /* parts: the procedure, the arguments */
-    START       /* in the lowest frame: the machine stops */
+    QUOTE,  /* datum: the value */
+    LOCAL,  /* datum: the name; depth, index */
+    GLOBAL, /* datum: the symbol */
+    LAMBDA, /* datum: its name; part: the body; min, max, size */
+    /* These wait for the value of a part: */
+    IF,     /* parts: test, then, else; where one is NULL: the value of the test */
+    SET,    /* parts: the new value, the variable */
+    CALL,   /* parts: the procedure, the arguments */
+    START   /* in the lowest frame: the machine stops */
 };
 /* clang-format on */
 
 struct node {
     enum kind kind;
-    uint32_t place;
+    uint32_t line;
     value datum;
     size_t depth, index;   /* environments to leave; item of the one reached */
-    size_t required, size; /* arguments; items of the environment */
-    bool rest;             /* one more variable takes the other arguments */
+    size_t min, max, size; /* fewest and most arguments; items of the environment */
     size_t count;
     struct node *part[];
-};
-
-/* What waits for the value of part `at` of `code`. */
-struct frame {
-    struct frame *next;
-    const struct node *code;
-    struct vector *env;
-    struct vector *call; /* of a CALL: the values of the parts before */
-    uint32_t at;
-    bool shared; /* with a continuation; then so are all frames below */
-};
-
-struct continuation {
-    struct object head;
-    struct frame *frames;
 };
 
 /* The variables of a lambda: the n-th name is that of item n. */
@@ -71,97 +49,26 @@ struct scope {
     struct scope *outer;
 };
 
-struct keyword {
-    struct named named;
-    size_t min, max; /* parts after the keyword */
-    struct node *(*compile)(value form, struct scope *scope);
-    value expander; /* of a macro, which has no `compile` */
-};
-
-uint32_t here;
-const char *doing;
-jmp_buf *recovery;
-char *stack_bottom;
-static struct frame *frames;  /* the stack of the machine */
-static const char *expanding; /* the macro at work; NULL: none */
-
 static struct node *compile(value x, struct scope *scope);
-static value run(const struct node *code);
 
-/* ---- Failing -------------------------------------------------------------- */
-
-/* An error in the prelude, file 0, is blamed on the program that called it. */
-static void set_place(uint32_t place)
-{
-    if (place >> 20 > 0)
-        here = place;
-}
-
-static void print_callers(void)
-{
-    uint32_t start = here;
-    int left = 8;
-    for (struct frame *f = frames; f && left > 0; f = f->next) {
-        uint32_t last = here;
-        if (f->code->kind == CALL || f->code->kind == START)
-            set_place(f->code->place);
-        if (here == last || here == start)
-            continue;
-        print_place("    called from ", here, "\n");
-        left--;
-    }
-}
-
-void fail(const char *format, ...)
-{
-    va_list arguments;
-    fflush(stdout);
-    if (here)
-        print_place("", here, ": ");
-    if (expanding)
-        fprintf(stderr, "%s: ", expanding);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    print_callers();
-    frames = NULL;
-    expanding = NULL;
-    if (recovery)
-        longjmp(*recovery, 1);
-    exit(EXIT_FAILURE);
-}
-
-void guard_stack(void)
-{
-    char *top = __builtin_frame_address(0);
-    if (stack_bottom - top > 4 << 20)
-        fail("this is nested too deeply");
-}
-
-void check_count(const char *name, size_t count, size_t min, size_t max)
-{
-    if (count < min || count > max)
-        fail("%s: too %s arguments: %zu", name, count < min ? "few" : "many", count);
-}
-
-/* ---- Compiling ------------------------------------------------------------ */
+/* ---- Compiling ----------------------------------------------------------- */
 
 static struct node *make_node(enum kind kind, value datum, size_t count)
 {
     struct node *made = must(gc_malloc(sizeof *made + count * sizeof(struct node *)));
     made->kind = kind;
-    made->place = here;
+    made->line = here;
     made->datum = datum;
     made->count = count;
     return made;
 }
 
-static struct node *compile_parts(enum kind kind, value forms, struct scope *scope)
+static struct node *make_parent(enum kind kind, struct node *a, struct node *b, struct node *c)
 {
-    struct node *made = make_node(kind, nil, list_length(forms));
-    for (size_t i = 0; i < made->count; i++, forms = cdr(forms))
-        made->part[i] = compile(car(forms), scope);
+    struct node *made = make_node(kind, nil, 3);
+    made->part[0] = a;
+    made->part[1] = b;
+    made->part[2] = c;
     return made;
 }
 
@@ -174,35 +81,25 @@ static size_t index_of(value name, const struct scope *scope)
     return 0;
 }
 
-static struct node *compile_variable(enum kind local, enum kind global, value name, struct scope *scope)
+static void declare(value name, struct scope *scope)
 {
-    size_t depth = 0;
-    while (scope && !index_of(name, scope)) {
-        scope = scope->outer;
-        depth++;
-    }
-    struct node *made = make_node(scope ? local : global, &symbol(name)->head, 1);
-    made->depth = depth;
-    made->index = scope ? index_of(name, scope) : 0;
-    return made;
+    if (!index_of(name, scope))
+        scope->names = append_lists(scope->names, list(&symbol(name)->head));
 }
 
+/* In the prelude, a name that has a value means that value, whatever a program
+ * defines later. */
 static struct node *compile_name(value name, struct scope *scope)
 {
-    struct node *made = compile_variable(LOCAL, GLOBAL, name, scope);
-    bool in_prelude = here >> 20 == 0;
-    if (in_prelude && made->kind == GLOBAL && symbol(name)->global)
+    size_t depth = 0, index = 0;
+    for (; scope && !(index = index_of(name, scope)); scope = scope->outer)
+        depth++;
+    if (!scope && here == 0 && symbol(name)->global && !symbol(name)->compile)
         return make_node(QUOTE, symbol(name)->global, 0);
+    struct node *made = make_node(scope ? LOCAL : GLOBAL, &symbol(name)->head, 0);
+    made->depth = depth;
+    made->index = index;
     return made;
-}
-
-/* The keyword that `head` names where no variable hides it, or NULL. */
-static struct keyword *keyword_of(value head, struct scope *scope)
-{
-    if (!is(SYMBOL, head) || compile_variable(LOCAL, GLOBAL, head, scope)->kind == LOCAL)
-        return NULL;
-    value global = symbol(head)->global;
-    return global && is(KEYWORD, global) ? (struct keyword *)global : NULL;
 }
 
 static struct node *compile_quote(value form, struct scope *scope)
@@ -213,161 +110,155 @@ static struct node *compile_quote(value form, struct scope *scope)
 
 static struct node *compile_if(value form, struct scope *scope)
 {
-    bool one_armed = cdr(cdr(cdr(form))) == nil;
-    return compile_parts(IF, append_lists(cdr(form), one_armed ? list(nothing) : nil), scope);
+    value rest = cdr(cdr(cdr(form)));
+    struct node *test = compile(second(form), scope), *then = compile(third(form), scope);
+    return make_parent(IF, test, then, compile(rest == nil ? nothing : car(rest), scope));
 }
 
-static struct node *compile_begin(value form, struct scope *scope)
+/* (and a b), (or a b) and (begin a b) go on to b when a is true, when it is
+ * false, and always. */
+static struct node *compile_chain(value form, struct scope *scope)
 {
-    return cdr(form) == nil ? compile(nothing, scope) : compile_parts(SEQUENCE, cdr(form), scope);
+    bool is_and = car(form) == intern("and"), is_or = car(form) == intern("or");
+    if (cdr(form) == nil)
+        return make_node(QUOTE, is_and ? yes : is_or ? no : nothing, 0);
+    struct node *first = compile(second(form), scope);
+    if (cdr(cdr(form)) == nil)
+        return first;
+    struct node *rest = compile_chain(cons(car(form), cdr(cdr(form))), scope);
+    return make_parent(IF, first, is_or ? NULL : rest, is_and ? NULL : rest);
 }
 
-static struct node *compile_or(value form, struct scope *scope)
+/* Of (define name value) or (define (name . parameters) . body). */
+static value name_defined(value form)
 {
-    return cdr(form) == nil ? compile(no, scope) : compile_parts(OR, cdr(form), scope);
+    return is(PAIR, second(form)) ? car(second(form)) : second(form);
+}
+
+static struct node *compile_procedure(value name, value parameters, value body, struct scope *outer)
+{
+    struct node *made = make_node(LAMBDA, name, 1);
+    struct scope scope = {nil, outer};
+    for (; is(PAIR, parameters); parameters = cdr(parameters), made->min++)
+        declare(car(parameters), &scope);
+    made->max = parameters == nil ? made->min : ANY;
+    if (parameters != nil)
+        declare(parameters, &scope);
+    for (value left = body; left != nil; left = cdr(left))
+        if (is(PAIR, car(left)) && car(car(left)) == intern("define"))
+            declare(name_defined(car(left)), &scope);
+    made->part[0] = compile_chain(cons(intern("begin"), body), &scope);
+    made->size = 1 + list_length(scope.names);
+    return made;
+}
+
+static struct node *compile_lambda(value form, struct scope *scope)
+{
+    return compile_procedure(intern("lambda"), second(form), cdr(cdr(form)), scope);
 }
 
 static struct node *compile_set(value form, struct scope *scope)
 {
-    struct node *made = compile_variable(SET_LOCAL, SET_GLOBAL, second(form), scope);
-    made->part[0] = compile(third(form), scope);
-    return made;
+    value target = second(form), name = name_defined(form);
+    struct node *variable = compile_name(name, scope);
+    if (!is(PAIR, target))
+        return make_parent(SET, compile(third(form), scope), variable, NULL);
+    return make_parent(SET, compile_procedure(name, cdr(target), cdr(cdr(form)), scope), variable, NULL);
 }
 
-/* (define (name . parameters) . body)  =  (define name (lambda parameters . body)) */
-static value plain_definition(value form)
-{
-    value name = second(form);
-    if (!is(PAIR, name))
-        return form;
-    return list(car(form), car(name), cons(intern("lambda"), cons(cdr(name), cdr(cdr(form)))));
-}
-
+/* In a body, it sets a variable of the lambda. */
 static struct node *compile_define(value form, struct scope *scope)
 {
-    value plain = plain_definition(form), name = second(plain);
-    struct node *made = compile_variable(SET_LOCAL, DEFINE, name, scope);
-    if (scope && (made->kind == DEFINE || made->depth > 0))
-        fail("define: %s is not defined at the top of a body", show(name));
-    made->part[0] = compile(third(plain), scope);
-    if (made->part[0]->kind == LAMBDA)
-        made->part[0]->datum = name;
-    return made;
+    if (scope)
+        declare(name_defined(form), scope);
+    else
+        symbol(name_defined(form))->compile = NULL;
+    return compile_set(form, scope);
 }
-
-static void declare(value name, struct scope *scope)
-{
-    scope->names = append_lists(scope->names, list(&symbol(name)->head));
-}
-
-/* What a body defines are variables of its lambda. */
-static void declare_definitions(value body, struct scope *scope)
-{
-    for (; is(PAIR, body); body = cdr(body)) {
-        value form = car(body);
-        struct keyword *keyword = is(PAIR, form) ? keyword_of(car(form), scope) : NULL;
-        if (keyword && keyword->compile == compile_begin)
-            declare_definitions(cdr(form), scope);
-        if (keyword && keyword->compile == compile_define && !index_of(second(plain_definition(form)), scope))
-            declare(second(plain_definition(form)), scope);
-    }
-}
-
-static struct node *compile_lambda(value form, struct scope *outer)
-{
-    struct node *made = make_node(LAMBDA, nil, 1);
-    struct scope scope = {nil, outer};
-    value parameters = second(form), body = cdr(cdr(form));
-    for (; is(PAIR, parameters); parameters = cdr(parameters), made->required++)
-        declare(car(parameters), &scope);
-    made->rest = parameters != nil;
-    if (made->rest)
-        declare(parameters, &scope);
-    declare_definitions(body, &scope);
-    made->size = 1 + list_length(scope.names);
-    made->part[0] = compile_begin(cons(nil, body), &scope);
-    return made;
-}
-
-static struct node *compile_define_macro(value form, struct scope *scope)
-{
-    value plain = plain_definition(form), name = second(plain);
-    struct keyword *made = allocate(KEYWORD, sizeof *made);
-    *made = (struct keyword){{made->named.head, symbol(name)->name}, 0, ANY, NULL, run(compile(third(plain), scope))};
-    symbol(name)->global = &made->named.head;
-    return compile(nothing, scope);
-}
-
-/* What a macro makes of its arguments, which are not evaluated. */
-static value expand(const struct keyword *macro, value arguments)
-{
-    const char *outer = expanding;
-    struct node *call = make_node(CALL, nil, 1 + list_length(arguments));
-    call->part[0] = make_node(QUOTE, macro->expander, 0);
-    for (size_t i = 1; i < call->count; i++, arguments = cdr(arguments))
-        call->part[i] = make_node(QUOTE, car(arguments), 0);
-    expanding = macro->named.name;
-    value made = run(call);
-    expanding = outer;
-    return made;
-}
-
-static struct node *compile_form(value form, struct scope *scope)
-{
-    struct keyword *keyword = keyword_of(car(form), scope);
-    doing = keyword ? keyword->named.name : "call";
-    if (!keyword)
-        return compile_parts(CALL, form, scope);
-    check_count(doing, list_length(cdr(form)), keyword->min, keyword->max);
-    return keyword->compile ? keyword->compile(form, scope) : compile(expand(keyword, cdr(form)), scope);
-}
-
-static struct node *compile(value x, struct scope *scope)
-{
-    guard_stack();
-    if (is(SYMBOL, x))
-        return compile_name(x, scope);
-    if (!is(PAIR, x))
-        return make_node(QUOTE, x, 0);
-    uint32_t outer = here;
-    set_place(x->place);
-    struct node *made = compile_form(x, scope);
-    here = outer;
-    return made;
-}
-
-/* clang-format off */
-static struct keyword keywords[] = {
-    {{{KEYWORD, 0}, "quote"},        1, 1,   compile_quote,        NULL},
-    {{{KEYWORD, 0}, "if"},           2, 3,   compile_if,           NULL},
-    {{{KEYWORD, 0}, "begin"},        0, ANY, compile_begin,        NULL},
-    {{{KEYWORD, 0}, "or"},           0, ANY, compile_or,           NULL},
-    {{{KEYWORD, 0}, "set!"},         2, 2,   compile_set,          NULL},
-    {{{KEYWORD, 0}, "lambda"},       2, ANY, compile_lambda,       NULL},
-    {{{KEYWORD, 0}, "define"},       2, ANY, compile_define,       NULL},
-    {{{KEYWORD, 0}, "define-macro"}, 2, ANY, compile_define_macro, NULL},
-};
-/* clang-format on */
-
-void define_keywords(void)
-{
-    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        symbol(intern(keywords[i].named.name))->global = &keywords[i].named.head;
-}
-
-/* ---- The machine ---------------------------------------------------------- */
 
 static value make_closure(const struct node *code, struct vector *env)
 {
-    struct closure *made = allocate(CLOSURE, sizeof *made);
+    struct closure *made = make(CLOSURE, sizeof *made);
     made->lambda = code;
     made->env = env;
     return &made->head;
 }
 
-const char *name_of(const struct closure *closure)
+/* A macro is called with its arguments as they are written; what it returns is
+ * compiled in place of the call. */
+static struct node *compile_macro_call(value form, struct scope *scope)
 {
-    return closure->lambda->datum == nil ? "lambda" : symbol(closure->lambda->datum)->name;
+    return compile(run(make_call(symbol(car(form))->global, cdr(form))), scope);
+}
+
+static struct node *compile_define_macro(value form, struct scope *scope)
+{
+    run(make_call(make_thunk(cons(intern("define"), cdr(form))), nil));
+    symbol(name_defined(form))->compile = compile_macro_call;
+    return compile(nothing, scope);
+}
+
+static struct node *compile(value x, struct scope *scope)
+{
+    if (is(SYMBOL, x))
+        return compile_name(x, scope);
+    if (!is(PAIR, x))
+        return make_node(QUOTE, x, 0);
+    here = x->line ?: here;
+    struct node *head = compile(car(x), scope);
+    compiler *keyword = head->kind == GLOBAL ? symbol(head->datum)->compile : NULL;
+    doing = keyword ? symbol(head->datum)->name : "call";
+    if (keyword)
+        return keyword(x, scope);
+    struct node *made = make_node(CALL, nil, list_length(x));
+    made->part[0] = head;
+    for (size_t i = 1; i < made->count; i++) {
+        x = cdr(x);
+        made->part[i] = compile(car(x), scope);
+    }
+    return made;
+}
+
+void define_keywords(void)
+{
+    symbol(intern("quote"))->compile = compile_quote;
+    symbol(intern("if"))->compile = compile_if;
+    symbol(intern("and"))->compile = compile_chain;
+    symbol(intern("or"))->compile = compile_chain;
+    symbol(intern("begin"))->compile = compile_chain;
+    symbol(intern("lambda"))->compile = compile_lambda;
+    symbol(intern("set!"))->compile = compile_set;
+    symbol(intern("define"))->compile = compile_define;
+    symbol(intern("define-macro"))->compile = compile_define_macro;
+}
+
+value make_thunk(value datum)
+{
+    struct node *made = compile_procedure(intern("thunk"), nil, nil, NULL);
+    made->part[0] = compile(datum, NULL);
+    return make_closure(made, NULL);
+}
+
+/* ---- The machine --------------------------------------------------------- */
+
+/* What waits for the value of part `at` of `code`. */
+struct frame {
+    struct frame *next;
+    const struct node *code;
+    struct vector *env;
+    struct vector *call; /* of a CALL: the values of the parts before */
+    uint32_t at;
+    bool shared; /* with a continuation; then so are all frames below */
+};
+
+static const struct node start = {.kind = START};
+static struct frame *frames; /* the stack */
+
+static void push(const struct node *code, struct vector *env, struct vector *call, uint32_t at)
+{
+    struct frame *made = must(gc_malloc(sizeof *made));
+    *made = (struct frame){frames, code, env, call, at, false};
+    frames = made;
 }
 
 static struct vector *copy_items(const struct vector *from, size_t count, size_t length)
@@ -377,22 +268,65 @@ static struct vector *copy_items(const struct vector *from, size_t count, size_t
     return made;
 }
 
+/* Drops the top frame; returns its call. */
+static struct vector *pop_call(void)
+{
+    struct frame *top = frames;
+    frames = top->next;
+    return top->shared && top->call ? copy_items(top->call, top->at, top->call->length) : top->call;
+}
+
+/* From now on these frames may be returned to twice: so pop_call copies the
+ * calls they hold, lest different values are put into one. */
+value make_continuation(void)
+{
+    for (struct frame *f = frames; f && !f->shared; f = f->next)
+        f->shared = true;
+    struct continuation *made = make(CONTINUATION, sizeof *made);
+    made->frames = frames;
+    return &made->head;
+}
+
+struct vector *make_call(value procedure, value arguments)
+{
+    return list_to_vector(cons(procedure, arguments));
+}
+
+const char *name_of(value procedure)
+{
+    if (is(CLOSURE, procedure))
+        return symbol(((struct closure *)procedure)->lambda->datum)->name;
+    return is(BUILTIN, procedure) ? ((struct builtin *)procedure)->name : "continuation";
+}
+
+void check_count(const struct vector *call, size_t min, size_t max)
+{
+    size_t count = call->length - 1;
+    if (count < min || count > max)
+        fail(name_of(call->item[0]), "wrong number of arguments:", list_of(call->item + 1, count));
+}
+
+/* The environment for the body of the closure that is called. */
+static struct vector *bind(struct vector *call)
+{
+    const struct node *lambda = ((struct closure *)call->item[0])->lambda;
+    size_t fixed = 1 + lambda->min;
+    check_count(call, lambda->min, lambda->max);
+    if (call->length == lambda->size && lambda->max != ANY)
+        return call;
+    struct vector *env = copy_items(call, fixed, lambda->size);
+    if (lambda->max == ANY)
+        env->item[fixed] = list_of(call->item + fixed, call->length - fixed);
+    return env;
+}
+
 static value *variable(const struct node *code, struct vector *env)
 {
-    if (code->kind != LOCAL && code->kind != SET_LOCAL)
+    if (code->kind == GLOBAL)
         return &((struct symbol *)code->datum)->global;
     for (size_t left = code->depth; left > 0; left--)
         env = ((struct closure *)env->item[0])->env;
     return &env->item[code->index];
-}
-
-static value defined(const struct node *code, value v)
-{
-    if (!v) {
-        set_place(code->place);
-        fail("%s is not defined", show(code->datum));
-    }
-    return v;
 }
 
 /* The value of `code`, or NULL when it has to wait for its parts. */
@@ -404,49 +338,36 @@ static value value_at_once(const struct node *code, struct vector *env)
         return code->datum;
     if (code->kind == LAMBDA)
         return make_closure(code, env);
-    return defined(code, *variable(code, env));
+    value found = *variable(code, env);
+    if (!found) {
+        here = code->line ?: here;
+        fail(symbol(code->datum)->name, "not defined", NULL);
+    }
+    return found;
 }
 
-static void assign(const struct node *code, struct vector *env, value result)
+/* Calls what is not a closure. Returns NULL when another call has to follow,
+ * and puts it into `call`. */
+static value call_other(struct vector **call)
 {
-    value *to = variable(code, env);
-    if (code->kind == SET_GLOBAL)
-        defined(code, *to);
-    *to = result;
+    value procedure = (*call)->item[0];
+    if (is(BUILTIN, procedure))
+        return run_builtin(*call, call);
+    if (!is(CONTINUATION, procedure))
+        fail("call", "not a procedure:", procedure);
+    frames = ((struct continuation *)procedure)->frames;
+    return (*call)->length > 1 ? (*call)->item[1] : nothing;
 }
 
-static void push(const struct node *code, struct vector *env, struct vector *call, uint32_t at)
+/* Its registers are its variables, and `frames`. Each label says what they hold there. */
+value run(struct vector *call)
 {
-    struct frame *made = must(gc_malloc(sizeof *made));
-    *made = (struct frame){frames, code, env, call, at, false};
-    frames = made;
-}
-
-/* The environment for the body of the closure that is called. */
-static struct vector *bind(struct vector *call)
-{
-    struct closure *closure = (struct closure *)call->item[0];
-    const struct node *lambda = closure->lambda;
-    size_t fixed = 1 + lambda->required;
-    check_count(name_of(closure), call->length - 1, lambda->required, lambda->rest ? ANY : lambda->required);
-    if (call->length == lambda->size && !lambda->rest)
-        return call;
-    struct vector *env = copy_items(call, fixed, lambda->size);
-    if (lambda->rest)
-        env->item[fixed] = list_of(call->item + fixed, call->length - fixed);
-    return env;
-}
-
-static struct vector *next_call; /* where a builtin leaves the call it begins */
-
-/* The machine's registers are its variables, and `frames`. Each label says
- * what they hold there. */
-static value run(const struct node *code)
-{
-    struct vector *env = NULL, *call = NULL;
-    uint32_t at = 0;
+    const struct node *code;
+    struct vector *env;
+    uint32_t at;
     value result;
-    push(make_node(START, nil, 0), NULL, NULL, 0);
+    push(&start, NULL, NULL, 0);
+    goto apply;
 
 enter: /* `code` is to be run in `env` */
     result = value_at_once(code, env);
@@ -456,10 +377,6 @@ enter: /* `code` is to be run in `env` */
     call = code->kind == CALL ? make_vector(code->count) : NULL;
 
 part: /* part `at` of `code` is next */
-    if (at + 1 == code->count && (code->kind == SEQUENCE || code->kind == OR)) {
-        code = code->part[at];
-        goto enter;
-    }
     result = value_at_once(code->part[at], env);
     if (!result) {
         push(code, env, call, at);
@@ -469,89 +386,38 @@ part: /* part `at` of `code` is next */
 
 receive: /* `result` is the value of part `at` of `code` */
     switch (code->kind) {
-    case IF: code = code->part[result != no ? 1 : 2]; goto enter;
-    case OR:
-        if (result != no)
-            goto deliver;
-        at++;
-        goto part;
-    case SEQUENCE: at++; goto part;
+    case IF:
+        code = code->part[result != no ? 1 : 2];
+        if (code)
+            goto enter;
+        goto deliver;
+    case SET:
+        *variable(code->part[1], env) = result;
+        result = nothing;
+        goto deliver;
     case CALL:
         call->item[at++] = result;
         if (at < code->count)
             goto part;
-        break;
-    case START: return result;
-    default:
-        assign(code, env, result);
-        result = nothing;
-        goto deliver;
+        here = code->line ?: here; /* errors in the prelude are blamed on its caller */
+        goto apply;
+    default: return result;
     }
 
 apply: /* `call` is complete */
-    set_place(code->place);
-    switch (type_of(call->item[0])) {
-    case CLOSURE:
+    if (is(CLOSURE, call->item[0])) {
         code = ((struct closure *)call->item[0])->lambda->part[0];
         env = bind(call);
         goto enter;
-    case BUILTIN:
-        result = run_builtin(call);
-        if (result)
-            goto deliver;
-        call = next_call;
-        goto apply;
-    case CONTINUATION:
-        result = call->length > 1 ? call->item[1] : nothing;
-        frames = ((struct continuation *)call->item[0])->frames;
-        goto deliver;
-    default: fail("%s is not a procedure", show(call->item[0]));
     }
+    result = call_other(&call);
+    if (!result)
+        goto apply;
 
 deliver: /* `result` is what the top frame waits for */
     code = frames->code;
     env = frames->env;
-    call = frames->call;
     at = frames->at;
-    if (frames->shared && call)
-        call = copy_items(call, at, call->length);
-    frames = frames->next;
+    call = pop_call();
     goto receive;
-}
-
-value evaluate(value datum)
-{
-    return run(compile(datum, NULL));
-}
-
-/* ---- The builtins that begin a call ---------------------------------------- */
-
-static value begin(struct vector *call)
-{
-    next_call = call;
-    return NULL;
-}
-
-value begin_apply(struct vector *call)
-{
-    size_t given = call->length - 2;
-    value all = append_lists(list_of(call->item + 1, given), call->item[given + 1]);
-    return begin(list_to_vector(all));
-}
-
-/* From now on these frames may be returned to twice: so deliver copies the
- * calls they hold, rather than put different values into one. */
-value begin_call_cc(value procedure)
-{
-    for (struct frame *f = frames; f && !f->shared; f = f->next)
-        f->shared = true;
-    struct continuation *made = allocate(CONTINUATION, sizeof *made);
-    made->frames = frames;
-    return begin(list_to_vector(list(procedure, &made->head)));
-}
-
-value begin_eval(value datum)
-{
-    struct node *code = compile_lambda(list(nil, nil, datum), NULL);
-    return begin(list_to_vector(list(make_closure(code, NULL))));
 }

@@ -4,7 +4,8 @@
  *     data.c        making, reading and printing objects
  *     eval.c        from a datum to code, and the machine that runs code
  *     builtins.def  the builtins: a line for each
- *     builtins.c    what they need, what is defined in Scheme, and main
+ *     builtins.c    what they need, and main
+ *     prelude.scm   what is said better in Scheme
  *
  * Who would free what? A pair belongs to any number of lists, an environment
  * to the closures made in it, a frame to the continuations that may return to
@@ -13,54 +14,56 @@
 #ifndef SCHEME_H
 #define SCHEME_H
 
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* A pointer to an object, or an integer: a word whose lowest bit is set.
  * NULL is no value: it stands in a variable before its definition. */
 typedef struct object *value;
 
-enum type { INTEGER, REAL, CHARACTER, STRING, SYMBOL, CONSTANT, PAIR, VECTOR, CLOSURE, BUILTIN, CONTINUATION, KEYWORD };
+enum type { INTEGER, REAL, CHARACTER, STRING, SYMBOL, CONSTANT, PAIR, VECTOR, CLOSURE, BUILTIN, CONTINUATION };
 
-/* How every object begins. A pair keeps for messages where it was read: the
- * number of the file in the upper 12 bits, of the line in the lower 20. */
+/* How every object begins. A pair keeps the line where it was read or made. */
 struct object {
     enum type type;
-    uint32_t place;
+    uint32_t line;
 };
 
+struct scope;
+typedef struct node *compiler(value form, struct scope *scope);
+
 /* clang-format off */
-struct real      { struct object head; double number; };
-struct character { struct object head; unsigned char code; };
-struct string    { struct object head; size_t length, capacity; char *bytes; };
-struct symbol    { struct object head; const char *name; value global; struct symbol *next; };
-struct named     { struct object head; const char *name; };
-struct pair      { struct object head; value car, cdr; };
-struct vector    { struct object head; size_t length; value item[]; };
-struct closure   { struct object head; const struct node *lambda; struct vector *env; };
-struct builtin   { struct named named; size_t min, max; int line; }; /* min, max: how many arguments */
+struct real         { struct object head; double number; };
+struct character    { struct object head; unsigned char code; };
+struct string       { struct object head; size_t length, capacity; char *bytes; };
+struct symbol       { struct object head; const char *name; value global; compiler *compile; struct symbol *next; };
+struct pair         { struct object head; value car, cdr; };
+struct vector       { struct object head; size_t length; value item[]; };
+struct closure      { struct object head; const struct node *lambda; struct vector *env; };
+struct builtin      { struct object head; const char *name; size_t min, max; int line; };
+struct continuation { struct object head; struct frame *frames; };
 /* clang-format on */
 
-/* ---- data.c --------------------------------------------------------------- */
+/* ---- data.c -------------------------------------------------------------- */
 
-extern const value nil, yes, no, nothing, end_of_file;
+extern const value nil, yes, no, nothing;
+extern const char *file_name; /* of the program */
+extern uint32_t here;         /* the line that is being read, compiled or run */
+extern const char *doing;     /* the builtin or keyword at work */
 
-void *must(void *memory);                     /* returns it, unless there was none */
-void *allocate(enum type type, size_t bytes); /* zeroed */
-value make_integer(int64_t n);                /* a real, where 63 bits are not enough */
+_Noreturn void fail(const char *who, const char *message, value culprit); /* which may be NULL */
+value expect(enum type type, value v);                                    /* returns v */
+
+void *must(void *memory);                 /* returns it, unless there was none */
+void *make(enum type type, size_t bytes); /* zeroed */
+value make_integer(int64_t n);            /* a real, where 63 bits are too few */
 value make_real(double number);
 value make_character(int code);
-value make_symbol(const char *name); /* unlike any other */
-value intern(const char *name);      /* the one that a program writes so */
+value intern(const char *name); /* the symbol */
 struct vector *make_vector(size_t length);
-
 struct string *make_string(const char *bytes, size_t length);
 void append_bytes(struct string *to, const char *bytes, size_t length);
-void append_char(struct string *to, int c);
-void append(struct string *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define list(...) list_of((value[]){__VA_ARGS__}, sizeof((value[]){__VA_ARGS__}) / sizeof(value))
 value list_of(const value *items, size_t count);
@@ -69,22 +72,10 @@ value cons(value first, value rest);
 value append_lists(value front, value back);
 struct vector *list_to_vector(value items);
 
-struct source {
-    FILE *file;
-    uint32_t place;
-};
-
-struct source make_source(const char *name, FILE *file);
-void print_place(const char *before, uint32_t place, const char *after); /* on stderr */
-void skip_line(struct source *in);
-value read_datum(struct source *in);  /* or end_of_file */
-value parse_number(const char *text); /* or NULL */
-
-void print(struct string *out, value v, bool quoted); /* as `write`, or else as `display` */
-const char *show(value v);                            /* as text, for a message */
-
-_Noreturn void expected(const char *what, value got);
-value expect(enum type type, value v); /* returns v */
+value read_all(const char *text, uint32_t first_line); /* a list */
+value parse_number(const char *text);                  /* or NULL */
+void print(struct string *out, value v, bool quoted);  /* as `write`, or else as `display` */
+const char *text_of(value v, bool quoted);
 
 /* clang-format off */
 static inline enum type type_of(value v) { return (uintptr_t)v & 1 ? INTEGER : v->type; }
@@ -101,31 +92,21 @@ static inline value second(value v) { return car(cdr(v)); }
 static inline value third(value v) { return car(cdr(cdr(v))); }
 /* clang-format on */
 
-/* ---- eval.c --------------------------------------------------------------- */
+/* ---- eval.c -------------------------------------------------------------- */
 
-extern uint32_t here;      /* the place that is being read, compiled or run */
-extern const char *doing;  /* the builtin or keyword at work */
-extern jmp_buf *recovery;  /* where fail goes; NULL: it ends the program */
-extern char *stack_bottom; /* of C's own stack */
-
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void guard_stack(void); /* fails before C's stack overflows */
-
-void check_count(const char *name, size_t count, size_t min, size_t max);
 enum { ANY = 1 << 30 }; /* as max: no limit */
 
 void define_keywords(void);
-value evaluate(value datum);
-const char *name_of(const struct closure *closure);
+const char *name_of(value procedure);
+value make_thunk(value datum); /* a procedure that evaluates it */
+value make_continuation(void); /* of the call that runs */
+struct vector *make_call(value procedure, value arguments);
+void check_count(const struct vector *call, size_t min, size_t max);
+value run(struct vector *call);
 
-/* These builtins end with a call, and leave it to the machine: they return
- * NULL. */
-value begin_apply(struct vector *call);
-value begin_call_cc(value procedure);
-value begin_eval(value datum);
+/* ---- builtins.c ---------------------------------------------------------- */
 
-/* ---- builtins.c ----------------------------------------------------------- */
-
-value run_builtin(struct vector *call);
+/* Returns NULL when another call has to follow, and puts it into `next`. */
+value run_builtin(struct vector *call, struct vector **next);
 
 #endif

@@ -7,7 +7,7 @@
 
 ; ---- Data
 
-(show 42 -7 1.5 1e100 #t #f 'symbol "a \"string\"\n" #\a #\space '() '(1 (2 . 3)) #(1 "two" 3))
+(show 42 -7 1.5 1e100 #t #f 'symbol "a \"string\"\n" #\a '() '(1 (2 . 3)) #(1 "two" 3))
 (show (+ 1 2 3) (- 5) (* 1.5 2) (/ 6 3) (/ 7 2))
 (show (quotient -7 2) (remainder -7 2) (modulo -7 2) (max 3 9 4) (abs -5))
 (show (* 4611686018427387903 2)) ; what does not fit 63 bits becomes real
@@ -92,11 +92,11 @@
 (define text (string-append "con" "catenate"))
 (string-append! text #\space 12 " " 'times) ; grows the string itself
 (show text (string-length text) (substring text 3 6) (string->symbol "a b") (string->list "abc"))
-(show (string<? "abc" "abd") (string=? "a" "a" "b") (char-upcase #\q) (list->string '(#\o #\k)))
+(show (string<? "abc" "abd") (string=? "a" "b") (char-upcase #\q) (list->string '(#\o #\k)))
 
 (define v (make-vector 3 'x))
 (vector-set! v 1 "y")
-(show v (vector-length v) (vector->list v) (vector-map symbol? v))
+(show v (vector-length v) (vector->list v) (list->vector (map symbol? (vector->list v))))
 
 (define-macro (swap! a b)
   (let ((kept (gensym)))
@@ -105,7 +105,3 @@
 (define y 2)
 (swap! x y)
 (show x y)
-
-(define circle (list 1 2 3))
-(set-cdr! (cddr circle) circle)
-(show circle)
