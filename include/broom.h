@@ -167,7 +167,8 @@ GC__EXPORT int gc_remove_roots(const void *start, const void *end);
  * collections are disabled: without one). Returns
  * true when it made room and the allocation is to be tried again (it is asked
  * again as long as that fails), false to let the allocation return NULL. It
- * may allocate, collect, and leave by longjmp or a C++ exception.
+ * may allocate (it is not asked about that), collect, and leave by longjmp or a
+ * C++ exception.
  * Returns the handler before; NULL for none.
  * collects: never. */
 typedef bool (*gc_oom_handler)(size_t bytes, void *data);

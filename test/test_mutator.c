@@ -141,7 +141,7 @@ Test(runs, hold_what_was_not_handed_out)
 
 /* ---- The dead stack ------------------------------------------------------------------ */
 
-#define DEEP_WORDS 128
+#define DEEP_WORDS 32
 #define OLD_POINTER ((uintptr_t)0x5eed5eed5eed5eed)
 
 static const volatile uintptr_t *words_left;
@@ -162,7 +162,7 @@ static __attribute__((noinline)) void leave_words(struct mutator *mutator)
 
 static __attribute__((noinline)) void leave_words_deeper(struct mutator *mutator)
 {
-    char room[512];
+    char room[128];
 
     leave_words(mutator);
     __asm__ volatile("" : : "r"(room) : "memory");

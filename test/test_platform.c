@@ -403,10 +403,22 @@ Test(stacks, on_the_normal_stack_that_is_in_use_from_the_stack_pointer_on)
 
 Test(stacks, the_stack_pointer_may_stand_at_the_lowest_address)
 {
+    struct gc__range used = gc__os_whole_stack(gc__os_initial_stack()), in_use[2];
+
+    cr_assert_eq(gc__os_stacks_in_use(used.start, used, in_use), 1);
+    cr_assert_eq(in_use[0].start, used.start);
+}
+
+/* The limit of the stack may have been raised over what was there already. */
+Test(stacks, another_mapping_within_the_limit_of_the_stack_is_not_the_stack)
+{
+    char *foreign = committed(2 * page);
     struct gc__range normal = gc__os_initial_stack(), in_use[2];
 
-    cr_assert_eq(gc__os_stacks_in_use(normal.start, normal, in_use), 1);
-    cr_assert_eq(in_use[0].start, normal.start);
+    normal.start = (uintptr_t)foreign;
+    cr_assert_eq(gc__os_stacks_in_use((uintptr_t)foreign + 64, normal, in_use), 2);
+    cr_assert_eq(in_use[0].start, (uintptr_t)foreign + 64);
+    cr_assert_eq(in_use[1].end, normal.end);
 }
 
 static __attribute__((noinline)) uintptr_t use_stack(size_t bytes)

@@ -26,9 +26,29 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
     return bytes > reserved || bytes >> GC_PAGE_SHIFT > heap->region.max_pages;
 }
 
-static bool handler_made_room(const struct heap *heap, size_t bytes)
+/* Whether the handler is at work further up the stack. It may have been left by
+ * longjmp: then calls come from above its frame again. */
+static bool handler_is_asked(struct heap *heap)
 {
-    return heap->oom_handler != NULL && heap->oom_handler(bytes, heap->oom_data);
+    if ((uintptr_t)__builtin_frame_address(0) >= heap->oom_frame)
+        heap->oom_frame = 0;
+    return heap->oom_frame != 0;
+}
+
+static void handler_was_left(struct heap **heap)
+{
+    (*heap)->oom_frame = 0;
+}
+
+/* A handler that allocates is not asked about its own allocations. */
+static bool handler_made_room(struct heap *heap, size_t bytes)
+{
+    __attribute__((cleanup(handler_was_left))) struct heap *asking = heap;
+
+    if (heap->oom_handler == NULL)
+        return false;
+    heap->oom_frame = (uintptr_t)__builtin_frame_address(0);
+    return asking->oom_handler(bytes, heap->oom_data);
 }
 
 static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
@@ -50,11 +70,12 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
 
     gc__dead_stack_clear(mutator);
     if (can_never_fit(heap, bytes)) {
-        handler_made_room(heap, bytes); /* it is told, but no room is enough */
+        if (!handler_is_asked(heap))
+            handler_made_room(heap, bytes); /* it is told, but no room is enough */
     } else {
         do
             object = allocate_or_collect(heap, mutator, kind, bytes, alignment);
-        while (object == NULL && handler_made_room(heap, bytes));
+        while (object == NULL && !handler_is_asked(heap) && handler_made_room(heap, bytes));
     }
     if (object == NULL)
         gc__observe_exhaustion(heap, bytes);
@@ -69,15 +90,18 @@ static bool fits(size_t usable, size_t bytes)
     return bytes <= usable && (bytes > usable / 2 || usable <= GC_GRANULE_BYTES);
 }
 
+/* An object that shrinks stays where it is if there is no room for another. */
 static void *copy(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
 {
     const struct region *region = &heap->region;
-    const char *old = gc__object_start(region, &object);
+    char *old = gc__object_start(region, &object);
     size_t usable = gc__object_usable_bytes(region, &object);
-    void *new = gc__allocate(heap, mutator, gc__object_kind(region, &object), bytes, 1);
+    enum gc__kind kind = gc__object_kind(region, &object);
+    bool shrinks = bytes <= usable;
+    void *new = shrinks ? try_allocate(heap, mutator, kind, bytes, 1) : gc__allocate(heap, mutator, kind, bytes, 1);
 
     if (new == NULL)
-        return NULL;
+        return shrinks ? old : NULL;
     memcpy(new, old, gc__min(usable, bytes));
     gc__free(heap, mutator, object);
     return new;

@@ -39,6 +39,7 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
     size_t head = gc__object_head(&object);
 
     note_freed(heap, mutator, gc__large_pages(&heap->region, head));
+    heap->region.now_ns = gc__os_clock_ns();
     gc__large_destroy(&heap->region, head);
 }
 

@@ -151,11 +151,11 @@ static void complain(const struct gc_options *options, const struct option *opti
     int64_t value;
 
     if (parse_form(option, text, &value))
-        gc__message("%s=%s is out of range (%lld to %lld); %s is used instead", option->variable, text,
+        gc__message("%s=%.60s is out of range (%lld to %lld); %s is used instead", option->variable, text,
                     (long long)option->least, (long long)option->most,
                     preset ? option->preset_text : "the program's own value");
     else
-        gc__message("%s=%s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
+        gc__message("%s=%.60s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
                     preset ? option->preset_text : "the program's own value");
 }
 

@@ -72,7 +72,7 @@
 /* Dead stack is cleared to this far beyond where the deepest slow path was
  * seen (frames of the fast path lie deeper), but never more than this at once. */
 #define GC_DEAD_STACK_MARGIN_BYTES ((size_t)256)
-#define GC_DEAD_STACK_MAX_BYTES ((size_t)4 << 10)
+#define GC_DEAD_STACK_MAX_BYTES ((size_t)1 << 10)
 
 /* Freed cells that a mutator keeps for each class and kind. */
 #define GC_MAGAZINE_CELLS 16
@@ -83,6 +83,10 @@
 /* ...as long as fewer objects than this have been moved and not freed: each
  * splits the heap's mapping, of which a process has 65530 by default. */
 #define GC_MOVE_MAX_OBJECTS 4096
+
+/* Of a stack that nobody told us of, a coroutine's, no more than this is
+ * looked at: what lies readable behind it may be gigabytes of something else. */
+#define GC_FOREIGN_STACK_BYTES ((size_t)64 << 20)
 
 /* ---- Marking ------------------------------------------------------------ */
 

@@ -24,13 +24,15 @@ static void mark_globals(struct heap *heap)
     gc__marker_mark_root_kinds(marker);
 }
 
-/* A stack that lies in an object of the heap (a coroutine's) ends with it. */
-static bool stack_in_heap(const struct heap *heap, uintptr_t sp, struct gc__range *stack)
+/* A stack that lies in an object of the heap (a coroutine's) ends with it. The
+ * stack pointer alone keeps it. */
+static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *stack)
 {
     struct object object;
 
     if (!gc__resolve(&heap->region, (struct ambiguous){sp}, &object))
         return false;
+    gc__marker_mark(&heap->marker, object);
     stack->start = sp;
     stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);
     return true;
@@ -156,6 +158,7 @@ void gc__return_memory(struct heap *heap)
     if (heap->region.held_pages == heap->region.used_pages || delay == UINT64_MAX)
         return;
     now_ns = gc__os_clock_ns();
+    heap->region.now_ns = now_ns;
     if (now_ns < heap->next_decommit_ns)
         return;
     heap->next_decommit_ns = now_ns + delay / 4;

@@ -24,7 +24,6 @@ struct cycle_record {
 struct heap {
     bool started;
     bool collecting;
-    bool exhausted;    /* the last collection was run for want of memory */
     unsigned disabled; /* gc_disable less gc_enable */
     uint32_t stress_countdown;
     uint64_t decommit_delay_ns; /* UINT64_MAX: never */
@@ -40,7 +39,8 @@ struct heap {
     struct gc_options options;
 
     gc_oom_handler oom_handler;
-    void *oom_data; /* a root */
+    void *oom_data;      /* a root */
+    uintptr_t oom_frame; /* of the call that is asking the handler; 0: none is */
 };
 
 /* The only one of the process. Its parts are handed to the rooms; they do not

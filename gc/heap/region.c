@@ -165,15 +165,13 @@ static void summarize_range(struct region *region, size_t first_page, size_t cou
         summarize(region, c);
 }
 
-static void set_purpose(struct region *region, size_t c, enum chunk_purpose purpose)
+/* Bits will be set for something that starts in the chunk. */
+static void touch_bits(struct region *region, size_t c)
 {
-    struct chunk *chunk = &region->chunk[c];
-
-    chunk->purpose = (uint8_t)purpose;
-    if (!chunk->bits_touched) {
-        chunk->bits_touched = true;
-        region->chunks_with_bits++;
-    }
+    if (region->chunk[c].bits_touched)
+        return;
+    region->chunk[c].bits_touched = true;
+    region->chunks_with_bits++;
 }
 
 /* Accounts for pages on their way out. `used` was checked to be clear. */
@@ -206,9 +204,10 @@ static void take(struct region *region, size_t first_page, size_t count)
 
     hold_pages(region, first_page, count);
     for (size_t c = first_page / GC_PAGES_PER_CHUNK; c <= last; c++) {
-        set_purpose(region, c, CHUNK_PAGES);
+        region->chunk[c].purpose = CHUNK_PAGES;
         summarize(region, c);
     }
+    touch_bits(region, first_page / GC_PAGES_PER_CHUNK);
 }
 
 /* The first run of `count` free pages inside chunk c; there is one. */
@@ -365,7 +364,7 @@ static bool open_block_chunk(struct region *region, size_t *opened)
         c++;
     if (c == region->accessible && !grow_by(region, 1))
         return false;
-    set_purpose(region, c, CHUNK_BLOCKS);
+    region->chunk[c].purpose = CHUNK_BLOCKS;
     region->chunk[c].free_units = ALL_UNITS_FREE;
     region->first_free_block_chunk = gc__min(region->first_free_block_chunk, c);
     *opened = c;
@@ -420,6 +419,7 @@ bool gc__region_take_units(struct region *region, unsigned count, size_t *first_
     *fresh = gc__bitmap_count(region->dirty, first, end) == 0;
     hold_pages(region, first, end - first);
     gc__bitmap_set(region->dirty, first, end);
+    touch_bits(region, first / GC_PAGES_PER_CHUNK);
     if (region->chunk[first / GC_PAGES_PER_CHUNK].purpose == CHUNK_PAGES)
         summarize(region, first / GC_PAGES_PER_CHUNK);
     return true;
@@ -525,7 +525,7 @@ static void audit_chunk(const struct region *region, size_t c)
     size_t used = gc__bitmap_count(region->used, start, end);
 
     GC_AUDIT((chunk->purpose == CHUNK_FREE) == (used == 0));
-    GC_AUDIT(chunk->purpose == CHUNK_FREE || chunk->bits_touched);
+    GC_AUDIT(chunk->purpose != CHUNK_BLOCKS || chunk->bits_touched);
     if (chunk->purpose == CHUNK_BLOCKS) {
         GC_AUDIT(GC_UNITS_PER_CHUNK - (size_t)__builtin_popcount(chunk->free_units) == used / GC_PAGES_PER_UNIT);
         GC_AUDIT(chunk->free_units == 0 || region->first_free_block_chunk <= c);

@@ -76,7 +76,7 @@ struct region {
     size_t chunks_with_bits;
     size_t moved_objects;          /* large objects whose mapping is one of their own, see gc/heap/large.h */
     size_t first_free_block_chunk; /* no chunk before it has a free unit */
-    uint64_t now_ns;               /* when the last cycle began: good enough for freed_ns */
+    uint64_t now_ns;               /* some time ago: good enough for freed_ns */
 
     char *reservation;
     size_t reservation_bytes;

@@ -56,6 +56,9 @@ size_t gc__os_address_space_left(void);
  * the end of its mapping. */
 struct gc__range gc__os_initial_stack(void);
 
+/* The stack of the calling thread, likewise. */
+struct gc__range gc__os_own_stack(void);
+
 /* All of `stack` that was ever used. */
 struct gc__range gc__os_whole_stack(struct gc__range stack);
 

@@ -23,7 +23,7 @@ struct mutator *gc__mutator_enter(struct mutators *mutators)
         gc__os_release(mutator, bytes);
         return NULL;
     }
-    mutator->stack = gc__os_initial_stack();
+    mutator->stack = gc__os_own_stack();
     mutator->thread_id = gc__os_thread_id();
     mutator->next = mutators->first;
     mutators->first = mutator;

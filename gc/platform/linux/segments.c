@@ -44,7 +44,7 @@ static bool holds_no_roots(const char *path)
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
 
-    return strncmp(name, "libunwind", strlen("libunwind")) == 0;
+    return strncmp(name, "libunwind.so", strlen("libunwind.so")) == 0;
 }
 
 /* dlpi_tls_data is the calling thread's block of the module, in static or in

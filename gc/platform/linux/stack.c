@@ -2,8 +2,10 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/base/tunables.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -56,51 +58,95 @@ static bool is_readable(uintptr_t page)
     return syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, page, NULL, KERNEL_SIGSET_BYTES) == 0 || errno != EFAULT;
 }
 
-/* The first address behind the readable memory that `address` stands in. */
+/* The first address behind the readable memory that `address` stands in; at
+ * most GC_FOREIGN_STACK_BYTES on. */
 static uintptr_t readable_end(uintptr_t address)
 {
     size_t page = gc__os_page_bytes();
     uintptr_t end = gc__align_up(address + 1, page);
+    uintptr_t limit = end + GC_FOREIGN_STACK_BYTES;
     int saved_errno = errno;
 
-    while (end < UINTPTR_MAX - page && is_readable(end))
+    while (end < limit && is_readable(end))
         end += page;
     errno = saved_errno;
     return end;
 }
 
+/* Pages that are mapped are not touched if they are not readable either. */
 struct gc__range gc__os_whole_stack(struct gc__range stack)
 {
     size_t page = gc__os_page_bytes();
     uintptr_t start = stack.end;
     int saved_errno = errno;
 
-    while (start > stack.start && is_mapped(start - page))
+    while (start > stack.start && is_mapped(start - page) && is_readable(start - page))
         start -= page;
     errno = saved_errno;
     return (struct gc__range){start, stack.end};
 }
 
-/* The rest of the alternate or foreign stack that `sp` stands in. */
-static struct gc__range foreign_stack(uintptr_t sp)
+/* Whether all of [start, end) is mapped, some hundred pages a call. */
+static bool all_is_mapped(uintptr_t start, uintptr_t end)
+{
+    unsigned char resident[256];
+    size_t step = sizeof resident * gc__os_page_bytes();
+    int saved_errno = errno;
+    bool mapped = true;
+
+    for (start = gc__align_down(start, gc__os_page_bytes()); mapped && start < end; start += step)
+        mapped = mincore((void *)start, end - start < step ? end - start : step, resident) == 0;
+    errno = saved_errno;
+    return mapped;
+}
+
+/* The limit of a stack says how far it may grow, not that nothing else lies
+ * there: another stack does not hang together with it. */
+static bool is_on_stack(uintptr_t sp, struct gc__range stack)
+{
+    return sp >= stack.start && sp < stack.end && all_is_mapped(sp, stack.end);
+}
+
+/* The alternate stack, if `sp` stands in it: it may itself lie in another. */
+static bool on_alternate_stack(uintptr_t sp, struct gc__range *in_use)
 {
     stack_t alternate;
+    uintptr_t start;
 
-    if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_DISABLE) == 0) {
-        uintptr_t start = (uintptr_t)alternate.ss_sp;
-        if (sp >= start && sp < start + alternate.ss_size)
-            return (struct gc__range){sp, start + alternate.ss_size};
-    }
-    return (struct gc__range){sp, readable_end(sp)}; /* a coroutine's stack, say */
+    if (sigaltstack(NULL, &alternate) != 0 || (alternate.ss_flags & SS_DISABLE) != 0)
+        return false;
+    start = (uintptr_t)alternate.ss_sp;
+    *in_use = (struct gc__range){sp, start + alternate.ss_size};
+    return sp >= start && sp < in_use->end;
 }
 
 unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[2])
 {
-    if (sp >= normal.start && sp < normal.end) {
+    bool alternate = on_alternate_stack(sp, &in_use[0]);
+
+    if (!alternate && is_on_stack(sp, normal)) {
         in_use[0] = (struct gc__range){sp, normal.end};
         return 1;
     }
-    in_use[0] = foreign_stack(sp);
+    if (!alternate) /* a coroutine's stack, say */
+        in_use[0] = (struct gc__range){sp, readable_end(sp)};
     in_use[1] = gc__os_whole_stack(normal);
     return 2;
+}
+
+/* ---- The calling thread's stack ------------------------------------------------- */
+
+struct gc__range gc__os_own_stack(void)
+{
+    struct gc__range stack = {0, 0};
+    pthread_attr_t attributes;
+    void *start;
+    size_t bytes;
+
+    if (gettid() == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return gc__os_initial_stack();
+    if (pthread_attr_getstack(&attributes, &start, &bytes) == 0)
+        stack = (struct gc__range){(uintptr_t)start, (uintptr_t)start + bytes};
+    pthread_attr_destroy(&attributes);
+    return stack;
 }
