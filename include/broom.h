@@ -4,17 +4,18 @@
  * Call gc_malloc where you called malloc, and free nothing: an object lives as
  * long as a word in a register, on the stack, in the data of the program or of
  * a library, in thread-local storage, in a range given to gc_add_roots, or in
- * another living object points at it or into it.
+ * another living object that is not atomic points at it or into it.
  *
  * What holds for every function, unless its comment says otherwise:
  *   threads       this version serves one thread, the first to call; a call
- *                 from another thread is a misuse
+ *                 from another thread is a misuse (gc_base, gc_get_stats and
+ *                 gc_set_fatal_hook do not notice it)
  *   signals       not async-signal-safe
  *   collects      never, may or always: whether the call may run a collection
  *   exhaustion    NULL with errno = ENOMEM; nothing is lost, and nothing printed
  *                 unless BROOM_LOG asks for it
  *   misuse        a message on stderr that names the call, the address and the
- *                 callers, then the fatal hook (default: abort)
+ *                 callers, then the fatal hook, then abort
  *   alignment     objects are aligned to 16 bytes
  */
 #ifndef BROOM_H
@@ -164,11 +165,12 @@ GC__EXPORT int gc_remove_roots(const void *start, const void *end);
 /* ---- When memory or the program fails ----------------------------------- */
 
 /* Called when `bytes` bytes cannot be had, after a full collection (while
- * collections are disabled: without one). Returns
- * true when it made room and the allocation is to be tried again (it is asked
- * again as long as that fails), false to let the allocation return NULL. It
- * may allocate (it is not asked about that), collect, and leave by longjmp or a
- * C++ exception.
+ * collections are disabled: without one). Returns true when it made room and
+ * the allocation is to be tried again (it is asked again as long as that
+ * fails), false to let the allocation return NULL. About a request that not
+ * even an empty heap could hold it is told once, whatever it returns. It may
+ * allocate (it is not asked about that), collect, and leave by longjmp or a C++
+ * exception. `data` is a root.
  * Returns the handler before; NULL for none.
  * collects: never. */
 typedef bool (*gc_oom_handler)(size_t bytes, void *data);
@@ -184,7 +186,7 @@ GC__EXPORT gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook);
 /* ---- Statistics -------------------------------------------------------- */
 
 struct gc_stats {
-    uint64_t collections;
+    uint64_t collections;     /* since the start */
     uint64_t bytes_allocated; /* since the start, in whole cells */
     uint64_t bytes_freed;     /* by gc_free and gc_realloc, since the start */
     uint64_t live_bytes;      /* marked by the last collection */
@@ -193,9 +195,9 @@ struct gc_stats {
     uint64_t heap_peak_bytes; /* the most heap_bytes ever was */
     uint64_t reserved_bytes;  /* address space, most of it without memory */
     uint64_t metadata_bytes;  /* held from the OS for the collector itself */
-    uint64_t pause_last_ns;
-    uint64_t pause_max_ns;
-    uint64_t pause_total_ns;
+    uint64_t pause_last_ns;   /* how long the program waited for the last collection, */
+    uint64_t pause_max_ns;    /* for the longest, */
+    uint64_t pause_total_ns;  /* for all */
 };
 
 /* Fills the first `size` bytes of `out`; fields this version does not know are
