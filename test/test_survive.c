@@ -1,157 +1,19 @@
 /* test_survive.c - what must survive a collection: objects that are held from
- * every place where a program may keep its only pointer.
- *
- * Each place is tried twice: with pointers in it the objects must be intact
- * after a collection; then the same words are complemented, and nearly all the
- * objects must be gone. So it was this place that held them. */
+ * every place where a program may keep its only pointer, and of every shape.
+ * Other stacks than the usual one are in test_survive_stacks.c. */
+#define _GNU_SOURCE
 #include "test/effort.h"
-#include "test/hidden.h"
-#include "test/registers.h"
+#include "test/place.h"
 #include "test/survive_plugin.h"
 
-#include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
 
-enum {
-    WORDS = SURVIVE_PLUGIN_WORDS, /* pointers in a place */
-    STACK_BYTES = 256 << 10
-};
-
-/* A place, and what its words point at. */
-struct place {
-    struct hidden words;
-    size_t count;
-    struct hidden object[WORDS];
-    size_t offset[WORDS]; /* of the pointer into the object */
-};
-
-/* An object begins like this; what is behind `child` is up to its size. */
-struct node {
-    uint64_t id;
-    struct node *child; /* points into it, not at it */
-};
-
-/* ---- Objects -------------------------------------------------------------------- */
-
-/* Small, larger, and in pages of its own. */
-static size_t node_bytes(size_t id)
-{
-    static const size_t bytes[] = {sizeof(struct node), 24, 40, 128, 640, 5000, 32768, 81920};
-
-    return bytes[id % (sizeof bytes / sizeof bytes[0])];
-}
-
-static struct node *new_node(size_t id)
-{
-    struct node *node = gc_malloc(node_bytes(id));
-    struct node *child = gc_malloc(node_bytes(id / 2));
-
-    child->id = ~id;
-    node->id = id;
-    node->child = (struct node *)((char *)child + sizeof *child / 2);
-    return node;
-}
-
-static bool node_is_intact(struct hidden hidden, size_t id)
-{
-    const struct node *node = reveal(hidden), *child;
-
-    if (!is_alive(hidden) || node->id != id)
-        return false;
-    child = gc_base(node->child);
-    return child != NULL && child->id == ~id;
-}
-
-/* Memory that was reclaimed by mistake is not what it was after this. */
-static void overwrite_free_memory(void)
-{
-    for (size_t i = 0; i < 2000; i++) {
-        size_t bytes = node_bytes(i);
-        memset(gc_malloc(bytes), 0x5a, bytes);
-    }
-}
-
-/* ---- Places --------------------------------------------------------------------- */
-
-static __attribute__((noinline)) void fill(struct place *place)
-{
-    uintptr_t *word = reveal(place->words);
-
-    for (size_t i = 0; i < place->count; i++) {
-        struct node *node = new_node(i);
-        place->object[i] = hide(node);
-        word[i] = (uintptr_t)node + place->offset[i];
-    }
-}
-
-static __attribute__((noinline)) void complement(const struct place *place)
-{
-    uintptr_t *word = reveal(place->words);
-
-    for (size_t i = 0; i < place->count; i++)
-        word[i] = ~word[i];
-}
-
-static void check_intact(const struct place *place)
-{
-    for (size_t i = 0; i < place->count; i++)
-        cr_assert(node_is_intact(place->object[i], i), "object %zu of %zu bytes is lost", i, node_bytes(i));
-}
-
-static void collect_and_check_intact(const struct place *place)
-{
-    collect_with_clear_stack();
-    overwrite_free_memory();
-    check_intact(place);
-}
-
-static void collect_and_check_gone(const struct place *place)
-{
-    size_t alive;
-
-    collect_with_clear_stack();
-    alive = count_alive(place->object, place->count);
-    cr_assert(alive <= place->count / 4, "%zu of %zu objects were held from elsewhere", alive, place->count);
-}
-
-/* The words are roots: with pointers in them the objects are held, else not. */
-static __attribute__((noinline)) void check_roots(struct hidden words, size_t count)
-{
-    struct place place = {.words = words, .count = count};
-
-    fill(&place);
-    collect_and_check_intact(&place);
-    complement(&place);
-    collect_and_check_gone(&place);
-}
-
-/* As above, with pointers into the objects and not at them. */
-static __attribute__((noinline)) void check_interior_roots(struct hidden words)
-{
-    struct place place = {.words = words, .count = WORDS};
-
-    for (size_t i = 0; i < WORDS; i++)
-        place.offset[i] = (i * 97 + 1) % node_bytes(i);
-    fill(&place);
-    collect_and_check_intact(&place);
-    complement(&place);
-    collect_and_check_gone(&place);
-}
-
-static void check_array(uintptr_t *words)
-{
-    check_roots(hide(words), WORDS);
-    check_interior_roots(hide(words));
-}
+_Static_assert((int)WORDS == (int)SURVIVE_PLUGIN_WORDS, "the library has places of this size");
 
 /* ---- Data of the program ------------------------------------------------------------ */
 
@@ -191,6 +53,31 @@ Test(survive, thread_local_data)
 Test(survive, thread_local_bss)
 {
     check_array(tls_bss);
+}
+
+static __attribute__((noinline)) void set_values(const pthread_key_t *key, struct place *place)
+{
+    for (size_t i = 0; i < WORDS; i++) {
+        struct node *node = new_node(i);
+        place->object[i] = hide(node);
+        cr_assert(pthread_setspecific(key[i], node) == 0);
+    }
+}
+
+Test(survive, values_of_pthread_setspecific)
+{
+    struct place place = {.count = WORDS};
+    pthread_key_t key[WORDS];
+
+    if (dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific") == NULL)
+        cr_skip_test("the C library does not say where they are");
+    for (size_t i = 0; i < WORDS; i++)
+        cr_assert(pthread_key_create(&key[i], NULL) == 0);
+    set_values(key, &place);
+    collect_and_check_intact(&place);
+    for (size_t i = 0; i < WORDS; i++)
+        cr_assert(pthread_setspecific(key[i], NULL) == 0);
+    collect_and_check_gone(&place);
 }
 
 /* ---- Data of a library ----------------------------------------------------------------- */
@@ -324,37 +211,6 @@ Test(survive, arguments)
     fill(&place);
     collect_and_check_intact(&place);
     program.arguments[0] = saved;
-}
-
-static void collect_and_overwrite(void)
-{
-    gc_collect();
-    overwrite_free_memory();
-}
-
-/* Objects of which only the registers know. */
-static __attribute__((noinline)) void make_held(struct hidden pointer[HELD_REGISTERS], struct place *place,
-                                                size_t offset_of_pointer)
-{
-    uintptr_t words[WORDS] = {0};
-
-    place->words = hide(words);
-    fill(place);
-    for (size_t i = 0; i < HELD_REGISTERS; i++)
-        pointer[i] = hide((char *)words[i] + offset_of_pointer);
-    memset(words, 0, sizeof words);
-    __asm__ volatile("" : : "r"(words) : "memory");
-}
-
-static void check_registers(void (*function)(void), size_t offset_of_pointer)
-{
-    struct place place = {.count = HELD_REGISTERS};
-    struct hidden pointer[HELD_REGISTERS];
-
-    make_held(pointer, &place, offset_of_pointer);
-    clear_stack();
-    hold_in_registers(pointer, function);
-    check_intact(&place);
 }
 
 Test(survive, registers)
@@ -626,177 +482,6 @@ Test(survive, trees)
             tree[i] = new_tree(depth);
     for (unsigned i = 0; i < TREES; i++)
         cr_assert(count_tree(tree[i], depth) == ((size_t)2 << depth) - 1);
-}
-
-/* ---- Other stacks --------------------------------------------------------------------------------- */
-
-static struct place *waiting; /* a place on the stack that does not run */
-
-static void check_both_stacks(void)
-{
-    uintptr_t words[WORDS];
-
-    check_array(words);
-    check_intact(waiting);
-}
-
-static void on_signal(int number)
-{
-    (void)number;
-    check_both_stacks();
-}
-
-/* Handles SIGUSR1 on an alternate stack. */
-static void catch_signal(void (*handler)(int), void *stack, int stack_flags)
-{
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
-    stack_t alternate = {.ss_sp = stack, .ss_size = STACK_BYTES, .ss_flags = stack_flags};
-
-    cr_assert(sigaltstack(&alternate, NULL) == 0);
-    cr_assert(sigaction(SIGUSR1, &action, NULL) == 0);
-}
-
-static void check_signal(void *stack, int stack_flags)
-{
-    uintptr_t words[WORDS];
-    struct place place = {.words = hide(words), .count = WORDS};
-
-    catch_signal(on_signal, stack, stack_flags);
-    fill(&place);
-    waiting = &place;
-    raise(SIGUSR1);
-    collect_and_check_intact(&place);
-}
-
-static void *new_stack(void)
-{
-    void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-
-    cr_assert(stack != MAP_FAILED);
-    return stack;
-}
-
-#ifndef SS_AUTODISARM /* Linux 4.7 */
-#define SS_AUTODISARM (1U << 31)
-#endif
-
-Test(survive, signal_stack)
-{
-    check_signal(malloc(STACK_BYTES), 0);
-    check_signal(new_stack(), 0);
-}
-
-/* The kernel then says of the stack that it is in use that there is none. */
-Test(survive, signal_stack_disarmed)
-{
-    check_signal(new_stack(), (int)SS_AUTODISARM);
-}
-
-static void on_signal_collect(int number)
-{
-    (void)number;
-    collect_and_overwrite();
-}
-
-static void raise_signal(void)
-{
-    raise(SIGUSR1);
-}
-
-/* What the interrupted code had in registers. */
-Test(survive, registers_below_a_signal)
-{
-    catch_signal(on_signal_collect, new_stack(), 0);
-    check_registers(raise_signal, 0);
-}
-
-static struct {
-    ucontext_t caller;
-    ucontext_t own;
-} * coroutine; /* in malloc memory: no root */
-
-static void coroutine_main(void)
-{
-    uintptr_t words[WORDS];
-    struct place place = {.words = hide(words), .count = WORDS};
-
-    check_both_stacks();
-    fill(&place);
-    waiting = &place;
-    swapcontext(&coroutine->own, &coroutine->caller);
-    collect_and_check_intact(&place);
-    check_both_stacks();
-}
-
-/* Runs a coroutine to the point where it waits with pointers on its stack. */
-static __attribute__((noinline)) void start_coroutine(void *stack)
-{
-    uintptr_t words[WORDS];
-    struct place place = {.words = hide(words), .count = WORDS};
-
-    coroutine = malloc(sizeof *coroutine);
-    getcontext(&coroutine->own);
-    coroutine->own.uc_stack.ss_sp = stack;
-    coroutine->own.uc_stack.ss_size = STACK_BYTES;
-    coroutine->own.uc_link = &coroutine->caller;
-    makecontext(&coroutine->own, coroutine_main, 0);
-    fill(&place);
-    waiting = &place;
-    swapcontext(&coroutine->caller, &coroutine->own);
-    check_intact(&place);
-}
-
-/* Lets it go on, to its end. */
-static void finish_coroutine(void)
-{
-    uintptr_t words[WORDS];
-    struct place place = {.words = hide(words), .count = WORDS}, *theirs = waiting;
-
-    collect_and_check_intact(theirs);
-    fill(&place);
-    waiting = &place;
-    swapcontext(&coroutine->caller, &coroutine->own);
-    check_intact(&place);
-}
-
-/* A stack that waits is a root if it is said to be one. */
-Test(survive, coroutine)
-{
-    char *stack = new_stack();
-
-    cr_assert(gc_add_roots(stack, stack + STACK_BYTES) == 0);
-    start_coroutine(stack);
-    finish_coroutine();
-}
-
-static void *stack_object;
-
-static __attribute__((noinline)) void start_coroutine_on_object(void)
-{
-    stack_object = gc_malloc(STACK_BYTES);
-    start_coroutine(stack_object);
-}
-
-/* Held by a global while it waits, an object like others. */
-Test(survive, coroutine_on_an_object)
-{
-    start_coroutine_on_object();
-    finish_coroutine();
-}
-
-static __attribute__((noinline)) struct hidden new_stack_object(void)
-{
-    return hide(gc_malloc(STACK_BYTES));
-}
-
-/* The stack that runs is held by the stack pointer, if by nothing else. */
-Test(survive, stack_that_runs)
-{
-    struct hidden stack = new_stack_object();
-
-    clear_stack();
-    run_on_stack((struct hidden){stack.bits - STACK_BYTES}, gc_collect);
-    cr_assert(is_alive(stack), "the stack was reclaimed");
 }
 
 /* ---- Threads and processes ------------------------------------------------------------------------- */
