@@ -26,8 +26,9 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
     return bytes > reserved || bytes >> GC_PAGE_SHIFT > heap->region.max_pages;
 }
 
-/* Whether the handler is at work further up the stack. It may have been left by
- * longjmp: then calls come from above its frame again. */
+/* Whether the handler is at work further up the stack: it is not asked about
+ * what it allocates itself. If it left by longjmp or an exception, calls come
+ * from above its frame again. */
 static bool handler_is_asked(struct heap *heap)
 {
     if ((uintptr_t)__builtin_frame_address(0) >= heap->oom_frame)
@@ -35,20 +36,16 @@ static bool handler_is_asked(struct heap *heap)
     return heap->oom_frame != 0;
 }
 
-static void handler_was_left(struct heap **heap)
-{
-    (*heap)->oom_frame = 0;
-}
-
-/* A handler that allocates is not asked about its own allocations. */
 static bool handler_made_room(struct heap *heap, size_t bytes)
 {
-    __attribute__((cleanup(handler_was_left))) struct heap *asking = heap;
+    bool made_room;
 
-    if (heap->oom_handler == NULL)
+    if (heap->oom_handler == NULL || handler_is_asked(heap))
         return false;
     heap->oom_frame = (uintptr_t)__builtin_frame_address(0);
-    return asking->oom_handler(bytes, heap->oom_data);
+    made_room = heap->oom_handler(bytes, heap->oom_data);
+    heap->oom_frame = 0;
+    return made_room;
 }
 
 static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
@@ -70,12 +67,11 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
 
     gc__dead_stack_clear(mutator);
     if (can_never_fit(heap, bytes)) {
-        if (!handler_is_asked(heap))
-            handler_made_room(heap, bytes); /* it is told, but no room is enough */
+        handler_made_room(heap, bytes); /* it is told, but no room is enough */
     } else {
         do
             object = allocate_or_collect(heap, mutator, kind, bytes, alignment);
-        while (object == NULL && !handler_is_asked(heap) && handler_made_room(heap, bytes));
+        while (object == NULL && handler_made_room(heap, bytes));
     }
     if (object == NULL)
         gc__observe_exhaustion(heap, bytes);
