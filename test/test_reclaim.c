@@ -308,6 +308,15 @@ Test(reclaim, freed_memory_is_reused_at_once)
     cr_assert(stats.bytes_freed == stats.bytes_allocated);
 }
 
+/* A program that frees all it takes does not need the collector. */
+Test(reclaim, freeing_everything_never_collects)
+{
+    without_stress();
+    for (size_t bytes = 8; bytes < 1 << 20; bytes = bytes * 3 + 40)
+        free_at_once(bytes, 1);
+    cr_assert(stats_now().collections == 0, "%llu collections", (unsigned long long)stats_now().collections);
+}
+
 /* What gc_realloc leaves behind is free at once, too. */
 Test(reclaim, resized_memory_is_reused_at_once)
 {

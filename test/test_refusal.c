@@ -268,6 +268,49 @@ Test(refusal, madvise_and_mremap_refused)
     check_child(use_heap_without_luxury);
 }
 
+/* ---- No memory to remember grey objects in ------------------------------------------------ */
+
+enum { LEAVES = 50000, LARGE_LEAVES = 30 };
+
+/* Everything in it is grey at the same time, and large objects are in pieces. */
+static __attribute__((noinline)) uintptr_t ***new_wide_object(void)
+{
+    uintptr_t ***array = gc_malloc((LEAVES + LARGE_LEAVES) * sizeof(uintptr_t **));
+
+    for (size_t i = 0; i < LEAVES + LARGE_LEAVES; i++) {
+        size_t words = i < LEAVES ? 2 + i % 5 : 20000;
+        array[i] = gc_malloc(words * sizeof(uintptr_t *));
+        array[i][words - 1] = gc_malloc(sizeof(uintptr_t));
+        *array[i][words - 1] = i;
+    }
+    return array;
+}
+
+static void mark_without_memory(void)
+{
+    uintptr_t ***array;
+
+    gc_disable();
+    array = new_wide_object();
+    for (size_t from = 0; from < 8; from++) {
+        refuse(CALL_ALL, from, SIZE_MAX);
+        gc_collect();
+        refuse_nothing();
+        gc__heap_audit(&gc__heap);
+        for (size_t i = 0; i < LEAVES + LARGE_LEAVES; i++) {
+            uintptr_t *leaf = array[i][(i < LEAVES ? 2 + i % 5 : 20000) - 1];
+            REQUIRE(gc_base(leaf) == leaf && *leaf == i);
+        }
+    }
+}
+
+Test(refusal, marking)
+{
+    check_child(mark_without_memory);
+}
+
+/* ---- No memory to begin with ----------------------------------------------------------------- */
+
 static void start_without_memory(void)
 {
     refuse(CALL_ALL, 0, SIZE_MAX);
@@ -311,7 +354,8 @@ static int run_limited(char **arguments)
     REQUIRE(again >= first / 100 * 98);
     drop_list();
     REQUIRE(fill_heap(bytes * 3 / 2) >= least / 100 * 95);
-    REQUIRE(malloc(MIB) != NULL); /* libraries must live, too */
+    /* Threads and libraries must live, too. */
+    REQUIRE(__real_mmap(NULL, kib / 4 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
     return 0;
 }
 

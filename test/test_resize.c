@@ -209,7 +209,7 @@ static size_t count_mappings(void)
 /* However many are moved, the process does not run out of mappings. */
 Test(resize, many_moved_objects)
 {
-    enum { OBJECTS = 5000 };
+    enum { OBJECTS = 6000 };
     char **object;
 
     without_stress();
@@ -223,7 +223,7 @@ Test(resize, many_moved_objects)
         object[i] = gc_realloc(object[i], MIB + 9000);
         gc_free(barrier);
     }
-    cr_assert(count_mappings() < 30000, "%zu mappings", count_mappings());
+    cr_assert(count_mappings() < 10000, "%zu mappings", count_mappings());
     for (size_t i = 0; i < OBJECTS; i++) {
         check_filled(object[i], (unsigned char)i, 0, 4096);
         check_filled(object[i], (unsigned char)i, MIB - 4096, MIB);
