@@ -3,8 +3,6 @@
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
 
-#define BORN_BLACK false
-
 static void note_claimed(struct heap *heap, struct mutator *mutator, size_t pages)
 {
     mutator->claimed_bytes += pages << GC_PAGE_SHIFT;
@@ -27,7 +25,7 @@ void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__ki
         return NULL;
     gc__collect_if_due(heap, bytes);
     gc__return_memory(heap);
-    if (!gc__large_create(&heap->region, pages, page_alignment, kind, BORN_BLACK, &head))
+    if (!gc__large_create(&heap->region, pages, page_alignment, kind, gc__heap_births_are_black(heap), &head))
         return NULL;
     gc__large_open(&heap->region, head, 0, pages);
     note_claimed(heap, mutator, pages);
@@ -54,7 +52,7 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES)
         return NULL;
     gc__collect_if_due(heap, pages << GC_PAGE_SHIFT);
-    if (!gc__large_create(region, pages, 1, gc__large_kind(region, head), BORN_BLACK, &to))
+    if (!gc__large_create(region, pages, 1, gc__large_kind(region, head), gc__heap_births_are_black(heap), &to))
         return NULL;
     if (!gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);

@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* No cycle runs beside the mutators yet: objects are born white. */
-#define BORN_BLACK false
-
 /* ---- Filling a run ---------------------------------------------------------------- */
 
 /* The youngest freed cell is the likeliest to be in the cache. Its mark bit,
@@ -41,7 +38,7 @@ static bool refill_from_block(struct heap *heap, struct run *run)
     if (run->block == 0)
         return false;
     block = &heap->region.blocks[run->block - 1];
-    if (gc__block_claim(&heap->region, block, run, run_bytes(heap), BORN_BLACK))
+    if (gc__block_claim(&heap->region, block, run, run_bytes(heap), gc__heap_births_are_black(heap)))
         return true;
     gc__sweep_retire_block(block);
     run->block = 0;

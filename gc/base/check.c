@@ -63,14 +63,20 @@ static size_t append_callers(char *text, size_t used, size_t capacity, const voi
     return used;
 }
 
+/* What a report says before the callers; returns its length. */
+static size_t start_report(char *text, size_t capacity, const char *format, va_list arguments)
+{
+    return append_list(text, gc__append(text, 0, capacity, "broom: "), capacity, format, arguments);
+}
+
 void gc__report(const char *format, ...)
 {
     char text[TEXT_BYTES];
-    size_t used = gc__append(text, 0, sizeof text, "broom: ");
     va_list arguments;
+    size_t used;
 
     va_start(arguments, format);
-    used = append_list(text, used, sizeof text, format, arguments);
+    used = start_report(text, sizeof text, format, arguments);
     va_end(arguments);
     append_callers(text, used, sizeof text, __builtin_return_address(0));
     write_text(text);
@@ -89,11 +95,11 @@ static _Noreturn void fail(char *text, size_t used, size_t capacity, const void 
 void gc__fatal(const char *format, ...)
 {
     char text[TEXT_BYTES];
-    size_t used = gc__append(text, 0, sizeof text, "broom: ");
     va_list arguments;
+    size_t used;
 
     va_start(arguments, format);
-    used = append_list(text, used, sizeof text, format, arguments);
+    used = start_report(text, sizeof text, format, arguments);
     va_end(arguments);
     fail(text, used, sizeof text, __builtin_return_address(0));
 }

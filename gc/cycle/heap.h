@@ -50,6 +50,14 @@ extern struct heap gc__heap;
 /* Reserves and readies the heap for `options`, which are complete. */
 bool gc__heap_start(struct heap *heap, const struct gc_options *options);
 
+/* The colour in which objects are born. No cycle runs beside the mutators yet:
+ * white. */
+static inline bool gc__heap_births_are_black(const struct heap *heap)
+{
+    (void)heap;
+    return false;
+}
+
 /* The whole heap, checked: every room's audit. Between collections. */
 void gc__heap_audit(const struct heap *heap);
 

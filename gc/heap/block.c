@@ -77,7 +77,6 @@ static size_t find_cell(const struct block *block, const struct bits *bits, size
     return end;
 }
 
-/* The one place that decides the colour in which objects are born. */
 static void allocate_bits(struct bits *pair, uint64_t cells, bool black)
 {
     pair->allocated |= cells;
