@@ -116,17 +116,16 @@ Test(fatal, names_the_callers)
     cr_assert_eq(child.text[child.length - 1], '\n');
 }
 
-static void fail_inside(void *sp, void *argument)
+static void *fail_inside(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
 {
-    (void)sp;
-    (void)argument;
+    (void)sp, (void)call, (void)a, (void)b;
     gc__fatal("inside");
 }
 
 __attribute__((noinline)) void a_caller_behind_the_spill(void);
 void a_caller_behind_the_spill(void)
 {
-    gc__os_spill_registers(fail_inside, NULL);
+    gc__os_spill_registers(fail_inside, NULL, 0, 0);
     __asm__ volatile(""); /* not a tail call */
 }
 

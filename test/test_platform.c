@@ -556,39 +556,44 @@ static uint64_t hidden(unsigned number)
 struct spilled {
     uintptr_t frame; /* of the caller: what was spilled lies below */
     unsigned calls;
+    bool arguments_came;
     unsigned found[8]; /* how often hidden(i) was */
 };
 
-static __attribute__((noinline, no_sanitize("address"))) void search(void *sp, void *argument)
+static __attribute__((noinline, no_sanitize("address"))) void *search(uintptr_t sp, const char *call, uintptr_t a,
+                                                                      uintptr_t b)
 {
-    struct spilled *spilled = argument;
+    struct spilled *spilled = (struct spilled *)a;
 
     spilled->calls++;
-    for (const uint64_t *word = sp; (uintptr_t)word < spilled->frame; word++)
+    spilled->arguments_came = call != NULL && strcmp(call, "call") == 0 && b == 5;
+    for (const uint64_t *word = (const uint64_t *)sp; (uintptr_t)word < spilled->frame; word++)
         for (unsigned i = 0; i < 8; i++)
             if (*word == hidden(i))
                 spilled->found[i]++;
+    return spilled->found;
 }
 
-Test(registers, the_function_is_called_once_with_its_argument_on_this_stack)
+Test(registers, the_function_is_called_once_with_its_arguments_on_this_stack)
 {
     struct spilled spilled = {.frame = (uintptr_t)__builtin_frame_address(0)};
 
-    gc__os_spill_registers(search, &spilled);
+    cr_assert_eq(gc__os_spill_registers(search, "call", (uintptr_t)&spilled, 5), spilled.found);
     cr_assert_eq(spilled.calls, 1);
+    cr_assert(spilled.arguments_came);
 }
 
-static void note_stack_pointer(void *sp, void *argument)
+static void *return_stack_pointer(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
 {
-    *(void **)argument = sp;
+    (void)call, (void)a, (void)b;
+    return (void *)sp;
 }
 
 Test(registers, the_stack_pointer_is_below_the_caller_and_aligned)
 {
     char *frame = __builtin_frame_address(0);
-    void *sp = NULL;
+    void *sp = gc__os_spill_registers(return_stack_pointer, NULL, 0, 0);
 
-    gc__os_spill_registers(note_stack_pointer, &sp);
     cr_assert_lt((char *)sp, frame);
     cr_assert_gt((char *)sp, frame - 64 * 1024);
     cr_assert_eq((uintptr_t)sp % 16, 0);
@@ -600,9 +605,10 @@ Test(registers, the_stack_pointer_is_below_the_caller_and_aligned)
  * its stack pointer, and its frame pointer, are kept. */
 static __attribute__((noinline)) void call_with_hidden(struct spilled *spilled, uint64_t after[6])
 {
-    void (*function)(void *, void *) = search;
-    void *argument = spilled;
+    gc__os_spilled *function = search;
+    const char *call = NULL;
     uint64_t values[6];
+    register const uint64_t *from __asm__("r8") = values;
 
     for (unsigned i = 0; i < 6; i++)
         values[i] = ~hidden(i);
@@ -636,10 +642,10 @@ static __attribute__((noinline)) void call_with_hidden(struct spilled *spilled, 
                      "movq %%r15, 40(%%rcx)\n\t"
                      "popq %%rbp\n\t"
                      "popq %%rsp"
-                     : "+D"(function), "+S"(argument)
-                     : [values] "d"(values), [after] "c"(after)
-                     : "rax", "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory", "xmm0",
-                       "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+                     : "+D"(function), "+S"(call), "+d"(spilled), [values] "+r"(from)
+                     : [after] "c"(after)
+                     : "rax", "rbx", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory", "xmm0", "xmm1",
+                       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
 }
 
 Test(registers, every_callee_saved_one_is_found_and_restored)

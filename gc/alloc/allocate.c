@@ -5,7 +5,6 @@
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
 #include "gc/cycle/observer.h"
-#include "gc/roots/dead_stack.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,22 +28,26 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
 /* Whether the handler is at work further up the stack: it is not asked about
  * what it allocates itself. If it left by longjmp or an exception, calls come
  * from above its frame again. */
-static bool handler_is_asked(struct heap *heap)
+static bool handler_is_asked(struct heap *heap, const struct mutator *mutator)
 {
-    if ((uintptr_t)__builtin_frame_address(0) >= heap->oom_frame)
-        heap->oom_frame = 0;
-    return heap->oom_frame != 0;
+    if (mutator->sp >= heap->oom_sp)
+        heap->oom_sp = 0;
+    return heap->oom_sp != 0;
 }
 
-static bool handler_made_room(struct heap *heap, size_t bytes)
+static bool handler_made_room(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
+    uintptr_t sp = mutator->sp;
+    void *held = mutator->held;
     bool made_room;
 
-    if (heap->oom_handler == NULL || handler_is_asked(heap))
+    if (heap->oom_handler == NULL || handler_is_asked(heap, mutator))
         return false;
-    heap->oom_frame = (uintptr_t)__builtin_frame_address(0);
+    heap->oom_sp = sp;
     made_room = heap->oom_handler(bytes, heap->oom_data);
-    heap->oom_frame = 0;
+    heap->oom_sp = 0;
+    mutator->sp = sp;
+    mutator->held = held;
     return made_room;
 }
 
@@ -65,13 +68,12 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
     int saved_errno = errno;
     void *object = NULL;
 
-    gc__dead_stack_clear(mutator);
     if (can_never_fit(heap, bytes)) {
-        handler_made_room(heap, bytes); /* it is told, but no room is enough */
+        handler_made_room(heap, mutator, bytes); /* it is told, but no room is enough */
     } else {
         do
             object = allocate_or_collect(heap, mutator, kind, bytes, alignment);
-        while (object == NULL && handler_made_room(heap, bytes));
+        while (object == NULL && handler_made_room(heap, mutator, bytes));
     }
     if (object == NULL)
         gc__observe_exhaustion(heap, bytes);
@@ -109,6 +111,7 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     int saved_errno = errno;
     void *resized = NULL;
 
+    mutator->held = start; /* also if the caller keeps no other pointer to it */
     if (object.block == NULL)
         resized = gc__large_resize(heap, mutator, object, bytes);
     else if (fits(gc__object_usable_bytes(&heap->region, &object), bytes))
@@ -116,8 +119,7 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     errno = saved_errno;
     if (resized == NULL)
         resized = copy(heap, mutator, object, bytes);
-    /* Collections on the way must have found the object. */
-    __asm__ volatile("" : : "r"(start) : "memory");
+    mutator->held = NULL;
     return resized;
 }
 

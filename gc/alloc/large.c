@@ -41,8 +41,7 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
     gc__large_destroy(&heap->region, head);
 }
 
-/* Into other pages, by page tables. The old object is alive all the while: its
- * address stands in the caller's frame. */
+/* Into other pages, by page tables. */
 static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_t pages)
 {
     struct region *region = &heap->region;

@@ -13,9 +13,16 @@
 /* The largest alignment that is served: a chunk's. */
 #define MAX_ALIGNMENT GC_CHUNK_BYTES
 
+static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t kind)
+{
+    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (enum gc__kind)kind, bytes, 1);
+}
+
+/* A tail call: no frame of ours, with holes in it, lies between the client's
+ * and the spilled registers. */
 static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, enum gc__kind kind)
 {
-    return gc__allocate(&gc__heap, gc__enter(call), kind, bytes, 1);
+    return gc__os_spill_registers(allocate_spilled, call, bytes, kind);
 }
 
 /* Before the heap starts, and on a thread without a mutator, the class may be
@@ -60,11 +67,16 @@ void *gc_calloc(size_t count, size_t bytes)
     return allocate("gc_calloc", product(count, bytes), GC_KIND_CONSERVATIVE);
 }
 
+static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object, uintptr_t bytes)
+{
+    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), gc__enter_object(call, (void *)object), bytes);
+}
+
 static void *reallocate(const char *call, void *object, size_t bytes)
 {
     if (object == NULL)
         return allocate(call, bytes, GC_KIND_CONSERVATIVE);
-    return gc__reallocate(&gc__heap, gc__enter(call), gc__enter_object(call, object), bytes);
+    return gc__os_spill_registers(reallocate_spilled, call, (uintptr_t)object, bytes);
 }
 
 void *gc_realloc(void *object, size_t bytes)
@@ -84,9 +96,14 @@ void gc_free(void *object)
     gc__free(&gc__heap, gc__enter("gc_free"), gc__enter_object("gc_free", object));
 }
 
+static void *allocate_aligned_spilled(uintptr_t sp, const char *call, uintptr_t alignment, uintptr_t bytes)
+{
+    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment);
+}
+
 static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
 {
-    return gc__allocate(&gc__heap, gc__enter(call), GC_KIND_CONSERVATIVE, bytes, alignment);
+    return gc__os_spill_registers(allocate_aligned_spilled, call, alignment, bytes);
 }
 
 void *gc_aligned_alloc(size_t alignment, size_t bytes)

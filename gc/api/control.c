@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
+#include "gc/roots/dead_stack.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,6 +42,16 @@ struct mutator *gc__enter(const char *call)
         gc__fatal("%s: the system refuses the address space for a heap", call);
     errno = saved_errno;
     return gc__mutator;
+}
+
+struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
+{
+    struct mutator *mutator = gc__enter(call);
+
+    mutator->sp = sp;
+    mutator->held = NULL; /* a longjmp may have left one */
+    gc__dead_stack_clear(mutator);
+    return mutator;
 }
 
 /* ---- Objects by address --------------------------------------------------------- */
@@ -99,10 +110,17 @@ size_t gc_usable_size(const void *object)
 
 /* ---- Steering -------------------------------------------------------------------- */
 
+static void *collect_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
+{
+    (void)a, (void)b;
+    gc__enter_spilled(call, sp);
+    gc__collect(&gc__heap);
+    return NULL;
+}
+
 void gc_collect(void)
 {
-    gc__enter("gc_collect");
-    gc__collect(&gc__heap);
+    gc__os_spill_registers(collect_spilled, "gc_collect", 0, 0);
 }
 
 void gc_disable(void)

@@ -38,8 +38,9 @@ static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *sta
     return true;
 }
 
-static void mark_stacks(struct heap *heap, const struct mutator *mutator, uintptr_t sp)
+static void mark_stacks(struct heap *heap, const struct mutator *mutator)
 {
+    uintptr_t sp = mutator->sp;
     enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
     struct gc__range stacks[2];
     unsigned count = 2;
@@ -50,6 +51,14 @@ static void mark_stacks(struct heap *heap, const struct mutator *mutator, uintpt
         count = gc__os_stacks_in_use(sp, mutator->stack, stacks);
     for (unsigned i = 0; i < count; i++)
         gc__marker_scan_roots(&heap->marker, stacks[i], past_end);
+}
+
+static void mark_mutator(struct heap *heap, const struct mutator *mutator)
+{
+    uintptr_t held = (uintptr_t)&mutator->held;
+
+    mark_stacks(heap, mutator);
+    mark_range((struct gc__range){held, held + sizeof mutator->held}, &heap->marker);
 }
 
 /* ---- Mutators --------------------------------------------------------------- */
@@ -101,9 +110,8 @@ static void note_marked(struct heap *heap)
                          heap->region.held_pages << GC_PAGE_SHIFT);
 }
 
-static void cycle(void *sp, void *argument)
+static void cycle(struct heap *heap)
 {
-    struct heap *heap = argument;
     uint64_t start_ns = gc__os_clock_ns();
 
     heap->region.now_ns = start_ns;
@@ -111,7 +119,7 @@ static void cycle(void *sp, void *argument)
     gc__marker_begin(&heap->marker);
     keep_runs(heap);
 
-    mark_stacks(heap, heap->mutators.first, (uintptr_t)sp);
+    mark_mutator(heap, heap->mutators.first);
     mark_globals(heap);
     gc__marker_drain(&heap->marker);
     gc__observe_marked(heap);
@@ -129,7 +137,7 @@ void gc__collect(struct heap *heap)
     if (heap->collecting)
         return;
     heap->collecting = true;
-    gc__os_spill_registers(cycle, heap);
+    cycle(heap);
     heap->collecting = false;
     gc__observe_cycle(heap);
 }

@@ -67,9 +67,11 @@ struct gc__range gc__os_whole_stack(struct gc__range stack);
  * that is mapped). Returns their number. */
 unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[2]);
 
-/* Calls `function(sp, argument)` with the contents of all callee-saved
- * registers stored on the stack at or above `sp`. */
-void gc__os_spill_registers(void (*function)(void *sp, void *argument), void *argument);
+/* Returns `function(sp, call, a, b)`, called with the contents of all
+ * callee-saved registers stored at or above `sp`. Its own frame has no word
+ * that is not written: what lies at or above `sp` is the caller's, no more. */
+typedef void *gc__os_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b);
+void *gc__os_spill_registers(gc__os_spilled *function, const char *call, uintptr_t a, uintptr_t b);
 
 /* Calls `visit` for the writable data (data, bss, RELRO) of the program and of
  * every loaded library, less what is GC_OWN_STATE, and for what the calling thread has of its

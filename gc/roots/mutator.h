@@ -23,6 +23,8 @@ struct mutator {
     uint64_t freed_bytes;   /* by gc_free and gc_realloc, since the start */
     struct gc__range stack; /* as far as it may ever be used */
     uintptr_t deepest_sp;   /* see gc/roots/dead_stack.h */
+    uintptr_t sp;           /* where its own frames end and those of a call to us begin */
+    void *held;             /* an object that such a call still needs: a root */
     long thread_id;
     struct mutator *next;
 };

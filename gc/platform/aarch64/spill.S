@@ -1,4 +1,4 @@
-/* gc__os_spill_registers(function, argument): AAPCS64's callee-saved registers
+/* gc__os_spill_registers(function, call, a, b): AAPCS64's callee-saved registers
  * are x19-x29 and the low halves of v8-v15, which compilers also use for
  * pointers in copies. */
     .text
@@ -23,9 +23,9 @@ gc__os_spill_registers:
     stp     d10, d11, [sp, #112]
     stp     d12, d13, [sp, #128]
     stp     d14, d15, [sp, #144]
-    mov     x2, x0
-    mov     x0, sp
-    blr     x2
+    mov     x9, x0
+    mov     x0, sp                  /* the other arguments stand in their places */
+    blr     x9
     ldp     x29, x30, [sp], #160    /* none of the saved registers was changed */
     .cfi_restore x29
     .cfi_restore x30

@@ -1,7 +1,8 @@
-/* gc__os_spill_registers(function, argument): the System V ABI's callee-saved
+/* gc__os_spill_registers(function, call, a, b): the System V ABI's callee-saved
  * registers are rbx, rbp, r12-r15. Pushed, they lie on the stack at or above
- * the stack pointer that the function is given. No vector register survives a
- * call, so none can hold the only pointer here. */
+ * the stack pointer that the function is given; the other arguments stand in
+ * their places already. No vector register survives a call, so none can hold
+ * the only pointer here. */
     .text
     .globl  gc__os_spill_registers
     .hidden gc__os_spill_registers
@@ -20,7 +21,7 @@ gc__os_spill_registers:
     pushq   %r13
     pushq   %r14
     pushq   %r15
-    subq    $8, %rsp                /* the stack pointer is a multiple of 16 at a call */
+    pushq   $0                      /* the stack pointer is a multiple of 16 at a call */
     movq    %rdi, %rax
     movq    %rsp, %rdi
     call    *%rax
