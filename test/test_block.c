@@ -50,7 +50,7 @@ Test(block, knows_its_class_and_kind_in_each_of_its_units)
         for (unsigned i = 0; i < class->units; i++) {
             cr_assert_eq(block[i].form, FORM_BLOCK);
             cr_assert_eq(block[i].kind, c % GC_KIND_COUNT);
-            cr_assert_eq(block[i].scanned, gc__kinds[c % GC_KIND_COUNT].scanned);
+            cr_assert_eq(block[i].scanned_granules, gc__kinds[c % GC_KIND_COUNT].scanned ? class->cell_granules : 0);
             cr_assert_eq(gc__block_head(&block[i]), block);
             cr_assert_eq(gc__block_is_head(&block[i]), i == 0);
         }

@@ -20,8 +20,6 @@ static void mark(const void *address)
     struct object object = object_at(address);
 
     set_marked(gc__object_start(region, &object), true);
-    if (object.block != NULL)
-        object.block->marked = true;
 }
 
 /* No mutator claims from the blocks that were built any longer. */
@@ -31,10 +29,12 @@ static void finish_and_whiten(void)
     gc__sweep_finish_and_whiten(region, &bins);
 }
 
-static void publish(void)
+static struct census publish(void)
 {
-    gc__sweep_publish_marks(region, &bins);
+    struct census census = gc__sweep_publish_marks(region, &bins);
+
     gc__sweep_audit(region, &bins);
+    return census;
 }
 
 static struct block *take(enum gc__kind kind, size_t bytes)
@@ -74,7 +74,6 @@ Test(begin, makes_everything_white)
     finish_and_whiten();
     cr_assert_not(is_marked(cell) || is_marked(large));
     cr_assert(is_allocated(cell) && is_allocated(large));
-    cr_assert_not(object_at(cell).block->marked);
 }
 
 Test(begin, sweeps_what_the_last_cycle_left)
@@ -147,6 +146,40 @@ Test(publish, keeps_kinds_and_classes_apart)
     cr_assert_eq(take(GC_KIND_ATOMIC, 100), object_at(b).block);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 200), object_at(c).block);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 100), object_at(a).block);
+}
+
+Test(publish, counts_what_is_marked)
+{
+    char *cell = build_cell(GC_KIND_CONSERVATIVE, 100), *atomic = build_cell(GC_KIND_ATOMIC, 40);
+    char *large = build_large(GC_KIND_ATOMIC, 10);
+    struct census census;
+
+    build_cell(GC_KIND_CONSERVATIVE, 100);
+    build_large(GC_KIND_CONSERVATIVE, 20);
+    finish_and_whiten();
+    mark(cell);
+    mark(atomic);
+    mark(large);
+    census = publish();
+    cr_assert_eq(census.objects, 3);
+    cr_assert_eq(census.bytes, 112 + 48 + 10 * GC_PAGE_BYTES);
+    cr_assert_eq(census.scanned_bytes, 112);
+    finish_and_whiten();
+    cr_assert_eq(publish().objects, 0, "not those of the cycle before");
+}
+
+Test(publish, does_not_list_full_blocks)
+{
+    char *cells[1] = {NULL};
+    size_t per_block = gc__sizeclass(gc__sizeclass_of(1024))->cells;
+
+    fill_blocks(1, 1024, cells);
+    finish_and_whiten();
+    for (size_t i = 0; i < per_block; i++)
+        mark(cells[0] + i * 1024);
+    publish();
+    cr_assert_eq(object_at(cells[0]).block->state, BLOCK_FULL);
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
 }
 
 /* ---- Taking blocks --------------------------------------------------------------------------- */
@@ -289,7 +322,7 @@ Test(large, objects_go_if_they_are_white)
     finish_and_whiten();
     for (size_t i = 0; i < 20; i += 3)
         mark(objects[i] + 5000);
-    gc__sweep_large(region);
+    publish();
     for (size_t i = 0; i < 20; i++)
         cr_assert_eq(gc__resolve(region, gc__ambiguous(objects[i]), &(struct object){0}), i % 3 == 0);
 }

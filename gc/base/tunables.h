@@ -112,10 +112,10 @@
  * of pointer-free objects cost next to nothing to keep: only this part of them
  * counts, so heaps of text and numbers grow less. */
 #define GC_PACE_GROWTH_PERCENT 100
-#define GC_PACE_ATOMIC_PERCENT 25
+#define GC_PACE_ATOMIC_PERCENT 10
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
-#define GC_PACE_SMALL_HEAP_BYTES ((size_t)4 << 20)
+#define GC_PACE_SMALL_HEAP_BYTES ((size_t)8 << 20)
 
 /* Memory that is held and free, after a peak say, is used before it goes back
  * to the OS: this part of it in each cycle. The rest stays free, goes back

@@ -65,22 +65,24 @@ static void mark_mutator(struct heap *heap, const struct mutator *mutator)
 
 /* The cells of a run that were not handed out are the mutator's: black. They
  * are zero or pointer-free, so there is nothing to scan. */
-static void blacken_run(struct region *region, const struct run *run)
+static void blacken_run(struct region *region, const struct run *run, struct census *unissued)
 {
-    struct object object;
-
     for (const char *cell = run->cur; cell < run->end; cell += run->cell_bytes) {
         size_t granule = gc__granule_of(region, cell);
+
         gc__bits_of(region, granule)->mark |= gc__bit_of(granule);
+        unissued->objects++;
+        unissued->bytes += run->cell_bytes;
     }
-    if (run->cur < run->end && gc__resolve_cell(region, gc__region_offset(region, (uintptr_t)run->cur), &object))
-        object.block->marked = true;
 }
 
 /* Mutators keep their runs across a collection, but not their blocks and
- * magazines: cells in those became free when everything was made white. */
-static void keep_runs(struct heap *heap)
+ * magazines: cells in those became free when everything was made white.
+ * Returns what is black by this, and no object yet. */
+static struct census keep_runs(struct heap *heap)
 {
+    struct census unissued = {0};
+
     for (struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
         for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
             for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
@@ -88,8 +90,9 @@ static void keep_runs(struct heap *heap)
 
                 run->block = 0;
                 run->freed = 0;
-                blacken_run(&heap->region, run);
+                blacken_run(&heap->region, run, &unissued);
             }
+    return unissued;
 }
 
 /* ---- The cycle --------------------------------------------------------------- */
@@ -101,32 +104,34 @@ static void note_pause(struct cycle_record *record, uint64_t pause_ns)
     record->pause_max_ns = pause_ns > record->pause_max_ns ? pause_ns : record->pause_max_ns;
 }
 
-static void note_marked(struct heap *heap)
+static void note_marked(struct heap *heap, const struct census *marked, const struct census *unissued)
 {
+    size_t live_bytes = marked->bytes - unissued->bytes;
+
     heap->record.collections++;
-    heap->record.live_bytes = heap->marker.marked_granules << GC_GRANULE_SHIFT;
-    heap->record.objects_marked = heap->marker.marked_objects;
-    gc__pace_begin_again(&heap->pace, heap->record.live_bytes, heap->marker.scanned_granules << GC_GRANULE_SHIFT,
+    heap->record.live_bytes = live_bytes;
+    heap->record.objects_marked = marked->objects - unissued->objects;
+    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                          heap->region.held_pages << GC_PAGE_SHIFT);
 }
 
 static void cycle(struct heap *heap)
 {
     uint64_t start_ns = gc__os_clock_ns();
+    struct census unissued, marked;
 
     heap->region.now_ns = start_ns;
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
     gc__marker_begin(&heap->marker);
-    keep_runs(heap);
+    unissued = keep_runs(heap);
 
     mark_mutator(heap, heap->mutators.first);
     mark_globals(heap);
     gc__marker_drain(&heap->marker);
     gc__observe_marked(heap);
 
-    gc__sweep_publish_marks(&heap->region, &heap->bins);
-    gc__sweep_large(&heap->region);
-    note_marked(heap);
+    marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
+    note_marked(heap, &marked, &unissued);
     gc__worklist_trim(&heap->marker.worklist);
     gc__return_memory(heap);
     note_pause(&heap->record, gc__os_clock_ns() - start_ns);

@@ -19,7 +19,7 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
             .form = FORM_BLOCK,
             .units_to_head = (uint8_t)i,
             .kind = (uint8_t)kind,
-            .scanned = gc__kinds[kind].scanned,
+            .scanned_granules = gc__kinds[kind].scanned ? class->cell_granules : 0,
             .full = class->full,
             .class_index = (uint8_t)class_index,
             .units = class->units,
@@ -136,6 +136,17 @@ static size_t words_of(const struct block *block)
 static struct bits *bits_of_block(const struct region *region, const struct block *block)
 {
     return gc__bits_of(region, gc__block_first_granule(region, block));
+}
+
+size_t gc__block_count_marked(const struct region *region, const struct block *block)
+{
+    const struct bits *bits = bits_of_block(region, block);
+    size_t count = 0;
+
+    for (size_t i = 0; i < words_of(block); i++)
+        if (bits[i].mark != 0)
+            count += gc__count_bits(bits[i].mark);
+    return count;
 }
 
 void gc__block_sweep(struct region *region, struct block *block)

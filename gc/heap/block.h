@@ -44,18 +44,20 @@ enum block_state {
     BLOCK_FULL     /* in no list: nothing was free when it was last looked at */
 };
 
+/* As `scanned_granules`: an object has its own kind and size. */
+#define GC_SCANNED_LARGE UINT16_MAX
+
 struct block {
     /* Read for every edge in marking. */
     uint32_t reciprocal; /* of cell_granules, see sizeclass.h */
     uint16_t cell_granules;
-    uint16_t cells; /* 0: not a block */
+    uint16_t cells;            /* 0: not a block */
+    uint16_t scanned_granules; /* of an object that turns grey; 0: it has no pointers */
     uint8_t form;
     uint8_t units_to_head; /* of the same block */
     uint8_t kind;
-    bool scanned; /* as of its kind */
-    bool full;    /* as of its class: an address one past the end is in the next cell */
-    bool marked;  /* by some edge in this cycle: not all is dead */
-    bool rescan;  /* its grey cells did not fit into the worklist */
+    bool full;   /* as of its class: an address one past the end is in the next cell */
+    bool rescan; /* its grey cells did not fit into the worklist */
 
     uint8_t class_index;
     uint8_t units;
@@ -91,6 +93,9 @@ void gc__block_destroy(struct region *region, struct block *block);
  * allocated bits are set, and with `black` their mark bits too. False when
  * nothing is free behind the cursor. The block was swept. */
 bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black);
+
+/* The marked cells. */
+size_t gc__block_count_marked(const struct region *region, const struct block *block);
 
 /* allocated &= mark. */
 void gc__block_sweep(struct region *region, struct block *block);

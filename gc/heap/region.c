@@ -527,7 +527,7 @@ static void audit_chunk(const struct region *region, size_t c)
     GC_AUDIT((chunk->purpose == CHUNK_FREE) == (used == 0));
     GC_AUDIT(chunk->purpose != CHUNK_BLOCKS || chunk->bits_touched);
     if (chunk->purpose == CHUNK_BLOCKS) {
-        GC_AUDIT(GC_UNITS_PER_CHUNK - (size_t)__builtin_popcount(chunk->free_units) == used / GC_PAGES_PER_UNIT);
+        GC_AUDIT(GC_UNITS_PER_CHUNK - gc__count_bits(chunk->free_units) == used / GC_PAGES_PER_UNIT);
         GC_AUDIT(chunk->free_units == 0 || region->first_free_block_chunk <= c);
     } else {
         GC_AUDIT(chunk->prefix == gc__bitmap_find(region->used, start, end, true) - start);

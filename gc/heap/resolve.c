@@ -6,7 +6,7 @@ bool gc__resolve(const struct region *region, struct ambiguous word, struct obje
 
     if (offset >= gc__region_span(region))
         return false;
-    if (!gc__resolve_cell(region, offset, object) && !gc__resolve_large(region, offset, object))
+    if (!gc__resolve_cell(region->blocks, offset, object) && !gc__resolve_large(region, offset, object))
         return false;
     return (gc__bits_of(region, object->granule)->allocated & gc__bit_of(object->granule)) != 0;
 }

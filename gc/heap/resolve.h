@@ -30,9 +30,9 @@ static inline struct ambiguous gc__ambiguous(const void *pointer)
 
 /* The cell that `offset` (below the region's span) lies in, if it lies in a
  * cell of a block at all: allocated or not. */
-static inline bool gc__resolve_cell(const struct region *region, uintptr_t offset, struct object *object)
+static inline bool gc__resolve_cell(struct block *blocks, uintptr_t offset, struct object *object)
 {
-    struct block *block = &region->blocks[offset >> GC_UNIT_SHIFT];
+    struct block *block = &blocks[offset >> GC_UNIT_SHIFT];
     size_t in_block = (offset & (GC_UNIT_BYTES - 1)) + ((size_t)block->units_to_head << GC_UNIT_SHIFT);
     uint64_t index = (in_block >> GC_GRANULE_SHIFT) * block->reciprocal >> GC_RECIPROCAL_SHIFT;
 

@@ -5,205 +5,320 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#define CONTINUATION ((uintptr_t)1)
+/* ---- The marker at work ---------------------------------------------------------- */
 
-_Static_assert(GC_EDGE_FIFO_ENTRIES <= GC_OBJECT_FIFO_ENTRIES, "both fit into a struct fifo");
+/* What the hot loop reads and writes of a marker, in a local variable: the
+ * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
+ * it in registers. Its address must not leave the inlined functions. */
+struct trace {
+    struct marker *marker;
+    uintptr_t base;
+    uintptr_t span;
+    struct bits *bits;
+    struct block *blocks;
+    size_t edges_in, edges_out;
+    size_t objects_in, objects_out;
+    uintptr_t *top, *end; /* of the worklist */
+};
 
-/* ---- FIFOs --------------------------------------------------------------------- */
-
-static ALWAYS_INLINE bool fifo_is_empty(const struct fifo *fifo)
+static ALWAYS_INLINE struct trace resume(struct marker *marker)
 {
-    return fifo->in == fifo->out;
+    return (struct trace){
+        .marker = marker,
+        .base = marker->base,
+        .span = marker->span,
+        .bits = marker->region->bits,
+        .blocks = marker->region->blocks,
+        .edges_in = marker->edges_in,
+        .edges_out = marker->edges_out,
+        .objects_in = marker->objects_in,
+        .objects_out = marker->objects_out,
+        .top = marker->worklist.top,
+        .end = marker->worklist.end,
+    };
 }
 
-static ALWAYS_INLINE bool fifo_is_full(const struct fifo *fifo, unsigned entries)
+static ALWAYS_INLINE void suspend(const struct trace *trace)
 {
-    return fifo->in - fifo->out == entries;
+    struct marker *marker = trace->marker;
+
+    marker->edges_in = trace->edges_in;
+    marker->edges_out = trace->edges_out;
+    marker->objects_in = trace->objects_in;
+    marker->objects_out = trace->objects_out;
+    marker->worklist.top = trace->top;
 }
 
-static ALWAYS_INLINE void fifo_put(struct fifo *fifo, uintptr_t entry)
+/* Around calls that are not inlined and push. */
+static ALWAYS_INLINE void hand_over_worklist(const struct trace *trace)
 {
-    fifo->entry[fifo->in++ % GC_OBJECT_FIFO_ENTRIES] = entry;
+    trace->marker->worklist.top = trace->top;
 }
 
-static ALWAYS_INLINE uintptr_t fifo_take(struct fifo *fifo)
+static ALWAYS_INLINE void take_back_worklist(struct trace *trace)
 {
-    return fifo->entry[fifo->out++ % GC_OBJECT_FIFO_ENTRIES];
+    trace->top = trace->marker->worklist.top;
+    trace->end = trace->marker->worklist.end;
 }
 
-/* ---- White to grey ----------------------------------------------------------------- */
+/* ---- Grey objects ---------------------------------------------------------------- */
+
+/* An entry of the worklist and the object FIFO: the address of a cell and, in
+ * the bits that no address has, how many granules to scan; or none there, and
+ * the address of a piece of a large object. */
+#define ENTRY_SHIFT 48
+#define ENTRY_ADDRESS (((uintptr_t)1 << ENTRY_SHIFT) - 1)
+
+static ALWAYS_INLINE uintptr_t entry_of(uintptr_t address, size_t granules)
+{
+    return address | granules << ENTRY_SHIFT;
+}
 
 /* Remembers a grey object that the worklist had no room for. */
-static __attribute__((noinline, cold)) void overflow(struct marker *marker, struct object object)
+static __attribute__((noinline, cold)) void overflow(struct marker *marker, size_t granule)
 {
-    if (object.block != NULL)
-        object.block->rescan = true;
+    struct block *block = &marker->region->blocks[granule / GC_UNIT_GRANULES];
+
+    if (block->form == FORM_BLOCK)
+        gc__block_head(block)->rescan = true;
     else
-        *gc__large_flags(marker->region, gc__object_head(&object)) |= GC_LARGE_RESCAN;
+        *gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) |= GC_LARGE_RESCAN;
     marker->overflowed = true;
 }
 
-/* Tests and sets the mark. False if the object was marked, or is a free cell. */
-static ALWAYS_INLINE bool set_mark(struct marker *marker, size_t granule)
+static __attribute__((noinline, cold)) void push_or_overflow(struct marker *marker, uintptr_t entry, size_t granule)
 {
-    struct bits *bits = gc__bits_of(marker->region, granule);
-    uint64_t bit = gc__bit_of(granule);
-
-    if ((bits->allocated & bit) == 0 || (bits->mark & bit) != 0)
-        return false;
-    bits->mark |= bit;
-    marker->marked_objects++;
-    return true;
+    if (!gc__worklist_push(&marker->worklist, entry))
+        overflow(marker, granule);
 }
 
-static ALWAYS_INLINE void fetch_object(struct marker *marker, uintptr_t entry)
+static ALWAYS_INLINE void push(struct trace *trace, size_t granule, size_t granules)
 {
-    __builtin_prefetch((const void *)entry);
-    fifo_put(&marker->objects, entry);
+    uintptr_t entry = entry_of(trace->base + (granule << GC_GRANULE_SHIFT), granules);
+
+    if (GC_LIKELY(trace->top != trace->end)) {
+        *trace->top++ = entry;
+        return;
+    }
+    hand_over_worklist(trace);
+    push_or_overflow(trace->marker, entry, granule);
+    take_back_worklist(trace);
 }
 
-/* What turned grey waits in the FIFO, or in the worklist if that is full. */
-static ALWAYS_INLINE void push(struct marker *marker, struct object object)
-{
-    uintptr_t entry = marker->base + (object.granule << GC_GRANULE_SHIFT);
+/* ---- White to grey --------------------------------------------------------------- */
 
-    if (!fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
-        fetch_object(marker, entry);
-    else if (!gc__worklist_push(&marker->worklist, entry))
-        overflow(marker, object);
+static __attribute__((noinline)) bool large_is_scanned(struct marker *marker, size_t granule)
+{
+    return gc__kinds[gc__large_kind(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT))].scanned;
 }
 
-static __attribute__((noinline)) void mark_large(struct marker *marker, struct object object)
+/* The allocated object that starts at `granule`, of which `bits` are the bits,
+ * turns grey if it was white; black, if it has no pointers. */
+static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
 {
-    size_t head = gc__object_head(&object);
-    size_t granules;
+    uint64_t mark = bits->mark;
+    size_t scanned;
 
-    if (!set_mark(marker, object.granule))
+    if ((mark >> granule % 64 & 1) != 0)
         return;
-    granules = gc__large_bytes(marker->region, head) >> GC_GRANULE_SHIFT;
-    marker->marked_granules += granules;
-    if (!gc__kinds[gc__large_kind(marker->region, head)].scanned)
+    bits->mark = mark | gc__bit_of(granule);
+    scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
+    if (scanned == 0)
         return;
-    marker->scanned_granules += granules;
-    push(marker, object);
-}
-
-static ALWAYS_INLINE void mark_cell(struct marker *marker, struct object object)
-{
-    if (!set_mark(marker, object.granule))
-        return;
-    object.block->marked = true;
-    marker->marked_granules += object.block->cell_granules;
-    if (!object.block->scanned)
-        return;
-    marker->scanned_granules += object.block->cell_granules;
-    push(marker, object);
+    if (GC_LIKELY(scanned != GC_SCANNED_LARGE))
+        push(trace, granule, scanned);
+    else if (large_is_scanned(trace->marker, granule))
+        push(trace, granule, 0);
 }
 
 void gc__marker_mark(struct marker *marker, struct object object)
 {
-    if (object.block != NULL)
-        mark_cell(marker, object);
-    else
-        mark_large(marker, object);
+    struct trace trace = resume(marker);
+
+    mark(&trace, &trace.bits[object.granule / 64], object.granule);
+    suspend(&trace);
 }
 
-/* What leaves the edge FIFO. */
-static ALWAYS_INLINE GC_SCANS_ANYTHING void visit(struct marker *marker, uintptr_t offset)
+/* The first granule of the object that `offset` lies in; NOTHING if in none. */
+#define NOTHING SIZE_MAX
+
+static __attribute__((noinline)) size_t resolve_interior(struct marker *marker, uintptr_t offset)
 {
     struct object object;
 
-    if (GC_LIKELY(gc__resolve_cell(marker->region, offset, &object)))
-        mark_cell(marker, object);
-    else if (gc__resolve_large(marker->region, offset, &object))
-        mark_large(marker, object);
+    if (!gc__resolve(marker->region, (struct ambiguous){marker->base + offset}, &object))
+        return NOTHING;
+    return object.granule;
 }
 
-/* ---- Grey to black ------------------------------------------------------------------- */
-
-static ALWAYS_INLINE void enqueue_edge(struct marker *marker, uintptr_t offset)
+/* What leaves the edge FIFO. Where the allocated bit of the very granule is
+ * set, an object starts: most edges need not be resolved, and those to marked
+ * objects do not even need the block. */
+static ALWAYS_INLINE void visit(struct trace *trace, uintptr_t offset)
 {
-    __builtin_prefetch(&marker->region->bits[offset >> GC_GRANULE_SHIFT >> 6], 1);
-    if (fifo_is_full(&marker->edges, GC_EDGE_FIFO_ENTRIES))
-        visit(marker, fifo_take(&marker->edges));
-    fifo_put(&marker->edges, offset);
+    size_t granule = offset >> GC_GRANULE_SHIFT;
+    struct bits *bits = &trace->bits[granule / 64];
+
+    if (GC_UNLIKELY((bits->allocated >> granule % 64 & 1) == 0)) {
+        granule = resolve_interior(trace->marker, offset);
+        if (granule == NOTHING)
+            return;
+        bits = &trace->bits[granule / 64];
+    }
+    mark(trace, bits, granule);
+}
+
+/* ---- Grey to black --------------------------------------------------------------- */
+
+static ALWAYS_INLINE void enqueue_edge(struct trace *trace, uintptr_t offset)
+{
+    uintptr_t *place = &trace->marker->edge[trace->edges_in++ % GC_EDGE_FIFO_ENTRIES];
+    uintptr_t oldest = *place;
+
+    __builtin_prefetch(&trace->bits[offset >> GC_GRANULE_SHIFT >> 6], 1);
+    *place = offset;
+    if (trace->edges_in - trace->edges_out > GC_EDGE_FIFO_ENTRIES) { /* it was full */
+        trace->edges_out++;
+        visit(trace, oldest);
+    }
 }
 
 /* `offset` is the last byte before a word that may be one past an end. */
-static ALWAYS_INLINE void enqueue_past_end(struct marker *marker, uintptr_t offset)
+static ALWAYS_INLINE void enqueue_past_end(struct trace *trace, uintptr_t offset)
 {
-    const struct block *block = &marker->region->blocks[offset >> GC_UNIT_SHIFT];
+    const struct block *block = &trace->blocks[offset >> GC_UNIT_SHIFT];
 
     if (block->full || block->form == FORM_LARGE)
-        enqueue_edge(marker, offset);
+        enqueue_edge(trace, offset);
 }
 
-static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct marker *marker, uintptr_t start, uintptr_t end,
+static ALWAYS_INLINE void scan_word(struct trace *trace, uintptr_t word, enum past_end past_end)
+{
+    uintptr_t offset = word - trace->base;
+
+    if (offset < trace->span)
+        enqueue_edge(trace, offset);
+    if (past_end == PAST_END_COUNTS && offset % GC_GRANULE_BYTES == 0 && offset - 1 < trace->span)
+        enqueue_past_end(trace, offset - 1);
+}
+
+/* An even number of words, as cells have: by twos. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t start, uintptr_t end,
                                                  enum past_end past_end)
 {
-    for (const uintptr_t *word = (const uintptr_t *)start; word < (const uintptr_t *)end; word++) {
-        uintptr_t offset = *word - marker->base;
-
-        if (offset < marker->span)
-            enqueue_edge(marker, offset);
-        if (past_end == PAST_END_COUNTS && offset % GC_GRANULE_BYTES == 0 && offset - 1 < marker->span)
-            enqueue_past_end(marker, offset - 1);
+    for (const uintptr_t *word = (const uintptr_t *)start; (uintptr_t)word < end; word += 2) {
+        scan_word(trace, word[0], past_end);
+        scan_word(trace, word[1], past_end);
     }
 }
 
-static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
-{
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        scan(marker, start, end, PAST_END_COUNTS);
-    else
-        scan(marker, start, end, PAST_END_IGNORED);
-}
-
-/* One piece; the rest goes back to the worklist first. */
-static __attribute__((noinline)) GC_SCANS_ANYTHING void scan_large(struct marker *marker, uintptr_t from)
+/* One piece; the rest goes back to the worklist first. Returns its end. */
+static __attribute__((noinline)) uintptr_t split_large(struct marker *marker, uintptr_t from)
 {
     struct region *region = marker->region;
-    struct object object;
-    size_t head;
+    size_t page = (from - marker->base) >> GC_PAGE_SHIFT, head = page;
     uintptr_t end;
 
-    gc__resolve_large(region, from - marker->base, &object);
-    head = gc__object_head(&object);
+    gc__large_find(region, page, &head);
     end = (uintptr_t)gc__page_address(region, head) + gc__large_bytes(region, head);
-    if (end - from > GC_SCAN_PIECE_BYTES) {
-        if (!gc__worklist_push(&marker->worklist, (from + GC_SCAN_PIECE_BYTES) | CONTINUATION))
-            overflow(marker, object);
-        end = from + GC_SCAN_PIECE_BYTES;
-    }
-    scan_object(marker, from, end);
+    if (end - from <= GC_SCAN_PIECE_BYTES)
+        return end;
+    end = from + GC_SCAN_PIECE_BYTES;
+    if (!gc__worklist_push(&marker->worklist, entry_of(end, 0)))
+        overflow(marker, gc__large_granule(head));
+    return end;
 }
 
-static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct marker *marker, uintptr_t entry)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
-    const struct block *block = &marker->region->blocks[(entry - marker->base) >> GC_UNIT_SHIFT];
+    uintptr_t start = entry & ENTRY_ADDRESS;
+    uintptr_t end = start + (entry >> ENTRY_SHIFT << GC_GRANULE_SHIFT);
 
-    if (GC_LIKELY(block->cells != 0))
-        scan_object(marker, entry, entry + ((size_t)block->cell_granules << GC_GRANULE_SHIFT));
-    else
-        scan_large(marker, entry & ~CONTINUATION);
+    if (GC_UNLIKELY(end == start)) {
+        hand_over_worklist(trace);
+        end = split_large(trace->marker, start);
+        take_back_worklist(trace);
+    }
+    scan(trace, start, end, past_end);
 }
 
-/* Keeps the object FIFO full as long as it can, then empties it: an object is
- * scanned as late after its prefetch as possible. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintptr_t start, uintptr_t end,
+                                                     enum past_end past_end)
+{
+    uintptr_t even = start + gc__align_down(end - start, 2 * sizeof(uintptr_t));
+
+    scan(trace, start, even, past_end);
+    if (even < end)
+        scan_word(trace, *(const uintptr_t *)even, past_end);
+}
+
+/* For the less hot: ranges that have no entry. */
+static __attribute__((noinline)) GC_SCANS_ANYTHING void scan_range(struct marker *marker, uintptr_t start,
+                                                                   uintptr_t end, enum past_end past_end)
+{
+    struct trace trace = resume(marker);
+
+    if (past_end == PAST_END_COUNTS)
+        scan_any(&trace, start, end, PAST_END_COUNTS);
+    else
+        scan_any(&trace, start, end, PAST_END_IGNORED);
+    suspend(&trace);
+}
+
+static void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
+{
+    scan_range(marker, start, end, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+}
+
+/* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
+static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
+{
+    uintptr_t *place = &trace->marker->object[trace->objects_in++ % GC_OBJECT_FIFO_ENTRIES];
+    uintptr_t oldest = *place;
+
+    __builtin_prefetch((const void *)(*entry & ENTRY_ADDRESS));
+    *place = *entry;
+    *entry = oldest;
+    if (trace->objects_in - trace->objects_out <= GC_OBJECT_FIFO_ENTRIES)
+        return false;
+    trace->objects_out++;
+    return true;
+}
+
+/* An object goes from the worklist through the FIFO, which is kept full as long
+ * as can be, then emptied: it is scanned as late after its prefetch as possible
+ * (Cher, Hosking, Vijaykumar, ASPLOS 2004). The only grey object of all, one of
+ * a list, is scanned at once. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, enum past_end past_end)
+{
+    struct trace trace = resume(marker);
+    const uintptr_t *bottom = marker->worklist.base;
+    uintptr_t entry;
+
+    for (;;) {
+        if (trace.top != bottom) {
+            entry = *--trace.top;
+            if ((trace.top != bottom || trace.objects_in != trace.objects_out) && !fetch_object(&trace, &entry))
+                continue;
+        } else if (trace.edges_in != trace.edges_out) {
+            visit(&trace, marker->edge[trace.edges_out++ % GC_EDGE_FIFO_ENTRIES]);
+            continue;
+        } else if (trace.objects_in != trace.objects_out) {
+            entry = marker->object[trace.objects_out++ % GC_OBJECT_FIFO_ENTRIES];
+        } else {
+            break;
+        }
+        scan_entry(&trace, entry, past_end);
+    }
+    suspend(&trace);
+}
+
 static GC_SCANS_ANYTHING void drain(struct marker *marker)
 {
-    for (;;) {
-        if (fifo_is_full(&marker->objects, GC_OBJECT_FIFO_ENTRIES))
-            scan_entry(marker, fifo_take(&marker->objects));
-        else if (!gc__worklist_is_empty(&marker->worklist))
-            fetch_object(marker, gc__worklist_pop(&marker->worklist));
-        else if (!fifo_is_empty(&marker->edges))
-            visit(marker, fifo_take(&marker->edges));
-        else if (!fifo_is_empty(&marker->objects))
-            scan_entry(marker, fifo_take(&marker->objects));
-        else
-            return;
-    }
+    if (GC_UNLIKELY(marker->past_end_everywhere))
+        drain_with(marker, PAST_END_COUNTS);
+    else
+        drain_with(marker, PAST_END_IGNORED);
 }
 
 /* ---- Overflow ----------------------------------------------------------------------- */
@@ -215,6 +330,7 @@ static void rescan_block(struct marker *marker, struct block *block)
     struct region *region = marker->region;
     size_t first = gc__block_first_granule(region, block);
     size_t end = first + block->units * GC_UNIT_GRANULES;
+    size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
 
     block->rescan = false;
     for (size_t granule = first; granule < end; granule += 64) {
@@ -222,13 +338,14 @@ static void rescan_block(struct marker *marker, struct block *block)
 
         for (uint64_t grey = bits->allocated & bits->mark; grey != 0; grey &= grey - 1) {
             size_t cell = granule + (size_t)__builtin_ctzll(grey);
-            scan_entry(marker, (uintptr_t)gc__granule_address(region, cell));
+            uintptr_t start = (uintptr_t)gc__granule_address(region, cell);
+            scan_object(marker, start, start + cell_bytes);
         }
         drain(marker);
     }
 }
 
-static GC_SCANS_ANYTHING void rescan_large(struct marker *marker, size_t head)
+static void rescan_large(struct marker *marker, size_t head)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, head);
     uintptr_t end = start + gc__large_bytes(marker->region, head);
@@ -293,12 +410,12 @@ static GC_SCANS_ANYTHING void scan_sparse(struct marker *marker, uintptr_t start
         wholes may_point = (wholes)(upper_halves((const uintptr_t *)start) - base <= last);
 
         if (GC_UNLIKELY((may_point[0] | may_point[1]) != 0))
-            scan(marker, start, start + step, PAST_END_IGNORED);
+            scan_range(marker, start, start + step, PAST_END_IGNORED);
     }
-    scan(marker, start, end, PAST_END_IGNORED);
+    scan_range(marker, start, end, PAST_END_IGNORED);
 }
 
-GC_SCANS_ANYTHING void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end)
+void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end)
 {
     uintptr_t start = gc__align_up(range.start, sizeof(uintptr_t));
     uintptr_t end = gc__align_down(range.end, sizeof(uintptr_t));
@@ -306,7 +423,7 @@ GC_SCANS_ANYTHING void gc__marker_scan_roots(struct marker *marker, struct gc__r
     if (start >= end)
         return;
     if (past_end == PAST_END_COUNTS)
-        scan(marker, start, end, PAST_END_COUNTS);
+        scan_range(marker, start, end, PAST_END_COUNTS);
     else
         scan_sparse(marker, start, end);
 }
@@ -317,7 +434,7 @@ static void mark_all_of(struct marker *marker, struct block *block)
 
     for (size_t granule = first; granule < first + block->units * GC_UNIT_GRANULES; granule += 64)
         for (uint64_t cells = gc__bits_of(marker->region, granule)->allocated; cells != 0; cells &= cells - 1)
-            mark_cell(marker, (struct object){granule + (size_t)__builtin_ctzll(cells), block});
+            gc__marker_mark(marker, (struct object){granule + (size_t)__builtin_ctzll(cells), block});
 }
 
 void gc__marker_mark_root_kinds(struct marker *marker)
@@ -333,7 +450,7 @@ void gc__marker_mark_root_kinds(struct marker *marker)
     }
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         if (gc__kinds[gc__large_kind(region, head)].is_root)
-            mark_large(marker, (struct object){gc__large_granule(head), NULL});
+            gc__marker_mark(marker, (struct object){gc__large_granule(head), NULL});
 }
 
 /* ---- A cycle ------------------------------------------------------------------------------ */
@@ -348,8 +465,5 @@ void gc__marker_begin(struct marker *marker)
 {
     marker->base = marker->region->base;
     marker->span = gc__region_span(marker->region);
-    marker->marked_granules = 0;
-    marker->scanned_granules = 0;
-    marker->marked_objects = 0;
     marker->overflowed = false;
 }

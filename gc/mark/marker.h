@@ -3,26 +3,26 @@
  *
  * The tri-colour invariant, stated once: when the world goes on, no black
  * object holds an edge to a white one. White is a clear mark bit; grey, a set
- * mark bit and an entry in the object FIFO or the worklist (or, where that had
- * no room, the rescan flag of its block);
- * black, a set mark bit and neither.
+ * mark bit and an entry in the worklist or the object FIFO (or, where that had
+ * no room, the rescan flag of its block); black, a set mark bit and neither.
  *
  * The way of an edge:
  *
- *     scan ──> edge FIFO ──> resolve, test and set the mark ──> object FIFO
- *      ^    (its mark bits                                     (its first line
- *      │     are prefetched)                                    is prefetched)
- *      └───────────────────────────────────────────────────────────┘
- *
- * What finds the object FIFO full goes to the worklist, and enters the FIFO
- * from there when it has room.
+ *     scan ──> edge FIFO ──> resolve, test and set the mark ──> worklist
+ *      ^    (its mark bits                                          │
+ *      │     are prefetched)                                        v
+ *      └───────────────────────────────────────────────────── object FIFO
+ *                                                      (its first line is prefetched)
  *
  * Every word that passes the range test enters the edge FIFO, so the mark bits
  * are in the cache when it leaves (edge enqueuing: Garner, Blackburn, Frampton,
  * "Effective prefetch for mark-sweep garbage collection", ISMM 2007). Only
  * objects that were white, and may hold pointers, have their own lines
  * fetched: the second FIFO (Cher, Hosking, Vijaykumar, ASPLOS 2004). FIFOs
- * that are nearly empty cost nothing: a list has one edge in flight.
+ * that are nearly empty cost nothing: a list has one edge in flight, and its
+ * objects go past the second FIFO.
+ *
+ * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
  * Threads: one marker, one thread; the mutators are stopped. */
 #ifndef GC_MARK_MARKER_H
@@ -32,23 +32,18 @@
 #include "gc/mark/worklist.h"
 #include "gc/platform/platform.h"
 
-/* A ring; how much of it is used is up to who puts in. */
-struct fifo {
-    uintptr_t entry[GC_OBJECT_FIFO_ENTRIES];
-    unsigned in; /* counts of all entries ever put in, taken out */
-    unsigned out;
-};
-
 struct marker {
     struct region *region;
     uintptr_t base; /* of the region: copies for the hot loop */
     uintptr_t span;
     struct worklist worklist;
-    struct fifo edges;   /* offsets from the base */
-    struct fifo objects; /* entries of the worklist */
-    uint64_t marked_granules;
-    uint64_t scanned_granules; /* of them, those that may hold pointers */
-    uint64_t marked_objects;
+
+    /* FIFOs: rings, and counts of all that was ever put in and taken out. */
+    uintptr_t edge[GC_EDGE_FIFO_ENTRIES]; /* offsets from the base */
+    size_t edges_in, edges_out;
+    uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
+    size_t objects_in, objects_out;
+
     bool past_end_everywhere; /* an option: see gc_past_end */
     bool overflowed;          /* some block has its rescan flag set */
 };

@@ -5,8 +5,7 @@
  * more can be had a push fails; the marker then remembers the object's block
  * and comes back to it, so nothing is lost.
  *
- * An entry is an object's start, or, with the lowest bit set, the place in a
- * large object from which it is still to be scanned.
+ * What an entry says is the marker's business.
  *
  * Threads: one marker's own. */
 #ifndef GC_MARK_WORKLIST_H

@@ -38,7 +38,6 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
         if (!gc__block_is_head(block))
             continue;
         gc__block_sweep_and_whiten(region, block);
-        block->marked = false;
         block->state = BLOCK_FULL;
     }
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
@@ -46,30 +45,47 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
     *bins = (struct bins){0};
 }
 
-void gc__sweep_publish_marks(struct region *region, struct bins *bins)
+static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
 {
-    /* Downwards, so that the lowest block comes to the head of its list. */
-    for (size_t unit = region->accessible * GC_UNITS_PER_CHUNK; unit-- > 0;) {
-        struct block *block = &region->blocks[unit];
-
-        if (!gc__block_is_head(block))
-            continue;
-        if (block->marked)
-            list_push(region, &bin_of(bins, block)->unswept, block, BLOCK_UNSWEPT);
-        else
-            gc__block_destroy(region, block);
-    }
+    census->objects += objects;
+    census->bytes += bytes;
+    census->scanned_bytes += scanned ? bytes : 0;
 }
 
-void gc__sweep_large(struct region *region)
+static void publish_block(struct region *region, struct bins *bins, struct census *census, struct block *block)
 {
+    size_t marked = gc__block_count_marked(region, block);
+    size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
+
+    count(census, marked, marked * cell_bytes, gc__kinds[block->kind].scanned);
+    if (marked == 0)
+        gc__block_destroy(region, block);
+    else if (marked < block->cells)
+        list_push(region, &bin_of(bins, block)->unswept, block, BLOCK_UNSWEPT);
+}
+
+static void publish_large(struct region *region, struct census *census, size_t head)
+{
+    if (gc__bits_of(region, gc__large_granule(head))->mark == 0)
+        gc__large_destroy(region, head);
+    else
+        count(census, 1, gc__large_bytes(region, head), gc__kinds[gc__large_kind(region, head)].scanned);
+}
+
+struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
+{
+    struct census census = {0};
     size_t head, page = 0;
 
+    /* Downwards, so that the lowest block comes to the head of its list. */
+    for (size_t unit = region->accessible * GC_UNITS_PER_CHUNK; unit-- > 0;)
+        if (gc__block_is_head(&region->blocks[unit]))
+            publish_block(region, bins, &census, &region->blocks[unit]);
     while (gc__large_next(region, page, &head)) {
         page = head + gc__large_pages(region, head);
-        if (gc__bits_of(region, gc__large_granule(head))->mark == 0)
-            gc__large_destroy(region, head);
+        publish_large(region, &census, head);
     }
+    return census;
 }
 
 struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index)

@@ -31,12 +31,17 @@ struct bins {
  * white. The bins are empty then. */
 void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins);
 
-/* The last step: gives back the blocks without a marked object, and puts the
- * others into their bins. */
-void gc__sweep_publish_marks(struct region *region, struct bins *bins);
+/* What a collection found to be marked. */
+struct census {
+    uint64_t objects;
+    uint64_t bytes;
+    uint64_t scanned_bytes; /* of them, those that may hold pointers */
+};
 
-/* Gives back the large objects that are white. */
-void gc__sweep_large(struct region *region);
+/* The last step: gives back the blocks without a marked object, and the large
+ * objects that are white; puts the other blocks into their bins, but for those
+ * without a free cell. */
+struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
 
 /* A swept block off its list, or NULL. An unswept one may turn out to be full:
  * whoever claims from it finds that out. */
