@@ -75,6 +75,34 @@ Test(resize, resized_contents)
     }
 }
 
+static __attribute__((noinline)) void *new_marked(size_t bytes)
+{
+    void *object = gc_malloc(bytes);
+
+    write_marks(object, 0, bytes, 0);
+    return object;
+}
+
+/* No frame and no register that survives the call holds the old object. */
+static __attribute__((noinline)) void *resize_unnamed(size_t from, size_t to)
+{
+    return gc_realloc(new_marked(from), to);
+}
+
+Test(resize, what_only_the_call_knows)
+{
+    struct gc_options options = {.stress = 1};
+
+    unsetenv("BROOM_STRESS");
+    cr_assert(gc_init_options(&options, sizeof options) == 0);
+    for (size_t from = 16; from < 4 * MIB; from = from * 3 / 2)
+        for (size_t factor = 2; factor < 8; factor++) {
+            void *resized = resize_unnamed(from, factor * from);
+
+            cr_assert(count_marks(resized, from, 0) == from, "%zu to %zu bytes", from, factor * from);
+        }
+}
+
 Test(resize, resized_from_null)
 {
     char *object = gc_realloc(NULL, 100);
