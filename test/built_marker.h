@@ -50,15 +50,17 @@ static inline struct count count_marked(void)
 {
     struct count count = {0, 0};
 
-    for (size_t granule = 0; granule < region->accessible << (GC_CHUNK_SHIFT - GC_GRANULE_SHIFT); granule++) {
-        const struct bits *bits = gc__bits_of(region, granule);
-        struct object object;
+    for (size_t word = 0; word < region->accessible << (GC_CHUNK_SHIFT - GC_GRANULE_SHIFT); word += 64) {
+        const struct bits *bits = gc__bits_of(region, word);
 
-        if ((bits->allocated & bits->mark & gc__bit_of(granule)) == 0)
-            continue;
-        cr_assert(gc__resolve(region, gc__ambiguous(gc__granule_address(region, granule)), &object));
-        count.objects++;
-        count.granules += gc__object_bytes(region, &object) >> GC_GRANULE_SHIFT;
+        for (uint64_t marked = bits->allocated & bits->mark; marked != 0; marked &= marked - 1) {
+            size_t granule = word + (size_t)__builtin_ctzll(marked);
+            struct object object;
+
+            cr_assert(gc__resolve(region, gc__ambiguous(gc__granule_address(region, granule)), &object));
+            count.objects++;
+            count.granules += gc__object_bytes(region, &object) >> GC_GRANULE_SHIFT;
+        }
     }
     return count;
 }
