@@ -313,3 +313,19 @@ Test(exhaustion, handler_leaves)
 {
     check_child(leave_by_longjmp);
 }
+
+/* What runs hold of each size, and no object has, is given up before anything
+ * is refused. */
+Test(exhaustion, runs_do_not_fill_the_heap)
+{
+    struct gc_options options = {.max_heap = 6 << 20};
+
+    without_stress();
+    unsetenv("BROOM_MAX_HEAP");
+    cr_assert(gc_init_options(&options, sizeof options) == 0);
+    for (size_t bytes = 16; bytes <= 4096; bytes += 16) {
+        cr_assert(gc_malloc(bytes) != NULL && gc_malloc_atomic(bytes) != NULL, "%zu bytes", bytes);
+        gc_free(gc_malloc_uncollectable(bytes));
+    }
+    cr_assert(gc_malloc(1 << 20) != NULL);
+}

@@ -1,10 +1,12 @@
 /* test_survive_stacks.c - what must survive a collection that runs on another
  * stack than the usual one: a signal's, a coroutine's, one in the heap. */
+#include "test/effort.h"
 #include "test/place.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 
 enum { STACK_BYTES = 256 << 10 };
@@ -177,4 +179,41 @@ Test(survive_stacks, stack_that_runs)
     clear_stack();
     run_on_stack((struct hidden){running_stack.bits - STACK_BYTES}, gc_collect);
     cr_assert(is_alive(running_stack), "the stack was reclaimed");
+}
+
+/* ---- A stack that grows beyond the limit it began with --------------------------------- */
+
+enum { FRAME_BYTES = 16 << 10, DEEP = (80 << 20) / FRAME_BYTES };
+
+static __attribute__((noinline)) size_t count_intact(size_t depth)
+{
+    size_t *volatile object = gc_malloc(sizeof *object);
+    volatile char frame[FRAME_BYTES];
+    size_t below = 0;
+
+    frame[0] = 1;
+    *object = ~depth;
+    if (depth > 0) {
+        below = count_intact(depth - 1);
+    } else {
+        gc_collect();
+        for (size_t i = 0; i < 200000; i++)
+            *(size_t *)gc_malloc(sizeof *object) = 1;
+    }
+    return below + (*object == ~depth) + (size_t)(frame[0] - 1);
+}
+
+Test(survive_stacks, in_a_stack_whose_limit_was_raised)
+{
+    struct rlimit limit;
+
+    if (is_sanitized())
+        cr_skip_test("frames are larger there");
+    without_stress();
+    gc_init();
+    getrlimit(RLIMIT_STACK, &limit);
+    limit.rlim_cur = 120 << 20;
+    if (setrlimit(RLIMIT_STACK, &limit) != 0)
+        cr_skip_test("the limit cannot be raised");
+    cr_assert(count_intact(DEEP) == DEEP + 1);
 }

@@ -179,8 +179,24 @@ void gc__return_memory(struct heap *heap)
         gc__region_decommit(&heap->region, now_ns - delay);
 }
 
+/* Cells that were not handed out must not keep their blocks: 240 runs can hold
+ * ten megabytes of units. */
+static void drop_runs(struct heap *heap)
+{
+    for (struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+        for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+            for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+                struct run *run = &mutator->runs[kind][c];
+
+                mutator->claimed_bytes -= (size_t)(run->end - run->cur);
+                run->cur = run->end = NULL;
+            }
+}
+
 void gc__collect_hard(struct heap *heap)
 {
+    if (!heap->collecting)
+        drop_runs(heap);
     gc__collect(heap);
     gc__region_decommit(&heap->region, UINT64_MAX);
 }

@@ -73,6 +73,13 @@ static uintptr_t readable_end(uintptr_t address)
     return end;
 }
 
+/* How far down `stack` may reach. The limit of the initial one may have been
+ * raised since, or be none: there only what is mapped decides. */
+static uintptr_t lowest(struct gc__range stack)
+{
+    return stack.end == initial_stack_end() ? gc__os_page_bytes() : stack.start;
+}
+
 /* Pages that are mapped are not touched if they are not readable either. */
 struct gc__range gc__os_whole_stack(struct gc__range stack)
 {
@@ -80,7 +87,7 @@ struct gc__range gc__os_whole_stack(struct gc__range stack)
     uintptr_t start = stack.end;
     int saved_errno = errno;
 
-    while (start > stack.start && is_mapped(start - page) && is_readable(start - page))
+    while (start > lowest(stack) && is_mapped(start - page) && is_readable(start - page))
         start -= page;
     errno = saved_errno;
     return (struct gc__range){start, stack.end};
@@ -104,7 +111,7 @@ static bool all_is_mapped(uintptr_t start, uintptr_t end)
  * there: another stack does not hang together with it. */
 static bool is_on_stack(uintptr_t sp, struct gc__range stack)
 {
-    return sp >= stack.start && sp < stack.end && all_is_mapped(sp, stack.end);
+    return sp >= lowest(stack) && sp < stack.end && all_is_mapped(sp, stack.end);
 }
 
 /* The alternate stack, if `sp` stands in it: it may itself lie in another. */
