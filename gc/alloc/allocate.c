@@ -26,8 +26,9 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
 }
 
 /* Whether the handler is at work further up the stack: it is not asked about
- * what it allocates itself. If it left by longjmp or an exception, calls come
- * from above its frame again. */
+ * what it allocates itself. If it left by longjmp or an exception, that shows
+ * when a call comes from above its frame; one from further below, or from
+ * another stack, is taken for the handler's own until then. */
 static bool handler_is_asked(struct heap *heap, const struct mutator *mutator)
 {
     if (mutator->sp >= heap->oom_sp)
