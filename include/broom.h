@@ -170,7 +170,9 @@ GC__EXPORT int gc_remove_roots(const void *start, const void *end);
  * fails), false to let the allocation return NULL. About a request that not
  * even an empty heap could hold it is told once, whatever it returns. It may
  * allocate (it is not asked about that), collect, and leave by longjmp or a C++
- * exception. `data` is a root.
+ * exception. What is called after that from deeper in the stack, or on another
+ * stack, may still be taken for its own; so let it call gc_set_oom_handler
+ * before it leaves, which says that it is done. `data` is a root.
  * Returns the handler before; NULL for none.
  * collects: never. */
 typedef bool (*gc_oom_handler)(size_t bytes, void *data);

@@ -314,6 +314,60 @@ Test(exhaustion, handler_leaves)
     check_child(leave_by_longjmp);
 }
 
+/* A handler that leaves so that calls from further down can ask it again. */
+static bool leave_to_come_back(size_t bytes, void *data)
+{
+    gc_set_oom_handler(leave_to_come_back, data);
+    return leave(bytes, data);
+}
+
+static __attribute__((noinline)) void fill_from_below(unsigned depth)
+{
+    volatile char frame[4096];
+
+    frame[0] = 0;
+    if (depth != 0)
+        fill_from_below(depth - 1);
+    else
+        while (add_node(50000))
+            ;
+    frame[1] = 0;
+}
+
+static void leave_and_come_from_below(void)
+{
+    start_with_limit(8 * MIB);
+    gc_set_oom_handler(leave_to_come_back, handler.out);
+    for (volatile unsigned depth = 0; depth < 20; depth++)
+        if (setjmp(handler.out) == 0)
+            fill_from_below(depth);
+    REQUIRE(handler.calls == 20);
+}
+
+Test(exhaustion, a_handler_that_sets_itself_again_may_leave_from_anywhere)
+{
+    check_child(leave_and_come_from_below);
+}
+
+/* Any call from above the frames that were left tells that they were: also one
+ * that is not refused. */
+static void leave_and_go_on_above(void)
+{
+    start_with_limit(8 * MIB);
+    gc_set_oom_handler(leave, handler.out);
+    for (volatile unsigned depth = 10; depth < 20; depth++) {
+        if (setjmp(handler.out) == 0)
+            fill_from_below(depth);
+        gc_collect();
+    }
+    REQUIRE(handler.calls == 10);
+}
+
+Test(exhaustion, a_call_from_above_tells_that_the_handler_left)
+{
+    check_child(leave_and_go_on_above);
+}
+
 /* What runs hold of each size, and no object has, is given up before anything
  * is refused. */
 Test(exhaustion, runs_do_not_fill_the_heap)

@@ -25,28 +25,17 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
     return bytes > reserved || bytes >> GC_PAGE_SHIFT > heap->region.max_pages;
 }
 
-/* Whether the handler is at work further up the stack: it is not asked about
- * what it allocates itself. If it left by longjmp or an exception, that shows
- * when a call comes from above its frame; one from further below, or from
- * another stack, is taken for the handler's own until then. */
-static bool handler_is_asked(struct heap *heap, const struct mutator *mutator)
-{
-    if (mutator->sp >= heap->oom_sp)
-        heap->oom_sp = 0;
-    return heap->oom_sp != 0;
-}
-
 static bool handler_made_room(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
     uintptr_t sp = mutator->sp;
     void *held = mutator->held;
     bool made_room;
 
-    if (heap->oom_handler == NULL || handler_is_asked(heap, mutator))
+    if (heap->oom_handler == NULL || mutator->asking_sp != 0)
         return false;
-    heap->oom_sp = sp;
+    mutator->asking_sp = sp;
     made_room = heap->oom_handler(bytes, heap->oom_data);
-    heap->oom_sp = 0;
+    mutator->asking_sp = 0;
     mutator->sp = sp;
     mutator->held = held;
     return made_room;

@@ -50,6 +50,8 @@ struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
 
     mutator->sp = sp;
     mutator->held = NULL; /* a longjmp may have left one */
+    if (sp >= mutator->asking_sp)
+        mutator->asking_sp = 0; /* the same: this call is not the handler's */
     gc__dead_stack_clear(mutator);
     return mutator;
 }
@@ -159,7 +161,7 @@ gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data)
 {
     gc_oom_handler old = gc__heap.oom_handler;
 
-    gc__enter("gc_set_oom_handler");
+    gc__enter("gc_set_oom_handler")->asking_sp = 0;
     gc__heap.oom_handler = handler;
     gc__heap.oom_data = data;
     return old;

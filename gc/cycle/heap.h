@@ -39,8 +39,7 @@ struct heap {
     struct gc_options options;
 
     gc_oom_handler oom_handler;
-    void *oom_data;   /* a root */
-    uintptr_t oom_sp; /* of the call that is asking the handler; 0: none is */
+    void *oom_data; /* a root */
 };
 
 /* The only one of the process. Its parts are handed to the rooms; they do not

@@ -4,8 +4,9 @@
  * A collection is due when the budget has been allocated. The budget follows
  * what survived, so the heap grows geometrically and the work of collecting
  * stays proportional to the work of allocating; a floor keeps tiny heaps from
- * collecting for nothing, and what is held from the OS anyway is made use of. What is freed explicitly is credited: a
- * program that frees everything never collects. */
+ * collecting for nothing, and what is held from the OS anyway is made use of.
+ * What is freed explicitly is credited: a program that frees everything never
+ * collects. */
 #ifndef GC_CYCLE_PACE_H
 #define GC_CYCLE_PACE_H
 

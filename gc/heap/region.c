@@ -302,17 +302,31 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
     return true;
 }
 
-/* Looks at every aligned place: find_pages asks for more than is needed, and
+/* The first page from `page` on at which `count` free ones may start, as far
+ * as the summary of its chunk tells. */
+static size_t skip_chunk(const struct region *region, size_t page, size_t count)
+{
+    const struct chunk *chunk = &region->chunk[page / GC_PAGES_PER_CHUNK];
+    size_t end = gc__align_down(page, GC_PAGES_PER_CHUNK) + GC_PAGES_PER_CHUNK;
+
+    if (chunk->purpose == CHUNK_BLOCKS)
+        return end;
+    return chunk->longest >= count ? page : gc__max(page, end - chunk->suffix);
+}
+
+/* Looks at aligned places alone: find_pages asks for more than is needed, and
  * so overlooks a hole that just fits. */
 static bool find_aligned_hole(const struct region *region, size_t count, size_t alignment, size_t *first_page)
 {
     size_t end = region->accessible * GC_PAGES_PER_CHUNK;
 
-    for (size_t page = 0; page + count <= end; page += alignment)
-        if (pages_are_free(region, page, page + count)) {
+    for (size_t page = 0; page + count <= end; page += alignment) {
+        page = gc__align_up(skip_chunk(region, page, count), alignment);
+        if (page + count <= end && pages_are_free(region, page, page + count)) {
             *first_page = page;
             return true;
         }
+    }
     return false;
 }
 

@@ -25,6 +25,7 @@ struct mutator {
     uintptr_t deepest_sp;   /* see gc/roots/dead_stack.h */
     uintptr_t sp;           /* where its own frames end and those of a call to us begin */
     void *held;             /* an object that such a call still needs: a root */
+    uintptr_t asking_sp;    /* sp of the call that is asking the out-of-memory handler; 0: none is */
     long thread_id;
     struct mutator *next;
 };
