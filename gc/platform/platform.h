@@ -82,6 +82,16 @@ void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argume
 /* Places a variable among this library's own state, which is never a root. */
 #define GC_OWN_STATE __attribute__((section("broom_state")))
 
+/* ---- Waiting ------------------------------------------------------------- *
+ * Neither is a point of cancellation; errno is unharmed. */
+
+/* Sleeps while `*word` is `value`, at most for `timeout_ns` (UINT64_MAX: for
+ * ever). May return early. Async-signal-safe. */
+void gc__os_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
+
+/* Wakes up to `count` of those who sleep. Async-signal-safe. */
+void gc__os_wake(_Atomic uint32_t *word, uint32_t count);
+
 /* ---- The rest ------------------------------------------------------------ */
 
 uint64_t gc__os_clock_ns(void); /* monotonic */
