@@ -7,9 +7,7 @@
  * another living object that is not atomic points at it or into it.
  *
  * What holds for every function, unless its comment says otherwise:
- *   threads       this version serves one thread, the first to call; a call
- *                 from another thread is a misuse (gc_base, gc_get_stats and
- *                 gc_set_fatal_hook do not notice it)
+ *   threads       any thread may call, at any time
  *   signals       not async-signal-safe
  *   collects      never, may or always: whether the call may run a collection
  *   exhaustion    NULL with errno = ENOMEM; nothing is lost, and nothing printed
@@ -61,6 +59,7 @@ struct gc_options {
     uint32_t log;              /* 1: one line on stderr for each collection */
     uint32_t stats;            /* 1: a summary on stderr at exit */
     uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
+    uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any
@@ -161,6 +160,27 @@ GC__EXPORT void gc_enable(void);
  * collects: never. */
 GC__EXPORT int gc_add_roots(const void *start, const void *end);
 GC__EXPORT int gc_remove_roots(const void *start, const void *end);
+
+/* ---- Threads ------------------------------------------------------------ *
+ * None of this is needed: threads are known by themselves. */
+
+/* Makes the calling thread known now rather than with its first allocation.
+ * Returns 0.
+ * collects: never. */
+GC__EXPORT int gc_thread_register(void);
+
+/* Gives what the calling thread holds of the heap back to the others now, rather
+ * than when it ends. Its stack is scanned all the same, and it may allocate
+ * again.
+ * collects: never. */
+GC__EXPORT void gc_thread_unregister(void);
+
+/* Returns function(argument), during which collections do not interrupt the
+ * calling thread: for calls that block for long, or must not be interrupted by a
+ * signal. The function must not call Broom, nor read or write an object that
+ * only it knows, and leaves by returning.
+ * collects: never. */
+GC__EXPORT void *gc_thread_blocking(void *(*function)(void *argument), void *argument);
 
 /* ---- When memory or the program fails ----------------------------------- */
 

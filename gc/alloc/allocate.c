@@ -25,19 +25,23 @@ static bool can_never_fit(const struct heap *heap, size_t bytes)
     return bytes > reserved || bytes >> GC_PAGE_SHIFT > heap->region.max_pages;
 }
 
+/* The handler is the program's code, and may leave by longjmp: outside of ours. */
 static bool handler_made_room(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
     uintptr_t sp = mutator->sp;
-    void *held = mutator->held;
+    void *held = mutator->held[0];
     bool made_room;
 
     if (heap->oom_handler == NULL || mutator->asking_sp != 0)
         return false;
     mutator->asking_sp = sp;
+    mutator->sp = 0;
+    gc__world_end(&heap->world, mutator);
     made_room = heap->oom_handler(bytes, heap->oom_data);
+    gc__world_begin(mutator);
     mutator->asking_sp = 0;
     mutator->sp = sp;
-    mutator->held = held;
+    mutator->held[0] = held;
     return made_room;
 }
 
@@ -46,14 +50,14 @@ static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enu
 {
     void *object = try_allocate(heap, mutator, kind, bytes, alignment);
 
-    if (object == NULL && heap->disabled == 0) {
+    if (object == NULL && !gc__collections_are_disabled(heap)) {
         gc__collect_hard(heap);
         object = try_allocate(heap, mutator, kind, bytes, alignment);
     }
     return object;
 }
 
-void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
+static void *allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
 {
     int saved_errno = errno;
     void *object = NULL;
@@ -71,11 +75,35 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
     return object;
 }
 
+/* Our code ends, and here the thread may stop: it holds the object until then. */
+static void *hand_out(struct heap *heap, struct mutator *mutator, void *object)
+{
+    mutator->held[0] = object;
+    gc__world_end(&heap->world, mutator);
+    mutator->held[0] = mutator->held[1] = NULL;
+    mutator->sp = 0;
+    return object;
+}
+
+void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
+{
+    gc__world_begin(mutator);
+    return hand_out(heap, mutator, allocate(heap, mutator, kind, bytes, alignment));
+}
+
 /* Whether a cell or large object may stay where it is: not too small, and not
  * so large that half of it would lie idle. */
 static bool fits(size_t usable, size_t bytes)
 {
     return bytes <= usable && (bytes > usable / 2 || usable <= GC_GRANULE_BYTES);
+}
+
+static void free_object(struct heap *heap, struct mutator *mutator, struct object object)
+{
+    if (object.block != NULL)
+        gc__small_free(heap, mutator, object);
+    else
+        gc__large_free(heap, mutator, object);
 }
 
 /* An object that shrinks stays where it is if there is no room for another. */
@@ -86,12 +114,13 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     size_t usable = gc__object_usable_bytes(region, &object);
     enum gc__kind kind = gc__object_kind(region, &object);
     bool shrinks = bytes <= usable;
-    void *new = shrinks ? try_allocate(heap, mutator, kind, bytes, 1) : gc__allocate(heap, mutator, kind, bytes, 1);
+    void *new = shrinks ? try_allocate(heap, mutator, kind, bytes, 1) : allocate(heap, mutator, kind, bytes, 1);
 
     if (new == NULL)
         return shrinks ? old : NULL;
+    mutator->held[1] = new;
     memcpy(new, old, gc__min(usable, bytes));
-    gc__free(heap, mutator, object);
+    free_object(heap, mutator, object);
     return new;
 }
 
@@ -101,7 +130,8 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     int saved_errno = errno;
     void *resized = NULL;
 
-    mutator->held = start; /* also if the caller keeps no other pointer to it */
+    gc__world_begin(mutator);
+    mutator->held[0] = start; /* also if the caller keeps no other pointer to it */
     if (object.block == NULL)
         resized = gc__large_resize(heap, mutator, object, bytes);
     else if (fits(gc__object_usable_bytes(&heap->region, &object), bytes))
@@ -109,14 +139,14 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     errno = saved_errno;
     if (resized == NULL)
         resized = copy(heap, mutator, object, bytes);
-    mutator->held = NULL;
-    return resized;
+    return hand_out(heap, mutator, resized);
 }
 
 void gc__free(struct heap *heap, struct mutator *mutator, struct object object)
 {
-    if (object.block != NULL)
-        gc__small_free(heap, mutator, object);
-    else
-        gc__large_free(heap, mutator, object);
+    gc__world_begin(mutator);
+    mutator->held[0] = gc__object_start(&heap->region, &object); /* while the lock is waited for */
+    free_object(heap, mutator, object);
+    mutator->held[0] = NULL;
+    gc__world_end(&heap->world, mutator);
 }

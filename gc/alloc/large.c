@@ -1,44 +1,68 @@
 #include "gc/alloc/large.h"
 
 #include "gc/base/align.h"
+#include "gc/cycle/allowance.h"
 #include "gc/cycle/collect.h"
+
+#include <string.h>
 
 static void note_claimed(struct heap *heap, struct mutator *mutator, size_t pages)
 {
-    mutator->claimed_bytes += pages << GC_PAGE_SHIFT;
-    gc__pace_note_allocated(&heap->pace, pages << GC_PAGE_SHIFT);
+    gc__note_claimed(heap, mutator, pages << GC_PAGE_SHIFT);
 }
 
 static void note_freed(struct heap *heap, struct mutator *mutator, size_t pages)
 {
-    mutator->freed_bytes += pages << GC_PAGE_SHIFT;
-    gc__pace_note_freed(&heap->pace, pages << GC_PAGE_SHIFT);
+    gc__note_freed(heap, mutator, pages << GC_PAGE_SHIFT);
 }
 
+struct pages {
+    size_t head;
+    size_t first_dirty, dirty_end; /* still to be zeroed */
+};
+
+static bool take_pages(struct heap *heap, enum gc__kind kind, size_t count, size_t alignment, struct pages *pages)
+{
+    bool taken;
+
+    gc__world_lock(&heap->world);
+    gc__return_memory(heap);
+    taken = gc__large_create(&heap->region, count, alignment, kind, gc__heap_births_are_black(heap), &pages->head);
+    if (taken)
+        gc__region_open_dirty(&heap->region, pages->head, count, &pages->first_dirty, &pages->dirty_end);
+    gc__world_unlock(&heap->world);
+    return taken;
+}
+
+/* Zeroes without the lock, which may take long. The world does not stop before
+ * that is done. */
 void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
                          size_t page_alignment)
 {
-    size_t pages = gc__large_pages_for(bytes);
-    size_t head;
+    size_t count = gc__large_pages_for(bytes);
+    struct pages pages;
 
-    if (pages == 0)
+    if (count == 0)
         return NULL;
-    gc__collect_if_due(heap, bytes);
-    gc__return_memory(heap);
-    if (!gc__large_create(&heap->region, pages, page_alignment, kind, gc__heap_births_are_black(heap), &head))
+    gc__collect_if_due(heap, mutator, bytes);
+    if (!take_pages(heap, kind, count, page_alignment, &pages))
         return NULL;
-    gc__large_open(&heap->region, head, 0, pages);
-    note_claimed(heap, mutator, pages);
-    return gc__page_address(&heap->region, head);
+    if (gc__kinds[kind].zeroed)
+        memset(gc__page_address(&heap->region, pages.first_dirty), 0,
+               (pages.dirty_end - pages.first_dirty) << GC_PAGE_SHIFT);
+    note_claimed(heap, mutator, count);
+    return gc__page_address(&heap->region, pages.head);
 }
 
 void gc__large_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
     size_t head = gc__object_head(&object);
 
+    gc__world_lock(&heap->world);
     note_freed(heap, mutator, gc__large_pages(&heap->region, head));
     heap->region.now_ns = gc__os_clock_ns();
     gc__large_destroy(&heap->region, head);
+    gc__world_unlock(&heap->world);
 }
 
 /* Into other pages, by page tables. */
@@ -50,7 +74,7 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
 
     if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES)
         return NULL;
-    gc__collect_if_due(heap, pages << GC_PAGE_SHIFT);
+    gc__collect_if_due(heap, mutator, pages << GC_PAGE_SHIFT);
     if (!gc__large_create(region, pages, 1, gc__large_kind(region, head), gc__heap_births_are_black(heap), &to))
         return NULL;
     if (!gc__large_move(region, to, head)) {
@@ -63,7 +87,7 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     return gc__page_address(region, to);
 }
 
-void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
 {
     struct region *region = &heap->region;
     size_t head = gc__object_head(&object);
@@ -81,4 +105,14 @@ void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object
         note_claimed(heap, mutator, pages - old_pages);
     }
     return gc__page_address(region, head);
+}
+
+void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+{
+    void *resized;
+
+    gc__world_lock(&heap->world);
+    resized = resize(heap, mutator, object, bytes);
+    gc__world_unlock(&heap->world);
+    return resized;
 }

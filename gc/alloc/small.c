@@ -1,5 +1,7 @@
 #include "gc/alloc/small.h"
 
+#include "gc/base/align.h"
+#include "gc/cycle/allowance.h"
 #include "gc/cycle/collect.h"
 
 #include <string.h>
@@ -19,30 +21,25 @@ static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, str
     run->cur = magazine->cell[--run->freed];
     run->end = run->cur + run->cell_bytes;
     granule = gc__granule_of(&heap->region, run->cur);
-    gc__bits_of(&heap->region, granule)->allocated |= gc__bit_of(granule);
+    gc__bits_set(&heap->region, &gc__bits_of(&heap->region, granule)->allocated, gc__bit_of(granule));
     if (gc__kinds[kind].zeroed)
         memset(run->cur, 0, run->cell_bytes);
     return true;
 }
 
-/* Under stress every allocation comes to the slow path: runs of one cell. */
-static size_t run_bytes(const struct heap *heap)
+/* Under stress every allocation comes to the slow path: runs of one cell. A
+ * mutator that has claimed little of a class takes little at a time: two hundred
+ * threads in twenty classes each hold less than they use, then. */
+static size_t run_bytes(const struct heap *heap, const struct run *run)
 {
-    return heap->options.stress != 0 ? 0 : GC_RUN_BYTES;
+    if (heap->options.stress != 0)
+        return 0;
+    return heap->region.threaded ? gc__min(GC_RUN_BYTES, gc__max(run->claimed, GC_FIRST_RUN_BYTES)) : GC_RUN_BYTES;
 }
 
-static bool refill_from_block(struct heap *heap, struct run *run)
+static bool claim(struct heap *heap, struct block *block, struct run *run, bool *dirty)
 {
-    struct block *block;
-
-    if (run->block == 0)
-        return false;
-    block = &heap->region.blocks[run->block - 1];
-    if (gc__block_claim(&heap->region, block, run, run_bytes(heap), gc__heap_births_are_black(heap)))
-        return true;
-    gc__sweep_retire_block(block);
-    run->block = 0;
-    return false;
+    return gc__block_claim(&heap->region, block, run, run_bytes(heap, run), gc__heap_births_are_black(heap), dirty);
 }
 
 static struct block *new_block(struct heap *heap, enum gc__kind kind, unsigned class_index)
@@ -55,28 +52,103 @@ static struct block *new_block(struct heap *heap, enum gc__kind kind, unsigned c
     return gc__block_create(&heap->region, unit, class_index, kind, fresh);
 }
 
-/* Makes a block the mutator's current one; false when there is none. */
-static bool next_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index)
+/* Under the lock: a block for whoever wants to claim from it. */
+static struct block *next_block(struct heap *heap, enum gc__kind kind, unsigned class_index, bool *unswept)
 {
-    struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, kind, class_index);
+    struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, kind, class_index, unswept);
 
     gc__return_memory(heap);
-    if (block == NULL)
-        block = new_block(heap, kind, class_index);
-    if (block == NULL)
-        return false;
-    run->block = (uint32_t)gc__block_unit(&heap->region, block) + 1;
+    return block != NULL ? block : new_block(heap, kind, class_index);
+}
+
+/* ---- A block of one's own ------------------------------------------------------------ */
+
+static bool claim_from_own_block(struct heap *heap, struct run *run, bool *dirty)
+{
+    return run->block != 0 && claim(heap, &heap->region.blocks[run->block - 1], run, dirty);
+}
+
+static bool take_own_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index)
+{
+    struct block *block;
+    bool unswept = false;
+
+    gc__world_lock(&heap->world);
+    if (run->block != 0)
+        gc__sweep_retire_block(&heap->region, &heap->bins, &heap->region.blocks[run->block - 1]);
+    block = next_block(heap, kind, class_index, &unswept);
+    run->block = block != NULL ? (uint32_t)gc__block_unit(&heap->region, block) + 1 : 0;
+    gc__world_unlock(&heap->world);
+    if (unswept && block != NULL)
+        gc__block_sweep(&heap->region, block);
+    return block != NULL;
+}
+
+static bool refill_from_own_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
+                                  bool *dirty)
+{
+    while (!claim_from_own_block(heap, run, dirty))
+        if (!take_own_block(heap, run, kind, class_index))
+            return false;
     return true;
+}
+
+/* ---- The shared block ------------------------------------------------------------------ */
+
+static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
+                                    bool *dirty)
+{
+    struct bin *bin = &heap->bins.bin[kind][class_index];
+
+    for (;;) {
+        struct block *block;
+        bool unswept = false;
+
+        if (bin->shared != 0) {
+            block = &heap->region.blocks[bin->shared - 1];
+            if (claim(heap, block, run, dirty))
+                return true;
+            bin->shared = 0;
+            gc__sweep_retire_block(&heap->region, &heap->bins, block);
+        }
+        block = next_block(heap, kind, class_index, &unswept);
+        if (block == NULL)
+            return false;
+        if (unswept)
+            gc__block_sweep(&heap->region, block);
+        bin->shared = (uint32_t)gc__block_unit(&heap->region, block) + 1;
+    }
+}
+
+static bool refill_from_shared_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
+                                     bool *dirty)
+{
+    bool filled;
+
+    gc__world_lock(&heap->world);
+    filled = claim_from_shared_block(heap, run, kind, class_index, dirty);
+    gc__world_unlock(&heap->world);
+    return filled;
+}
+
+/* Who has claimed a block's worth of a class since the last collection is worth
+ * a block of that class; others claim from one that all share. */
+static bool wants_own_block(const struct heap *heap, const struct run *run)
+{
+    return run->block != 0 || !heap->region.threaded || run->claimed >= GC_UNIT_BYTES;
 }
 
 static bool refill(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
                    unsigned class_index)
 {
+    bool dirty;
+
     if (refill_from_magazine(heap, mutator, run, kind, class_index))
         return true;
-    while (!refill_from_block(heap, run))
-        if (!next_block(heap, run, kind, class_index))
-            return false;
+    if (wants_own_block(heap, run) ? !refill_from_own_block(heap, run, kind, class_index, &dirty)
+                                   : !refill_from_shared_block(heap, run, kind, class_index, &dirty))
+        return false;
+    gc__block_open_run(run, kind, dirty);
     return true;
 }
 
@@ -89,15 +161,29 @@ void *gc__small_allocate(struct heap *heap, struct mutator *mutator, enum gc__ki
     if (run->cur != run->end) /* aligned and resized objects come here without having looked */
         return gc__run_next(run);
     run->cell_bytes = gc__sizeclass(class_index)->cell_bytes;
-    gc__collect_if_due(heap, run->cell_bytes);
+    gc__collect_if_due(heap, mutator, run->cell_bytes);
     if (!refill(heap, mutator, run, kind, class_index))
         return NULL;
-    mutator->claimed_bytes += (size_t)(run->end - run->cur);
-    gc__pace_note_allocated(&heap->pace, (size_t)(run->end - run->cur));
+    gc__note_claimed(heap, mutator, (size_t)(run->end - run->cur));
+    run->claimed = (uint32_t)gc__min(run->claimed + (size_t)(run->end - run->cur), GC_UNIT_BYTES);
     return gc__run_next(run);
 }
 
 /* ---- Freeing --------------------------------------------------------------------------- */
+
+/* Back into a block, for anyone. Under the lock from the start: while it is
+ * waited for, a collection may change the block. */
+static void give_back(struct heap *heap, struct block *block, size_t granule)
+{
+    struct bits *bits = gc__bits_of(&heap->region, granule);
+    uint64_t bit = gc__bit_of(granule);
+
+    gc__world_lock(&heap->world);
+    gc__bits_clear(&heap->region, &bits->allocated, bit);
+    gc__bits_clear(&heap->region, &bits->mark, bit);
+    gc__sweep_note_free(&heap->region, &heap->bins, block, granule);
+    gc__world_unlock(&heap->world);
+}
 
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
@@ -105,17 +191,44 @@ void gc__small_free(struct heap *heap, struct mutator *mutator, struct object ob
     struct run *run = &mutator->runs[block->kind][block->class_index];
     struct bits *bits = gc__bits_of(&heap->region, object.granule);
     uint64_t bit = gc__bit_of(object.granule);
-    size_t bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
 
-    mutator->freed_bytes += bytes;
-    gc__pace_note_freed(&heap->pace, bytes);
-    bits->allocated &= ~bit;
-    if (run->freed < GC_MAGAZINE_CELLS) {
-        bits->mark |= bit;
-        mutator->magazines[block->kind][block->class_index].cell[run->freed++] =
-            gc__granule_address(&heap->region, object.granule);
-    } else {
-        bits->mark &= ~bit;
-        gc__sweep_note_free(&heap->region, &heap->bins, block, object.granule);
+    gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
+    if (run->freed == GC_MAGAZINE_CELLS) {
+        give_back(heap, block, object.granule);
+        return;
     }
+    gc__bits_set(&heap->region, &bits->mark, bit);
+    gc__bits_clear(&heap->region, &bits->allocated, bit);
+    mutator->magazines[block->kind][block->class_index].cell[run->freed++] =
+        gc__granule_address(&heap->region, object.granule);
+}
+
+/* ---- Ending ------------------------------------------------------------------------------ */
+
+static void give_back_run(struct heap *heap, struct run *run, struct magazine *magazine)
+{
+    struct region *region = &heap->region;
+    struct object object;
+
+    for (; run->cur != run->end; run->cur += run->cell_bytes)
+        if (gc__resolve(region, gc__ambiguous(run->cur), &object))
+            give_back(heap, object.block, object.granule);
+    while (run->freed > 0) {
+        size_t granule = gc__granule_of(region, magazine->cell[--run->freed]);
+        give_back(heap, gc__block_head(&region->blocks[granule / GC_UNIT_GRANULES]), granule);
+    }
+    if (run->block != 0)
+        gc__sweep_abandon_block(region, &heap->bins, &region->blocks[run->block - 1]);
+    run->block = 0;
+}
+
+void gc__small_give_back_all(struct heap *heap, struct mutator *mutator)
+{
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+            struct run *run = &mutator->runs[kind][c];
+
+            mutator->claimed_bytes -= (size_t)(run->end - run->cur);
+            give_back_run(heap, run, &mutator->magazines[kind][c]);
+        }
 }

@@ -2,8 +2,14 @@
  *
  * The fast path (gc/api/allocate.c) bumps through the mutator's run of a class
  * and kind. When it is used up, in this order: a freed cell of the magazine;
- * the next run of the current block; the next block of the bin, swept now; new
- * units. A collection comes first when the pace says that it is due. */
+ * the next run of the mutator's own block; the next block of the bin, swept now;
+ * new units. Only the last two want the heap's lock, once for each block. A
+ * collection comes first when the pace says that it is due.
+ *
+ * Where there are several mutators, one that has claimed little of a class since
+ * the last collection does not get a block of it: two hundred threads in twenty
+ * classes would hold 256 MiB. It claims short runs, under the lock, from a block
+ * that all share. */
 #ifndef GC_ALLOC_SMALL_H
 #define GC_ALLOC_SMALL_H
 
@@ -22,7 +28,11 @@ static inline void *gc__run_next(struct run *run)
  * where that is due anyway. */
 void *gc__small_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, unsigned class_index);
 
-/* Takes back a live cell; it may be handed out again by the next allocation. */
+/* Under the lock: gives the blocks, runs and freed cells of a mutator back. */
+void gc__small_give_back_all(struct heap *heap, struct mutator *mutator);
+
+/* Takes back a live cell; it may be handed out again by the next allocation. The
+ * mutator holds it (`held`). */
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object);
 
 #endif

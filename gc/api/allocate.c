@@ -69,7 +69,9 @@ void *gc_calloc(size_t count, size_t bytes)
 
 static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object, uintptr_t bytes)
 {
-    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), gc__enter_object(call, (void *)object), bytes);
+    struct object old = gc__enter_object(call, (void *)object); /* first: a hook may leave after a misuse */
+
+    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, bytes);
 }
 
 static void *reallocate(const char *call, void *object, size_t bytes)

@@ -1,5 +1,6 @@
 #include "gc/api/enter.h"
 #include "gc/api/options.h"
+#include "gc/api/threads.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
@@ -13,6 +14,8 @@
 int gc_init_options(const struct gc_options *options, size_t size)
 {
     struct gc_options complete = {0};
+    struct gc__range stack;
+    int error = EALREADY;
 
     if (gc__heap.started)
         return EALREADY;
@@ -21,7 +24,14 @@ int gc_init_options(const struct gc_options *options, size_t size)
     if (!gc__options_are_valid(&complete))
         return EINVAL;
     gc__options_complete(&complete);
-    return gc__heap_start(&gc__heap, &complete) ? 0 : ENOMEM;
+    stack = gc__os_own_stack();
+    gc__world_lock(&gc__heap.world);
+    if (!gc__heap.started) /* two threads may call first */
+        error = gc__heap_start(&gc__heap, &complete, stack) ? 0 : ENOMEM;
+    gc__world_unlock(&gc__heap.world);
+    if (error == 0)
+        gc__threads_watch();
+    return error;
 }
 
 void gc_init(void)
@@ -29,29 +39,35 @@ void gc_init(void)
     gc__enter("gc_init");
 }
 
-struct mutator *gc__enter(const char *call)
+static struct mutator *enter_first(const char *call)
 {
     int saved_errno = errno;
+    int error = gc_init_options(NULL, 0);
 
-    if (GC_LIKELY(gc__mutator_exists(gc__mutator)))
-        return gc__mutator;
-    if (gc__heap.started)
-        GC_MISUSE(call, "called by thread %ld; this version serves only the thread that called first, %ld",
-                  gc__os_thread_id(), gc__heap.mutators.first->thread_id);
-    if (gc_init_options(NULL, 0) != 0)
+    if (error != 0 && error != EALREADY)
         gc__fatal("%s: the system refuses the address space for a heap", call);
+    if (!gc__mutator_exists(gc__mutator) && !gc__threads_enter())
+        gc__fatal("%s: there is no memory to serve another thread", call);
     errno = saved_errno;
     return gc__mutator;
+}
+
+struct mutator *gc__enter(const char *call)
+{
+    struct mutator *mutator = gc__mutator;
+
+    return GC_LIKELY(gc__mutator_exists(mutator)) ? mutator : enter_first(call);
 }
 
 struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
 {
     struct mutator *mutator = gc__enter(call);
 
+    if (GC_UNLIKELY(gc__mutator_is_safe(mutator)))
+        GC_MISUSE(call, "called by a function that %s runs", "gc_thread_blocking");
     mutator->sp = sp;
-    mutator->held = NULL; /* a longjmp may have left one */
     if (sp >= mutator->asking_sp)
-        mutator->asking_sp = 0; /* the same: this call is not the handler's */
+        mutator->asking_sp = 0; /* a longjmp may have left the handler: this call is not its */
     gc__dead_stack_clear(mutator);
     return mutator;
 }
@@ -114,9 +130,13 @@ size_t gc_usable_size(const void *object)
 
 static void *collect_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
 {
+    struct mutator *mutator = gc__enter_spilled(call, sp);
+
     (void)a, (void)b;
-    gc__enter_spilled(call, sp);
+    gc__world_begin(mutator);
     gc__collect(&gc__heap);
+    gc__world_end(&gc__heap.world, mutator);
+    mutator->sp = 0;
     return NULL;
 }
 
@@ -133,37 +153,53 @@ void gc_disable(void)
 
 void gc_enable(void)
 {
+    unsigned disabled;
+
     gc__enter("gc_enable");
-    if (gc__heap.disabled == 0)
-        GC_MISUSE("gc_enable", "called without %s", "gc_disable");
-    gc__heap.disabled--;
+    disabled = gc__heap.disabled;
+    do
+        if (disabled == 0)
+            GC_MISUSE("gc_enable", "called without %s", "gc_disable");
+    while (!atomic_compare_exchange_weak(&gc__heap.disabled, &disabled, disabled - 1));
+}
+
+typedef bool change_ranges(struct ranges *ranges, struct gc__range range);
+
+static int change_roots(const char *call, change_ranges *change, const void *start, const void *end)
+{
+    bool changed;
+
+    gc__enter(call);
+    if (end < start)
+        return EINVAL;
+    gc__world_lock(&gc__heap.world);
+    changed = change(&gc__heap.user_roots, (struct gc__range){(uintptr_t)start, (uintptr_t)end});
+    gc__world_unlock(&gc__heap.world);
+    return changed ? 0 : ENOMEM;
 }
 
 int gc_add_roots(const void *start, const void *end)
 {
-    gc__enter("gc_add_roots");
-    if (end < start)
-        return EINVAL;
-    return gc__ranges_add(&gc__heap.user_roots, (struct gc__range){(uintptr_t)start, (uintptr_t)end}) ? 0 : ENOMEM;
+    return change_roots("gc_add_roots", gc__ranges_add, start, end);
 }
 
 int gc_remove_roots(const void *start, const void *end)
 {
-    gc__enter("gc_remove_roots");
-    if (end < start)
-        return EINVAL;
-    return gc__ranges_remove(&gc__heap.user_roots, (struct gc__range){(uintptr_t)start, (uintptr_t)end}) ? 0 : ENOMEM;
+    return change_roots("gc_remove_roots", gc__ranges_remove, start, end);
 }
 
 /* ---- Failure ---------------------------------------------------------------------- */
 
 gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data)
 {
-    gc_oom_handler old = gc__heap.oom_handler;
+    gc_oom_handler old;
 
     gc__enter("gc_set_oom_handler")->asking_sp = 0;
+    gc__world_lock(&gc__heap.world);
+    old = gc__heap.oom_handler;
     gc__heap.oom_handler = handler;
     gc__heap.oom_data = data;
+    gc__world_unlock(&gc__heap.world);
     return old;
 }
 

@@ -29,12 +29,6 @@ size_t gc__append(char *text, size_t used, size_t capacity, const char *format, 
     return used;
 }
 
-/* stderr is unbuffered: one call is one write, and nothing is allocated. */
-static void write_text(const char *text)
-{
-    fputs(text, stderr);
-}
-
 void gc__message(const char *format, ...)
 {
     char text[1024];
@@ -46,7 +40,7 @@ void gc__message(const char *format, ...)
     va_end(arguments);
     text[used++] = '\n';
     text[used] = '\0';
-    write_text(text);
+    gc__write_message(text);
 }
 
 /* Ends the message and appends the callers. */
@@ -79,14 +73,14 @@ void gc__report(const char *format, ...)
     used = start_report(text, sizeof text, format, arguments);
     va_end(arguments);
     append_callers(text, used, sizeof text, __builtin_return_address(0));
-    write_text(text);
+    gc__write_message(text);
 }
 
 /* Tells the whole message, then gives the hook its chance, then aborts. */
 static _Noreturn void fail(char *text, size_t used, size_t capacity, const void *from)
 {
     append_callers(text, used, capacity, from);
-    write_text(text);
+    gc__write_message(text);
     if (gc__fatal_hook != NULL)
         gc__fatal_hook(text);
     abort();

@@ -45,6 +45,10 @@ extern void (*gc__fatal_hook)(const char *message);
  * Defined on a higher floor (gc/insight/backtrace_*.c), as naming callers is. */
 size_t gc__write_callers(char *text, size_t used, size_t capacity, const void *from);
 
+/* All of the text, on stderr, in one write if the system takes it. Not through
+ * stdio: a stopped thread may hold its lock. Defined in gc/platform. */
+void gc__write_message(const char *text);
+
 /* "broom: " and the message and a newline, on stderr, in one write. */
 void gc__message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -69,6 +69,12 @@
  * once is then still in the L1 cache when the program writes it. */
 #define GC_RUN_BYTES ((size_t)8 << 10)
 
+/* The first run of a mutator in a class, where there are several mutators. */
+#define GC_FIRST_RUN_BYTES ((size_t)1 << 10)
+
+/* What a mutator may claim before it looks at the counter that all share. */
+#define GC_ALLOWANCE_BYTES ((size_t)64 << 10)
+
 /* Dead stack is cleared to this far beyond where the deepest slow path was
  * seen (frames of the fast path lie deeper), but never more than this at once. */
 #define GC_DEAD_STACK_MARGIN_BYTES ((size_t)256)
@@ -87,6 +93,24 @@
 /* Of a stack that nobody told us of, a coroutine's, no more than this is
  * looked at: what lies readable behind it may be gigabytes of something else. */
 #define GC_FOREIGN_STACK_BYTES ((size_t)64 << 20)
+
+/* ---- Threads ------------------------------------------------------------ */
+
+/* The signal that stops threads, counted from SIGRTMIN: one that nobody else
+ * seems to have taken by default. */
+#define GC_STOP_SIGNAL_OFFSET 7
+
+/* Looks at the heap's lock before a thread sleeps: what it guards takes less
+ * than a microsecond, a sleep several. */
+#define GC_LOCK_SPINS 100
+
+/* A thread that was asked to stop is left alone for so long; then it is looked
+ * whether it still lives. */
+#define GC_STOP_PATIENCE_NS ((uint64_t)1000 * 1000)
+
+/* Below its stack pointer a leaf function may use so many bytes (System V ABI
+ * for x86-64; other ABIs have none, and it does no harm there). */
+#define GC_RED_ZONE_BYTES 128
 
 /* ---- Marking ------------------------------------------------------------ */
 
@@ -107,6 +131,10 @@
  * then cycles inside the L2 cache, and a cycle's fixed cost (roots, clock)
  * stays a few percent. */
 #define GC_PACE_FLOOR_BYTES ((size_t)1536 << 10)
+
+/* So much for each mutator that allocates, up to this many: the collections of
+ * eight threads are then as far apart as those of one. */
+#define GC_PACE_FLOOR_MUTATORS 8
 
 /* Otherwise it is this share of the live bytes that a cycle has to scan. Those
  * of pointer-free objects cost next to nothing to keep: only this part of them

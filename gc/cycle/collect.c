@@ -1,6 +1,8 @@
 #include "gc/cycle/collect.h"
 
 #include "gc/base/align.h"
+#include "gc/base/check.h"
+#include "gc/cycle/allowance.h"
 #include "gc/cycle/observer.h"
 
 /* ---- Roots ----------------------------------------------------------------- */
@@ -40,28 +42,50 @@ static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *sta
 
 static void mark_stacks(struct heap *heap, const struct mutator *mutator)
 {
-    uintptr_t sp = mutator->sp;
     enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
-    struct gc__range stacks[2];
+    struct gc__range stacks[3];
     unsigned count = 2;
 
-    if (stack_in_heap(heap, sp, &stacks[0]))
+    if (stack_in_heap(heap, mutator->context.sp, &stacks[0]))
         stacks[1] = gc__os_whole_stack(mutator->stack);
     else
-        count = gc__os_stacks_in_use(sp, mutator->stack, stacks);
+        count = gc__os_stacks_in_use(&mutator->context, mutator->stack, stacks);
     for (unsigned i = 0; i < count; i++)
         gc__marker_scan_roots(&heap->marker, stacks[i], past_end);
 }
 
-static void mark_mutator(struct heap *heap, const struct mutator *mutator)
+static void mark_words(struct heap *heap, void *const *words, size_t count)
 {
-    uintptr_t held = (uintptr_t)&mutator->held;
-
-    mark_stacks(heap, mutator);
-    mark_range((struct gc__range){held, held + sizeof mutator->held}, &heap->marker);
+    mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, &heap->marker);
 }
 
-/* ---- Mutators --------------------------------------------------------------- */
+static void mark_mutator(struct heap *heap, const struct mutator *mutator)
+{
+    mark_stacks(heap, mutator);
+    if (mutator->thread_pointer != 0)
+        gc__os_each_thread_area(mutator->thread_pointer, mark_range, &heap->marker);
+    mark_words(heap, mutator->held, 2);
+    mark_words(heap, &mutator->result, 1);
+}
+
+/* Of threads that have not begun, and of those that nobody has joined. */
+static void mark_threads_to_be(struct heap *heap)
+{
+    for (const struct mutator *mutator = heap->world.starting; mutator != NULL; mutator = mutator->next)
+        mark_words(heap, &mutator->start.argument, 1);
+    for (const struct mutator *mutator = heap->world.ended; mutator != NULL; mutator = mutator->next)
+        mark_words(heap, &mutator->result, 1);
+}
+
+static void mark_mutators(struct heap *heap)
+{
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+        if (mutator->state != MUTATOR_ASIDE)
+            mark_mutator(heap, mutator);
+    mark_threads_to_be(heap);
+}
+
+/* ---- Runs ---------------------------------------------------------------------- */
 
 /* The cells of a run that were not handed out are the mutator's: black. They
  * are zero or pointer-free, so there is nothing to scan. */
@@ -76,23 +100,49 @@ static void blacken_run(struct region *region, const struct run *run, struct cen
     }
 }
 
-/* Mutators keep their runs across a collection, but not their blocks and
- * magazines: cells in those became free when everything was made white.
- * Returns what is black by this, and no object yet. */
-static struct census keep_runs(struct heap *heap)
+/* A mutator that stands in one of our calls gives up its runs for want of
+ * memory: 240 of them can hold ten megabytes of units. Elsewhere it may have
+ * been stopped halfway through the fast path. */
+static bool gives_up_runs(const struct heap *heap, const struct mutator *mutator)
 {
-    struct census unissued = {0};
+    return heap->hard && mutator->sp != 0;
+}
 
-    for (struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
-        for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-            for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-                struct run *run = &mutator->runs[kind][c];
+static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct census *unissued)
+{
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+            struct run *run = &mutator->runs[kind][c];
 
-                run->block = 0;
-                run->freed = 0;
-                blacken_run(&heap->region, run, &unissued);
+            run->block = 0;
+            run->freed = 0;
+            run->claimed = 0;
+            if (gives_up_runs(heap, mutator)) {
+                mutator->claimed_bytes -= (size_t)(run->end - run->cur);
+                run->cur = run->end = NULL;
             }
-    return unissued;
+            blacken_run(&heap->region, run, unissued);
+        }
+}
+
+struct keeping {
+    struct census unissued; /* black, and no object yet */
+    size_t active;          /* mutators that have claimed since the last collection */
+};
+
+/* Mutators keep their runs across a collection, but not their blocks and
+ * magazines: cells in those became free when everything was made white. */
+static struct keeping keep_runs(struct heap *heap)
+{
+    struct keeping keeping = {{0}, 0};
+
+    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
+        keeping.active += mutator->claimed_bytes != mutator->claimed_before;
+        keep_runs_of(heap, mutator, &keeping.unissued);
+        mutator->claimed_before = mutator->claimed_bytes;
+        mutator->allowance = 0;
+    }
+    return keeping;
 }
 
 /* ---- The cycle --------------------------------------------------------------- */
@@ -104,64 +154,116 @@ static void note_pause(struct cycle_record *record, uint64_t pause_ns)
     record->pause_max_ns = pause_ns > record->pause_max_ns ? pause_ns : record->pause_max_ns;
 }
 
-static void note_marked(struct heap *heap, const struct census *marked, const struct census *unissued)
+static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping)
 {
-    size_t live_bytes = marked->bytes - unissued->bytes;
+    size_t live_bytes = marked->bytes - keeping->unissued.bytes;
 
     heap->record.collections++;
     heap->record.live_bytes = live_bytes;
-    heap->record.objects_marked = marked->objects - unissued->objects;
+    heap->record.objects_marked = marked->objects - keeping->unissued.objects;
     gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                         heap->region.held_pages << GC_PAGE_SHIFT);
+                         heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
 }
 
+/* The world stands. */
 static void cycle(struct heap *heap)
 {
-    uint64_t start_ns = gc__os_clock_ns();
-    struct census unissued, marked;
+    struct keeping keeping;
+    struct census marked;
 
-    heap->region.now_ns = start_ns;
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
     gc__marker_begin(&heap->marker);
-    unissued = keep_runs(heap);
+    keeping = keep_runs(heap);
 
-    mark_mutator(heap, heap->mutators.first);
     mark_globals(heap);
+    mark_mutators(heap);
     gc__marker_drain(&heap->marker);
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
-    note_marked(heap, &marked, &unissued);
+    note_marked(heap, &marked, &keeping);
     gc__worklist_trim(&heap->marker.worklist);
     gc__return_memory(heap);
+    gc__observe_swept(heap);
+}
+
+/* Between its calls to us a thread may be found at any point; those that come
+ * later know. */
+static void stop_world(struct heap *heap)
+{
+    gc__world_stop(&heap->world);
+    heap->region.threaded |= gc__world_has_several_mutators(&heap->world);
+}
+
+static void stop_and_cycle(void *argument)
+{
+    struct heap *heap = argument;
+    uint64_t start_ns = gc__os_clock_ns();
+
+    heap->region.now_ns = start_ns;
+    stop_world(heap);
+    cycle(heap);
+    gc__world_resume(&heap->world);
     note_pause(&heap->record, gc__os_clock_ns() - start_ns);
+}
+
+/* Under the lock. No library comes or goes while the world stands: a stopped
+ * thread may be halfway through that otherwise. */
+static void collect(struct heap *heap)
+{
+    struct mutator *mutator = gc__mutator;
+
+    if (heap->collecting) /* by this very thread: a hook at work */
+        return;
+    heap->collecting = true;
+    mutator->context = gc__os_context_of(mutator->sp);
+    gc__os_hold_loader(stop_and_cycle, heap);
+    heap->collecting = false;
+    gc__observe_cycle(heap);
 }
 
 void gc__collect(struct heap *heap)
 {
-    if (heap->collecting)
-        return;
-    heap->collecting = true;
-    cycle(heap);
-    heap->collecting = false;
-    gc__observe_cycle(heap);
+    gc__world_lock(&heap->world);
+    collect(heap);
+    gc__world_unlock(&heap->world);
+}
+
+/* Unless another mutator did so while this one waited for the lock. */
+static void collect_once(struct heap *heap, struct mutator *mutator, size_t bytes)
+{
+    gc__world_lock(&heap->world);
+    if (gc__allowance_is_used_up(heap, mutator, bytes))
+        collect(heap);
+    gc__world_unlock(&heap->world);
 }
 
 /* Counts allocations under stress; then every one comes by here. */
 static bool stress_wants_one(struct heap *heap)
 {
-    if (heap->options.stress == 0 || --heap->stress_countdown != 0)
-        return false;
-    heap->stress_countdown = heap->options.stress;
-    return true;
+    return GC_UNLIKELY(heap->options.stress != 0) && ++heap->stress_count % heap->options.stress == 0;
 }
 
-void gc__collect_if_due(struct heap *heap, size_t bytes)
+void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
-    bool due = gc__pace_is_due(&heap->pace, bytes) || stress_wants_one(heap);
+    bool stress = stress_wants_one(heap);
 
-    if (due && heap->disabled == 0)
+    if (gc__collections_are_disabled(heap))
+        return;
+    if (GC_UNLIKELY(stress))
         gc__collect(heap);
+    if (gc__allowance_is_used_up(heap, mutator, bytes))
+        collect_once(heap, mutator, bytes);
+}
+
+void gc__become_threaded(struct heap *heap)
+{
+    gc__world_lock(&heap->world);
+    if (!heap->region.threaded && gc__world_has_several_mutators(&heap->world)) {
+        stop_world(heap);
+        gc__world_resume(&heap->world);
+    }
+    gc__world_unlock(&heap->world);
 }
 
 void gc__return_memory(struct heap *heap)
@@ -179,24 +281,12 @@ void gc__return_memory(struct heap *heap)
         gc__region_decommit(&heap->region, now_ns - delay);
 }
 
-/* Cells that were not handed out must not keep their blocks: 240 runs can hold
- * ten megabytes of units. */
-static void drop_runs(struct heap *heap)
-{
-    for (struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
-        for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-            for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-                struct run *run = &mutator->runs[kind][c];
-
-                mutator->claimed_bytes -= (size_t)(run->end - run->cur);
-                run->cur = run->end = NULL;
-            }
-}
-
 void gc__collect_hard(struct heap *heap)
 {
-    if (!heap->collecting)
-        drop_runs(heap);
-    gc__collect(heap);
+    gc__world_lock(&heap->world);
+    heap->hard = true;
+    collect(heap);
+    heap->hard = false;
     gc__region_decommit(&heap->region, UINT64_MAX);
+    gc__world_unlock(&heap->world);
 }

@@ -4,15 +4,19 @@
 
 #include "gc/cycle/heap.h"
 
-/* A full collection, now. Nested calls do nothing.
- * Threads: the caller's mutator is entered. */
+/* A full collection, now. Nested calls do nothing. For a mutator that spilled its
+ * registers (`sp`), as the others here. */
 void gc__collect(struct heap *heap);
 
 /* Before `bytes` are allocated in a slow path: a collection if the pace, or the
  * stress option, wants one and none is forbidden. */
-void gc__collect_if_due(struct heap *heap, size_t bytes);
+void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes);
 
-/* Gives memory back to the OS that has stayed free for the delay; looks at it a
+/* There may be several mutators now: from its return on all know. The others
+ * stop for it once in the life of the process. */
+void gc__become_threaded(struct heap *heap);
+
+/* Under the lock: gives memory back to the OS that has stayed free for the delay; looks at it a
  * few times in each delay. For collections, and for mutators now and then: a
  * program may collect once after its peak, and not for a long time again. */
 void gc__return_memory(struct heap *heap);

@@ -5,7 +5,7 @@
 
 GC_OWN_STATE struct heap gc__heap;
 
-bool gc__heap_start(struct heap *heap, const struct gc_options *options)
+bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack)
 {
     size_t max_bytes = options->max_heap != 0 ? options->max_heap : SIZE_MAX;
     size_t reserve = gc__min(GC_RESERVE_BYTES, max_bytes);
@@ -18,11 +18,13 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options)
     heap->options = *options;
     heap->decommit_delay_ns =
         options->decommit_delay_ms < 0 ? UINT64_MAX : (uint64_t)options->decommit_delay_ms * 1000000;
-    heap->stress_countdown = options->stress;
     gc__sizeclass_init();
     if (!gc__region_init(&heap->region, reserve, max_bytes))
         return false;
-    if (gc__mutator_enter(&heap->mutators) == NULL) {
+    gc__os_prepare_thread_areas();
+    if (!gc__world_init(&heap->world,
+                        options->stop_signal != 0 ? (int)options->stop_signal : gc__os_default_stop_signal()) ||
+        gc__world_enter(&heap->world, stack) == NULL) {
         gc__region_destroy(&heap->region);
         return false;
     }
@@ -54,7 +56,7 @@ static void audit_run(const struct region *region, const struct run *run, unsign
 
 static void audit_mutators(const struct heap *heap)
 {
-    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
             for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
                 audit_run(&heap->region, &mutator->runs[kind][c], kind, c);

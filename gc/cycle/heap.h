@@ -6,12 +6,12 @@
 #include "gc/heap/region.h"
 #include "gc/mark/marker.h"
 #include "gc/reclaim/sweep.h"
-#include "gc/roots/mutator.h"
 #include "gc/roots/ranges.h"
+#include "gc/roots/world.h"
 
 #include <broom.h>
 
-/* What the last collections did. */
+/* What the last collections did. Under the lock. */
 struct cycle_record {
     uint64_t collections;
     uint64_t live_bytes;
@@ -22,15 +22,16 @@ struct cycle_record {
 };
 
 struct heap {
-    bool started;
-    bool collecting;
-    unsigned disabled; /* gc_disable less gc_enable */
-    uint32_t stress_countdown;
-    uint64_t decommit_delay_ns; /* UINT64_MAX: never */
+    _Atomic bool started;
+    bool collecting;               /* by the lock's owner */
+    bool hard;                     /* for want of memory */
+    _Atomic unsigned disabled;     /* gc_disable less gc_enable */
+    _Atomic uint32_t stress_count; /* allocations, under stress */
+    uint64_t decommit_delay_ns;    /* UINT64_MAX: never */
     uint64_t next_decommit_ns;
 
     struct region region;
-    struct mutators mutators;
+    struct world world;
     struct ranges user_roots;
     struct marker marker;
     struct bins bins;
@@ -43,11 +44,12 @@ struct heap {
 };
 
 /* The only one of the process. Its parts are handed to the rooms; they do not
- * look it up here. */
+ * look it up here. Of the parts, the world's lock guards what its room says. */
 extern struct heap gc__heap;
 
-/* Reserves and readies the heap for `options`, which are complete. */
-bool gc__heap_start(struct heap *heap, const struct gc_options *options);
+/* Under the lock: reserves and readies the heap for `options`, which are
+ * complete, and makes the calling thread a mutator. */
+bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack);
 
 /* The colour in which objects are born. No cycle runs beside the mutators yet:
  * white. */
@@ -57,7 +59,12 @@ static inline bool gc__heap_births_are_black(const struct heap *heap)
     return false;
 }
 
-/* The whole heap, checked: every room's audit. Between collections. */
+static inline bool gc__collections_are_disabled(const struct heap *heap)
+{
+    return atomic_load_explicit(&heap->disabled, memory_order_relaxed) != 0;
+}
+
+/* The whole heap, checked: every room's audit. The world is stopped. */
 void gc__heap_audit(const struct heap *heap);
 
 #endif

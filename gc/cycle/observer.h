@@ -12,9 +12,12 @@
 void gc__observe_marked(const struct heap *heap);
 
 /* An allocation of `bytes` bytes fails, after all that could be done. */
-void gc__observe_exhaustion(const struct heap *heap, size_t bytes);
+void gc__observe_exhaustion(struct heap *heap, size_t bytes);
 
-/* The world goes on. `heap` has the figures of the cycle. */
+/* All is done, and the world still stands: audits the heap, under stress. */
+void gc__observe_swept(const struct heap *heap);
+
+/* The world goes on. `heap` has the figures of the cycle. Under the lock. */
 void gc__observe_cycle(const struct heap *heap);
 
 #endif

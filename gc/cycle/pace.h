@@ -18,29 +18,42 @@ struct pace {
     size_t floor_bytes;
     size_t growth_percent;
     size_t budget_bytes;    /* until the next collection */
-    size_t allocated_bytes; /* of it, used */
+    size_t allocated_bytes; /* of it, used: changed by atomic steps */
 };
 
 /* `initial_bytes`: the first budget, at least. */
 void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent, size_t initial_bytes);
 
+static inline size_t gc__pace_allocated(const struct pace *pace)
+{
+    return __atomic_load_n(&pace->allocated_bytes, __ATOMIC_RELAXED);
+}
+
 static inline bool gc__pace_is_due(const struct pace *pace, size_t bytes)
 {
-    return pace->allocated_bytes + bytes > pace->budget_bytes && pace->allocated_bytes > 0;
+    size_t allocated = gc__pace_allocated(pace);
+
+    return allocated + bytes > pace->budget_bytes && allocated > 0;
 }
 
 static inline void gc__pace_note_allocated(struct pace *pace, size_t bytes)
 {
-    pace->allocated_bytes += bytes;
+    __atomic_fetch_add(&pace->allocated_bytes, bytes, __ATOMIC_RELAXED);
 }
 
 static inline void gc__pace_note_freed(struct pace *pace, size_t bytes)
 {
-    pace->allocated_bytes -= bytes < pace->allocated_bytes ? bytes : pace->allocated_bytes;
+    size_t allocated = gc__pace_allocated(pace), less;
+
+    do
+        less = bytes < allocated ? allocated - bytes : 0;
+    while (!__atomic_compare_exchange_n(&pace->allocated_bytes, &allocated, less, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
 }
 
 /* A collection found `live_bytes`, and scanned `scanned_bytes` of them, in
- * memory of `held_bytes`. */
-void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes);
+ * memory of `held_bytes`, while `mutators` of them allocated. */
+void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes,
+                          size_t mutators);
 
 #endif

@@ -25,6 +25,7 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
             .units = class->units,
             .state = BLOCK_CURRENT,
             .fresh = fresh,
+            .freed = GC_NOTHING_FREED,
         };
     return head;
 }
@@ -49,11 +50,19 @@ static bool cells_are_sparse(const struct block *block)
     return block->cell_granules >= GC_WORD_BITS;
 }
 
+/* The cells that are not free. Whoever frees a cell into a magazine sets its
+ * mark first, then clears the other bit: read in this order, one of them is
+ * seen. */
+static uint64_t taken_bits(const struct bits *pair)
+{
+    uint64_t allocated = gc__bits_get(&pair->allocated);
+
+    return allocated | gc__bits_get(&pair->mark);
+}
+
 static bool is_taken(const struct bits *bits, size_t granule)
 {
-    const struct bits *pair = &bits[granule / GC_WORD_BITS];
-
-    return ((pair->allocated | pair->mark) >> (granule % GC_WORD_BITS) & 1) != 0;
+    return (taken_bits(&bits[granule / GC_WORD_BITS]) >> (granule % GC_WORD_BITS) & 1) != 0;
 }
 
 /* The first cell that starts in [from, end) of the block, and is taken or is
@@ -67,8 +76,7 @@ static size_t find_cell(const struct block *block, const struct bits *bits, size
     }
     for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
         size_t word = granule & ~(size_t)(GC_WORD_BITS - 1);
-        const struct bits *pair = &bits[word / GC_WORD_BITS];
-        uint64_t all = pair->allocated | pair->mark;
+        uint64_t all = taken_bits(&bits[word / GC_WORD_BITS]);
         uint64_t found = gc__block_cell_starts(block, word) & (taken ? all : ~all) & gc__word_mask(granule, end);
 
         if (found != 0)
@@ -77,29 +85,35 @@ static size_t find_cell(const struct block *block, const struct bits *bits, size
     return end;
 }
 
-static void allocate_bits(struct bits *pair, uint64_t cells, bool black)
+/* Of a word in which nothing is taken nobody else changes a bit. */
+static void allocate_bits(const struct region *region, struct bits *pair, uint64_t cells, bool black)
 {
-    pair->allocated |= cells;
+    if (taken_bits(pair) == 0)
+        __atomic_store_n(&pair->allocated, cells, __ATOMIC_RELAXED);
+    else
+        gc__bits_set(region, &pair->allocated, cells);
     if (black)
-        pair->mark |= cells;
+        gc__bits_set(region, &pair->mark, cells);
 }
 
-static void allocate_cells(const struct block *block, struct bits *bits, size_t from, size_t end, bool black)
+static void allocate_cells(const struct region *region, const struct block *block, struct bits *bits, size_t from,
+                           size_t end, bool black)
 {
     if (cells_are_sparse(block)) {
         for (; from < end; from += block->cell_granules)
-            allocate_bits(&bits[from / GC_WORD_BITS], gc__bit_of(from), black);
+            allocate_bits(region, &bits[from / GC_WORD_BITS], gc__bit_of(from), black);
         return;
     }
     for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
         size_t word = granule & ~(size_t)(GC_WORD_BITS - 1);
 
-        allocate_bits(&bits[word / GC_WORD_BITS], gc__block_cell_starts(block, word) & gc__word_mask(granule, end),
-                      black);
+        allocate_bits(region, &bits[word / GC_WORD_BITS],
+                      gc__block_cell_starts(block, word) & gc__word_mask(granule, end), black);
     }
 }
 
-bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black)
+bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black,
+                     bool *dirty)
 {
     size_t first = gc__block_first_granule(region, block);
     size_t end = gc__block_cell_granules_end(block);
@@ -116,14 +130,19 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     if (!block->fresh)
         end = find_cell(block, bits, from, end, true);
 
-    allocate_cells(block, bits, from, end, black);
+    allocate_cells(region, block, bits, from, end, black);
     block->cursor = (uint16_t)end;
     run->cur = gc__granule_address(region, first + from);
     run->end = gc__granule_address(region, first + end);
     run->cell_bytes = (uint32_t)(cell << GC_GRANULE_SHIFT);
-    if (!block->fresh && gc__kinds[block->kind].zeroed)
-        memset(run->cur, 0, (size_t)(run->end - run->cur));
+    *dirty = !block->fresh;
     return true;
+}
+
+void gc__block_open_run(struct run *run, enum gc__kind kind, bool dirty)
+{
+    if (dirty && gc__kinds[kind].zeroed)
+        memset(run->cur, 0, (size_t)(run->end - run->cur));
 }
 
 /* ---- Sweeping ---------------------------------------------------------------- */
@@ -149,12 +168,18 @@ size_t gc__block_count_marked(const struct region *region, const struct block *b
     return count;
 }
 
+/* Another thread may free one of the living meanwhile: its mark bit is set
+ * already, and stays so until its allocated bit is clear. */
 void gc__block_sweep(struct region *region, struct block *block)
 {
     struct bits *bits = bits_of_block(region, block);
 
-    for (size_t i = 0; i < words_of(block); i++)
-        bits[i].allocated &= bits[i].mark;
+    for (size_t i = 0; i < words_of(block); i++) {
+        uint64_t dead = gc__bits_get(&bits[i].allocated) & ~gc__bits_get(&bits[i].mark);
+
+        if (dead != 0)
+            gc__bits_clear(region, &bits[i].allocated, dead);
+    }
     block->cursor = 0;
     block->fresh = false;
 }

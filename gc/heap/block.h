@@ -16,7 +16,8 @@
  *         0       1    freed by gc_free and kept in a magazine
  * In an unswept block a cell with allocated set and mark clear is dead.
  *
- * Threads: a block is changed by whoever has taken it off its list.
+ * Threads: a block is changed by whoever has taken it off its list, but for the
+ * bits of cells that others free: those are never set at the same time.
  *
  * Invariants (checked by gc__block_audit):
  *  1. only bits at the start of a cell are set
@@ -44,6 +45,9 @@ enum block_state {
     BLOCK_FULL     /* in no list: nothing was free when it was last looked at */
 };
 
+/* As `freed`. No block has so many granules. */
+#define GC_NOTHING_FREED UINT16_MAX
+
 /* As `scanned_granules`: an object has its own kind and size. */
 #define GC_SCANNED_LARGE UINT16_MAX
 
@@ -64,6 +68,7 @@ struct block {
     uint8_t state;
     bool fresh;      /* what lies at or behind the cursor was never used since it came from the OS */
     uint16_t cursor; /* the granule from where the next run is sought */
+    uint16_t freed;  /* while it is current: the lowest granule that became free; else GC_NOTHING_FREED */
     uint32_t next;   /* in a list: the next block's unit plus one */
     uint32_t unused;
 };
@@ -74,9 +79,9 @@ struct run {
     char *cur;
     char *end;
     uint32_t cell_bytes;
-    uint32_t block; /* the mutator's current block of this class: its unit plus one; 0: none */
-    uint32_t freed; /* cells in its magazine, see gc/roots/mutator.h */
-    uint32_t unused;
+    uint32_t block;   /* the mutator's current block of this class: its unit plus one; 0: none */
+    uint32_t freed;   /* cells in its magazine, see gc/roots/mutator.h */
+    uint32_t claimed; /* bytes since the last collection */
 };
 
 _Static_assert(sizeof(struct run) == 32, "a run is indexed by a shift");
@@ -89,10 +94,14 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
 void gc__block_destroy(struct region *region, struct block *block);
 
 /* The next free cells behind the cursor, at most `max_bytes` of them but at
- * least one, become the run `[cur, end)`, zeroed if their kind wants it; their
- * allocated bits are set, and with `black` their mark bits too. False when
- * nothing is free behind the cursor. The block was swept. */
-bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black);
+ * least one, become the run `[cur, end)`; their allocated bits are set, and with
+ * `black` their mark bits too. False when nothing is free behind the cursor. The
+ * block was swept. `*dirty`: the cells may hold something else than zeros. */
+bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black,
+                     bool *dirty);
+
+/* Readies a run that was just claimed. */
+void gc__block_open_run(struct run *run, enum gc__kind kind, bool dirty);
 
 /* The marked cells. */
 size_t gc__block_count_marked(const struct region *region, const struct block *block);

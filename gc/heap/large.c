@@ -19,7 +19,8 @@ static void link_pages(struct region *region, size_t head, size_t from, size_t t
     for (size_t i = from; i < to; i++)
         region->large_pages[head + i].to_head = (uint32_t)i;
     for (size_t unit = (head + from) / GC_PAGES_PER_UNIT; unit <= (head + to - 1) / GC_PAGES_PER_UNIT; unit++)
-        region->blocks[unit] = (struct block){.form = FORM_LARGE, .scanned_granules = GC_SCANNED_LARGE};
+        if (region->blocks[unit].form != FORM_LARGE) /* others may be reading it */
+            region->blocks[unit] = (struct block){.form = FORM_LARGE, .scanned_granules = GC_SCANNED_LARGE};
 }
 
 bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, enum gc__kind kind, bool black,

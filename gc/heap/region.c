@@ -496,6 +496,18 @@ void gc__region_open_pages(struct region *region, size_t first_page, size_t coun
     gc__bitmap_set(region->dirty, first_page, first_page + count);
 }
 
+void gc__region_open_dirty(struct region *region, size_t first_page, size_t count, size_t *first_dirty,
+                           size_t *dirty_end)
+{
+    size_t end = first_page + count;
+
+    *first_dirty = gc__bitmap_find(region->dirty, first_page, end, true);
+    while (end > *first_dirty && !gc__bitmap_test(region->dirty, end - 1))
+        end--;
+    *dirty_end = end;
+    gc__bitmap_set(region->dirty, first_page, first_page + count);
+}
+
 void gc__region_note_zero(struct region *region, size_t first_page, size_t count)
 {
     gc__bitmap_clear(region->dirty, first_page, first_page + count);

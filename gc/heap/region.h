@@ -11,7 +11,7 @@
  *
  * Side tables are dense: indexed by (address - base) >> shift.
  *
- * Threads: one at a time (the heap's lock once there are several).
+ * Threads: under the heap's lock; single bits by anyone, see gc__bits_set.
  *
  * Invariants (checked by gc__region_audit):
  *  1. used_pages and held_pages are the counts of `used`, of `used | dirty`
@@ -70,6 +70,8 @@ struct region {
     uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
     struct chunk *chunk;            /* one a chunk */
 
+    bool threaded; /* several mutators: mark and allocated bits are changed by atomic steps */
+
     size_t used_pages;
     size_t held_pages;
     size_t held_pages_peak;
@@ -108,6 +110,11 @@ void gc__region_give_units(struct region *region, size_t first_unit, unsigned co
 /* Readies pages that were just taken for being written: zeroes those that may
  * not be zero if `zero` is set, and notes that none is known to be zero now. */
 void gc__region_open_pages(struct region *region, size_t first_page, size_t count, bool zero);
+
+/* The same without zeroing, which takes long: the caller has to zero the pages
+ * [*first_dirty, *dirty_end) before it hands them on, and needs no lock for it. */
+void gc__region_open_dirty(struct region *region, size_t first_page, size_t count, size_t *first_dirty,
+                           size_t *dirty_end);
 
 /* The used pages' contents were moved away: they read as zero again. */
 void gc__region_note_zero(struct region *region, size_t first_page, size_t count);
@@ -160,6 +167,29 @@ static inline struct bits *gc__bits_of(const struct region *region, size_t granu
 static inline uint64_t gc__bit_of(size_t granule)
 {
     return (uint64_t)1 << (granule % 64);
+}
+
+/* Changes bits of a word of which other mutators may change others. */
+static inline void gc__bits_set(const struct region *region, uint64_t *word, uint64_t bits)
+{
+    if (region->threaded)
+        __atomic_fetch_or(word, bits, __ATOMIC_RELEASE);
+    else
+        *word |= bits;
+}
+
+static inline void gc__bits_clear(const struct region *region, uint64_t *word, uint64_t bits)
+{
+    if (region->threaded)
+        __atomic_fetch_and(word, ~bits, __ATOMIC_RELEASE);
+    else
+        *word &= ~bits;
+}
+
+/* Reads such a word: bits that only the caller changes are as it left them. */
+static inline uint64_t gc__bits_get(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
 #endif

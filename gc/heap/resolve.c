@@ -8,13 +8,14 @@ bool gc__resolve(const struct region *region, struct ambiguous word, struct obje
         return false;
     if (!gc__resolve_cell(region->blocks, offset, object) && !gc__resolve_large(region, offset, object))
         return false;
-    return (gc__bits_of(region, object->granule)->allocated & gc__bit_of(object->granule)) != 0;
+    return (gc__bits_get(&gc__bits_of(region, object->granule)->allocated) & gc__bit_of(object->granule)) != 0;
 }
 
 bool gc__object_is_live(const struct region *region, const struct object *object)
 {
     const struct bits *bits = gc__bits_of(region, object->granule);
+    uint64_t allocated = gc__bits_get(&bits->allocated);
     bool unswept = object->block != NULL && object->block->state == BLOCK_UNSWEPT;
 
-    return ((unswept ? bits->allocated & bits->mark : bits->allocated) & gc__bit_of(object->granule)) != 0;
+    return ((unswept ? allocated & gc__bits_get(&bits->mark) : allocated) & gc__bit_of(object->granule)) != 0;
 }

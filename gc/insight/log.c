@@ -31,25 +31,36 @@ void gc__observe_marked(const struct heap *heap)
         gc__verify_no_black_to_white(heap);
 }
 
-void gc__observe_cycle(const struct heap *heap)
+void gc__observe_swept(const struct heap *heap)
 {
-    if (GC_UNLIKELY(heap->options.log != 0))
-        log_cycle(heap);
     if (GC_UNLIKELY(heap->options.stress != 0))
         gc__heap_audit(heap);
 }
 
-/* Silent unless asked: a program that handles NULL wants no noise. */
-void gc__observe_exhaustion(const struct heap *heap, size_t bytes)
+void gc__observe_cycle(const struct heap *heap)
 {
-    struct gc_stats stats;
+    if (GC_UNLIKELY(heap->options.log != 0))
+        log_cycle(heap);
+}
 
-    if (heap->options.log == 0)
-        return;
-    stats = gc__stats_of(heap);
+static void report_exhaustion(const struct heap *heap, size_t bytes)
+{
+    struct gc_stats stats = gc__stats_of(heap);
+
     gc__report("out of memory: %zu bytes were asked for; live %.2f MiB, heap %.2f MiB, limit %.2f MiB", bytes,
                mib(stats.live_bytes), mib(stats.heap_bytes),
                mib(gc__min(heap->region.max_pages, heap->region.chunks * GC_PAGES_PER_CHUNK) << GC_PAGE_SHIFT));
+}
+/* Silent unless asked: a program that handles NULL wants no noise. Under the
+ * lock, also while the callers are named: that takes the loader's lock, which a
+ * collector holds while it waits for us. */
+void gc__observe_exhaustion(struct heap *heap, size_t bytes)
+{
+    if (heap->options.log == 0)
+        return;
+    gc__world_lock(&heap->world);
+    report_exhaustion(heap, bytes);
+    gc__world_unlock(&heap->world);
 }
 
 static __attribute__((destructor)) void summary_at_exit(void)
@@ -58,7 +69,7 @@ static __attribute__((destructor)) void summary_at_exit(void)
 
     if (!gc__heap.started || gc__heap.options.stats == 0)
         return;
-    stats = gc__stats_of(&gc__heap);
+    gc_get_stats(&stats, sizeof stats);
     gc__message("collections %llu", (unsigned long long)stats.collections);
     gc__message("pause total %.3f ms, longest %.3f ms, last %.3f ms", ms(stats.pause_total_ns), ms(stats.pause_max_ns),
                 ms(stats.pause_last_ns));

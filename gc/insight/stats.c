@@ -6,9 +6,9 @@
 
 static uint64_t claimed_bytes(const struct heap *heap)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = heap->world.claimed_bytes;
 
-    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         bytes += mutator->claimed_bytes - gc__mutator_unissued_bytes(mutator);
     return bytes;
 }
@@ -19,9 +19,7 @@ static uint64_t metadata_bytes(const struct heap *heap)
 
     bytes += gc__worklist_metadata_bytes(&heap->marker.worklist);
     bytes += gc__ranges_metadata_bytes(&heap->user_roots);
-    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
-        bytes += gc__mutator_metadata_bytes();
-    return bytes;
+    return bytes + heap->world.mutators * gc__mutator_metadata_bytes();
 }
 
 struct gc_stats gc__stats_of(const struct heap *heap)
@@ -38,17 +36,21 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .pause_last_ns = heap->record.pause_last_ns,
         .pause_max_ns = heap->record.pause_max_ns,
         .pause_total_ns = heap->record.pause_total_ns,
+        .bytes_freed = heap->world.freed_bytes,
     };
 
-    for (const struct mutator *mutator = heap->mutators.first; mutator != NULL; mutator = mutator->next)
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         stats.bytes_freed += mutator->freed_bytes;
     return stats;
 }
 
 void gc_get_stats(struct gc_stats *out, size_t size)
 {
-    struct gc_stats stats = gc__stats_of(&gc__heap);
+    struct gc_stats stats;
 
+    gc__world_lock(&gc__heap.world);
+    stats = gc__stats_of(&gc__heap);
+    gc__world_unlock(&gc__heap.world);
     memset(out, 0, size);
     memcpy(out, &stats, gc__min(size, sizeof stats));
 }

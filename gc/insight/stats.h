@@ -5,6 +5,7 @@
 
 #include "gc/cycle/heap.h"
 
+/* Under the lock. */
 struct gc_stats gc__stats_of(const struct heap *heap);
 
 #endif

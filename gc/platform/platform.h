@@ -59,13 +59,27 @@ struct gc__range gc__os_initial_stack(void);
 /* The stack of the calling thread, likewise. */
 struct gc__range gc__os_own_stack(void);
 
+/* The readable memory around `sp`, as the stack of a thread of which nothing
+ * else is known. */
+struct gc__range gc__os_stack_around(uintptr_t sp);
+
 /* All of `stack` that was ever used. */
 struct gc__range gc__os_whole_stack(struct gc__range stack);
 
-/* What of the stacks of the calling thread is in use when its stack pointer
- * is `sp`: at most two ranges (an alternate stack, and then all of `normal`
- * that is mapped). Returns their number. */
-unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[2]);
+/* Where a thread stands. Its registers are stored at or above `sp`. */
+struct gc__context {
+    uintptr_t sp;
+    uintptr_t interrupted_sp;   /* where a signal came that took the thread to an alternate stack; else as `sp` */
+    struct gc__range alternate; /* its alternate stack; may be empty */
+};
+
+/* Of the calling thread, which spilled its registers at `sp`. */
+struct gc__context gc__os_context_of(uintptr_t sp);
+
+/* What of its stacks a thread uses that stands in `context`, and whose own
+ * stack is `normal`: at most three ranges. Returns their number. The thread is
+ * stopped, or the caller. */
+unsigned gc__os_stacks_in_use(const struct gc__context *context, struct gc__range normal, struct gc__range in_use[3]);
 
 /* Returns `function(sp, call, a, b)`, called with the contents of all
  * callee-saved registers stored at or above `sp`. Its own frame has no word
@@ -73,11 +87,22 @@ unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__
 typedef void *gc__os_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b);
 void *gc__os_spill_registers(gc__os_spilled *function, const char *call, uintptr_t a, uintptr_t b);
 
+/* Runs `body` while no library can be loaded or unloaded by another thread, nor
+ * wait halfway through that. */
+void gc__os_hold_loader(void (*body)(void *argument), void *argument);
+
 /* Calls `visit` for the writable data (data, bss, RELRO) of the program and of
- * every loaded library, less what is GC_OWN_STATE, and for what the calling thread has of its
- * own: thread-local blocks, and the values of pthread_setspecific. Takes the
- * loader's lock. */
+ * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
+
+/* Calls `visit` for what a thread has of its own: thread-local blocks, static
+ * and dynamic (of the libraries that gc__os_each_data_segment last saw), and the
+ * values of pthread_setspecific. The thread is stopped, or the caller. */
+void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
+                             void *argument);
+
+/* Looks up what the two need. Not while other threads are stopped. */
+void gc__os_prepare_thread_areas(void);
 
 /* Places a variable among this library's own state, which is never a root. */
 #define GC_OWN_STATE __attribute__((section("broom_state")))
@@ -92,10 +117,84 @@ void gc__os_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 /* Wakes up to `count` of those who sleep. Async-signal-safe. */
 void gc__os_wake(_Atomic uint32_t *word, uint32_t count);
 
+/* Between two looks at such a word, without sleep. */
+void gc__os_pause(void);
+
+/* ---- Threads ------------------------------------------------------------- */
+
+/* What a new thread is to do. */
+struct gc__start {
+    void *(*function)(void *argument);
+    void *argument;
+};
+
+long gc__os_thread_id(void);
+uintptr_t gc__os_thread_pointer(void);
+uintptr_t gc__os_thread_handle(void); /* by which it is joined */
+
+/* Whether the calling thread has a thread pointer to itself, as far as the C
+ * library knows: not if it was made without it, and shares its maker's. */
+bool gc__os_thread_pointer_is_own(void);
+
+/* Chooses the signal that stops threads. A thread that gets it calls `caught`,
+ * and goes on when that returns: on the stack and in the state of a signal
+ * handler, with all signals blocked. */
+bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
+int gc__os_default_stop_signal(void);
+int gc__os_stop_signal(void);          /* the one chosen, or else the default */
+void gc__os_unblock_stop_signal(void); /* for the calling thread */
+
+/* Sends the signal. 0, ESRCH when there is no such thread, or what the system
+ * says. */
+int gc__os_stop_thread(long thread_id);
+bool gc__os_thread_exists(long thread_id);
+
+/* How many threads the process has, of all sorts; 0 if the system does not say. */
+size_t gc__os_thread_count(void);
+
+/* Calls `visit` for each. False if the system does not say. */
+bool gc__os_each_thread(void (*visit)(long thread_id, void *argument), void *argument);
+
+enum gc__thread_sort {
+    GC_THREAD_OF_PROGRAM,
+    GC_THREAD_ASIDE, /* takes no signals: it has ended and is still listed, or it is the kernel's */
+    GC_THREAD_GONE
+};
+enum gc__thread_sort gc__os_thread_sort(long thread_id);
+
+/* What it is called; "?" if that is not known. */
+void gc__os_thread_name(long thread_id, char *name, size_t capacity);
+
+/* What there is to tell of threads, by whoever interposes the calls that make,
+ * end and join them (gc/platform/linux/interpose.c). */
+struct gc__thread_watcher {
+    /* A thread is going to be made: returns what the next two are given, or NULL
+     * for want of memory. */
+    void *(*starting)(struct gc__start start, bool detached);
+    void (*not_started)(void *ticket);
+    struct gc__start (*begun)(void *ticket); /* it runs: returns what it is to do */
+
+    void (*returning)(void *result); /* the calling thread will end with this */
+    void (*ended)(void);             /* its last destructor has run, as far as can be told */
+
+    uint64_t (*joining)(uintptr_t handle);
+    void (*joined)(uint64_t what_joining_returned);
+    void (*detached)(uintptr_t handle);
+
+    void (*before_fork)(void);
+    void (*in_parent)(void);
+    void (*in_child)(void);
+};
+
+/* Until this is called the interposed calls do nothing of their own. */
+void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
+
+/* `ended` is to be called for the calling thread. */
+void gc__os_tell_when_ended(void);
+
 /* ---- The rest ------------------------------------------------------------ */
 
 uint64_t gc__os_clock_ns(void); /* monotonic */
-long gc__os_thread_id(void);
 
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */

@@ -22,6 +22,11 @@ static struct block *list_pop(struct region *region, uint32_t *list)
     return block;
 }
 
+static uint16_t lower(uint16_t a, uint16_t b)
+{
+    return a < b ? a : b;
+}
+
 static struct bin *bin_of(struct bins *bins, const struct block *block)
 {
     return &bins->bin[block->kind][block->class_index];
@@ -39,6 +44,7 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
             continue;
         gc__block_sweep_and_whiten(region, block);
         block->state = BLOCK_FULL;
+        block->freed = GC_NOTHING_FREED;
     }
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
@@ -88,39 +94,58 @@ struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
     return census;
 }
 
-struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index)
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
+                                   bool *unswept)
 {
     struct bin *bin = &bins->bin[kind][class_index];
     struct block *block = list_pop(region, &bin->partial);
 
-    if (block == NULL) {
+    *unswept = block == NULL;
+    if (block == NULL)
         block = list_pop(region, &bin->unswept);
-        if (block == NULL)
-            return NULL;
-        gc__block_sweep(region, block);
-    }
-    block->state = BLOCK_CURRENT;
+    if (block != NULL)
+        block->state = BLOCK_CURRENT;
     return block;
 }
 
-void gc__sweep_retire_block(struct block *block)
+/* Into the list of those with free cells, from `cursor` on. */
+static void list_partial(struct region *region, struct bins *bins, struct block *block, uint16_t cursor)
 {
-    GC_ASSERT(block->state == BLOCK_CURRENT);
-    block->state = BLOCK_FULL;
+    block->cursor = cursor;
+    block->fresh = false;
+    list_push(region, &bin_of(bins, block)->partial, block, BLOCK_PARTIAL);
 }
 
+void gc__sweep_retire_block(struct region *region, struct bins *bins, struct block *block)
+{
+    uint16_t freed = block->freed;
+
+    GC_ASSERT(block->state == BLOCK_CURRENT);
+    block->freed = GC_NOTHING_FREED;
+    if (freed != GC_NOTHING_FREED)
+        list_partial(region, bins, block, freed);
+    else
+        block->state = BLOCK_FULL;
+}
+
+void gc__sweep_abandon_block(struct region *region, struct bins *bins, struct block *block)
+{
+    if (block->cursor < gc__block_cell_granules_end(block))
+        block->freed = lower(block->freed, block->cursor);
+    gc__sweep_retire_block(region, bins, block);
+}
+
+/* The cursor of a current block is its claimer's. */
 void gc__sweep_note_free(struct region *region, struct bins *bins, struct block *block, size_t granule)
 {
-    size_t in_block = granule - gc__block_first_granule(region, block);
+    uint16_t in_block = (uint16_t)(granule - gc__block_first_granule(region, block));
 
-    if (block->state == BLOCK_UNSWEPT) /* sweeping will find it */
-        return;
-    if (in_block < block->cursor) {
-        block->cursor = (uint16_t)in_block;
-        block->fresh = false;
+    switch (block->state) {
+    case BLOCK_UNSWEPT: break; /* sweeping will find it */
+    case BLOCK_CURRENT: block->freed = lower(block->freed, in_block); break;
+    case BLOCK_PARTIAL: block->cursor = lower(block->cursor, in_block); break;
+    default: list_partial(region, bins, block, in_block);
     }
-    if (block->state == BLOCK_FULL)
-        list_push(region, &bin_of(bins, block)->partial, block, BLOCK_PARTIAL);
 }
 
 static size_t audit_list(const struct region *region, uint32_t list, enum block_state state, unsigned kind, unsigned c)
@@ -145,6 +170,8 @@ void gc__sweep_audit(const struct region *region, const struct bins *bins)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
             listed += audit_list(region, bins->bin[kind][c].unswept, BLOCK_UNSWEPT, kind, c);
             listed += audit_list(region, bins->bin[kind][c].partial, BLOCK_PARTIAL, kind, c);
+            if (bins->bin[kind][c].shared != 0)
+                GC_AUDIT(region->blocks[bins->bin[kind][c].shared - 1].state == BLOCK_CURRENT);
         }
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
         const struct block *block = &region->blocks[unit];

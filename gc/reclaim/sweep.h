@@ -7,11 +7,11 @@
  * lowest address first, until allocation takes them: only then are the dead
  * subtracted, with an AND over the bitmap. Dead objects are never touched.
  *
- * Threads: one at a time.
+ * Threads: under the heap's lock.
  *
  * Invariants (checked by gc__sweep_audit):
  *  1. a block is in the list that its state names, and in no other
- *  2. a block that is neither listed nor a mutator's is full */
+ *  2. a block that is neither listed nor current is full */
 #ifndef GC_RECLAIM_SWEEP_H
 #define GC_RECLAIM_SWEEP_H
 
@@ -21,6 +21,7 @@
 struct bin {
     uint32_t unswept;
     uint32_t partial;
+    uint32_t shared; /* one current block, from which mutators claim that want little */
 };
 
 struct bins {
@@ -43,12 +44,17 @@ struct census {
  * without a free cell. */
 struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
 
-/* A swept block off its list, or NULL. An unswept one may turn out to be full:
- * whoever claims from it finds that out. */
-struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index);
+/* A block off its list, or NULL; it is current then, and still to be swept if
+ * `*unswept`, which needs no lock. It may turn out to be full: whoever claims
+ * from it finds that out. */
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
+                                   bool *unswept);
 
-/* A mutator found no more free cells in its block. */
-void gc__sweep_retire_block(struct block *block);
+/* There are no more free cells behind the cursor of a current block. */
+void gc__sweep_retire_block(struct region *region, struct bins *bins, struct block *block);
+
+/* Nobody will claim from a current block for now. */
+void gc__sweep_abandon_block(struct region *region, struct bins *bins, struct block *block);
 
 /* A cell of the block at `granule` became free. */
 void gc__sweep_note_free(struct region *region, struct bins *bins, struct block *block, size_t granule);

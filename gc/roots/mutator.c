@@ -2,6 +2,8 @@
 
 #include "gc/base/align.h"
 
+#include <string.h>
+
 const struct mutator gc__no_mutator;
 
 _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
@@ -12,7 +14,7 @@ size_t gc__mutator_metadata_bytes(void)
     return gc__align_up(sizeof(struct mutator), gc__os_page_bytes());
 }
 
-struct mutator *gc__mutator_enter(struct mutators *mutators)
+struct mutator *gc__mutator_create(void)
 {
     size_t bytes = gc__mutator_metadata_bytes();
     struct mutator *mutator = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
@@ -23,12 +25,16 @@ struct mutator *gc__mutator_enter(struct mutators *mutators)
         gc__os_release(mutator, bytes);
         return NULL;
     }
-    mutator->stack = gc__os_own_stack();
-    mutator->thread_id = gc__os_thread_id();
-    mutator->next = mutators->first;
-    mutators->first = mutator;
-    gc__mutator = mutator;
     return mutator;
+}
+
+/* The magazines are as full as the runs say. */
+void gc__mutator_clear(struct mutator *mutator)
+{
+    size_t behind = offsetof(struct mutator, claimed_bytes);
+
+    memset(mutator->runs, 0, sizeof mutator->runs);
+    memset((char *)mutator + behind, 0, sizeof *mutator - behind);
 }
 
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator)

@@ -1,14 +1,17 @@
-/* mutator.h - what each thread that uses the heap owns, and the list of them.
+/* mutator.h - what each thread that uses the heap owns.
  *
- * A mutator lives in mapped memory of its own, so its runs are no roots.
+ * A mutator lives in mapped memory of its own, so its runs are no roots; it is
+ * never unmapped, but used again (gc/roots/world.h).
  *
  * Threads: a mutator is written by its thread, or by the collector while that
- * thread is stopped. */
+ * thread is stopped; `state` by both. */
 #ifndef GC_ROOTS_MUTATOR_H
 #define GC_ROOTS_MUTATOR_H
 
 #include "gc/heap/block.h"
 #include "gc/platform/platform.h"
+
+#include <stdatomic.h>
 
 /* Cells of one class and kind that gc_free was given, the youngest last; the
  * run of the same class and kind counts them. */
@@ -16,22 +19,46 @@ struct magazine {
     void *cell[GC_MAGAZINE_CELLS];
 };
 
+enum mutator_state {
+    MUTATOR_RUNS,    /* the program's code, or ours */
+    MUTATOR_ASKED,   /* the same, and is to stop: in the signal's handler, or at the end of our code */
+    MUTATOR_STOPPED, /* until the world goes on */
+    MUTATOR_SAFE,    /* its registers are spilled, and it does not touch the heap: as good as stopped */
+    MUTATOR_HELD,    /* the same, and may not leave that until the world goes on */
+    MUTATOR_ASIDE    /* no mutator, but a thread that is known not to be one: a helper of ours, the kernel's */
+};
+
 struct mutator {
     struct run runs[GC_KIND_COUNT][GC_CLASS_COUNT];
     struct magazine magazines[GC_KIND_COUNT][GC_CLASS_COUNT];
-    uint64_t claimed_bytes; /* in runs, magazine cells and large objects, since the start */
-    uint64_t freed_bytes;   /* by gc_free and gc_realloc, since the start */
-    struct gc__range stack; /* as far as it may ever be used */
-    uintptr_t deepest_sp;   /* see gc/roots/dead_stack.h */
-    uintptr_t sp;           /* where its own frames end and those of a call to us begin */
-    void *held;             /* an object that such a call still needs: a root */
-    uintptr_t asking_sp;    /* sp of the call that is asking the out-of-memory handler; 0: none is */
-    long thread_id;
-    struct mutator *next;
-};
 
-struct mutators {
-    struct mutator *first;
+    uint64_t claimed_bytes;  /* in runs, magazine cells and large objects, since the start */
+    uint64_t freed_bytes;    /* by gc_free and gc_realloc, since the start */
+    uint64_t claimed_before; /* claimed_bytes at the last collection */
+    size_t allowance;        /* bytes it may claim before it asks the pace again */
+
+    /* A call to us. */
+    uintptr_t sp;         /* where the caller's frames end, and registers are spilled; 0: outside of such a call */
+    void *held[2];        /* objects that the call still needs: roots */
+    uintptr_t asking_sp;  /* sp of the call that is asking the out-of-memory handler; 0: none is */
+    uintptr_t deepest_sp; /* see gc/roots/dead_stack.h */
+
+    /* Stopping: see gc/roots/world.h. */
+    _Atomic uint32_t state;     /* an enum mutator_state */
+    volatile bool inside;       /* our code is at work, and is not to be stopped by the signal */
+    bool seen;                  /* in the list of threads that is being read */
+    struct gc__context context; /* where it stands while it is stopped, safe or held */
+
+    /* The thread. */
+    struct gc__range stack;   /* as far as it may ever be used */
+    uintptr_t thread_pointer; /* 0: shared with another thread */
+    long thread_id;           /* 0: not run yet, or ended */
+    struct gc__start start;   /* roots until it runs, */
+    void *result;             /* and from its end until it is joined */
+    uintptr_t handle;         /* by which it is joined */
+    uint64_t serial;          /* of its own, if pthread_create told of it */
+    bool detached;
+    struct mutator *next;
 };
 
 /* The calling thread's mutator. A thread that has none points at
@@ -45,10 +72,30 @@ static inline bool gc__mutator_exists(const struct mutator *mutator)
     return mutator != &gc__no_mutator;
 }
 
-/* Makes a mutator of the calling thread. NULL: no memory. */
-struct mutator *gc__mutator_enter(struct mutators *mutators);
+/* As good as stopped, by its own will. */
+static inline bool gc__mutator_is_safe(const struct mutator *mutator)
+{
+    uint32_t state = atomic_load_explicit(&mutator->state, memory_order_relaxed);
+
+    return state == MUTATOR_SAFE || state == MUTATOR_HELD;
+}
+
+/* New, empty memory for one. NULL: there is none. */
+struct mutator *gc__mutator_create(void);
+
+/* Makes one that served a thread as good as new. */
+void gc__mutator_clear(struct mutator *mutator);
 
 size_t gc__mutator_metadata_bytes(void);
+
+/* Calls `visit` for each of its runs. */
+static inline void gc__mutator_each_run(struct mutator *mutator, void (*visit)(struct run *run, void *argument),
+                                        void *argument)
+{
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
+            visit(&mutator->runs[kind][c], argument);
+}
 
 /* Bytes claimed, but not handed out yet. */
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);

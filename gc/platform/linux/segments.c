@@ -47,8 +47,6 @@ static bool holds_no_roots(const char *path)
     return strncmp(name, "libunwind.so", strlen("libunwind.so")) == 0;
 }
 
-/* dlpi_tls_data is the calling thread's block of the module, in static or in
- * dynamic TLS, or NULL while the thread has none. */
 static int visit_object(struct dl_phdr_info *object, size_t size, void *argument)
 {
     const struct visitor *to = argument;
@@ -62,10 +60,8 @@ static int visit_object(struct dl_phdr_info *object, size_t size, void *argument
 
         if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
             visit_segment(to, start, start + header->p_memsz);
-        if (header->p_type == PT_TLS && object->dlpi_tls_data != NULL) {
-            start = (uintptr_t)object->dlpi_tls_data;
-            visit_range(to, start, start + header->p_memsz);
-        }
+        if (header->p_type == PT_TLS)
+            gc__thread_area_note_module(object->dlpi_tls_modid, header->p_memsz);
     }
     return 0;
 }
@@ -74,6 +70,30 @@ void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argume
 {
     struct visitor to = {visit, argument};
 
+    gc__thread_area_forget_modules();
     dl_iterate_phdr(visit_object, &to);
-    gc__thread_area_each_range(visit, argument);
+}
+
+/* ---- The loader's lock ------------------------------------------------------------- */
+
+struct held {
+    void (*body)(void *argument);
+    void *argument;
+};
+
+/* Called for the first object, under the lock, which is a recursive one. */
+static int run_body(struct dl_phdr_info *object, size_t size, void *argument)
+{
+    const struct held *held = argument;
+
+    (void)object, (void)size;
+    held->body(held->argument);
+    return 1;
+}
+
+void gc__os_hold_loader(void (*body)(void *argument), void *argument)
+{
+    struct held held = {body, argument};
+
+    dl_iterate_phdr(run_body, &held);
 }

@@ -3,15 +3,13 @@
 
 #include "gc/base/align.h"
 #include "gc/base/tunables.h"
+#include "gc/platform/linux/probe.h"
+#include "gc/platform/linux/stack.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* glibc: the stack pointer at the program's entry. */
@@ -41,38 +39,6 @@ struct gc__range gc__os_initial_stack(void)
     return stack;
 }
 
-/* Does not touch the page: below a stack that would make it grow. */
-static bool is_mapped(uintptr_t page)
-{
-    unsigned char resident;
-
-    return mincore((void *)page, gc__os_page_bytes(), &resident) == 0;
-}
-
-/* Asks the kernel to read a signal set there for an operation that does not
- * exist: it fails with EFAULT if it cannot, with EINVAL if it could. */
-static bool is_readable(uintptr_t page)
-{
-    enum { NO_SUCH_OPERATION = -1, KERNEL_SIGSET_BYTES = 8 };
-
-    return syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, page, NULL, KERNEL_SIGSET_BYTES) == 0 || errno != EFAULT;
-}
-
-/* The first address behind the readable memory that `address` stands in; at
- * most GC_FOREIGN_STACK_BYTES on. */
-static uintptr_t readable_end(uintptr_t address)
-{
-    size_t page = gc__os_page_bytes();
-    uintptr_t end = gc__align_up(address + 1, page);
-    uintptr_t limit = end + GC_FOREIGN_STACK_BYTES;
-    int saved_errno = errno;
-
-    while (end < limit && is_readable(end))
-        end += page;
-    errno = saved_errno;
-    return end;
-}
-
 /* How far down `stack` may reach. The limit of the initial one may have been
  * raised since, or be none: there only what is mapped decides. */
 static uintptr_t lowest(struct gc__range stack)
@@ -85,64 +51,72 @@ struct gc__range gc__os_whole_stack(struct gc__range stack)
 {
     size_t page = gc__os_page_bytes();
     uintptr_t start = stack.end;
-    int saved_errno = errno;
 
-    while (start > lowest(stack) && is_mapped(start - page) && is_readable(start - page))
+    while (start > lowest(stack) && gc__page_is_mapped(start - page) && gc__page_is_readable(start - page))
         start -= page;
-    errno = saved_errno;
     return (struct gc__range){start, stack.end};
-}
-
-/* Whether all of [start, end) is mapped, some hundred pages a call. */
-static bool all_is_mapped(uintptr_t start, uintptr_t end)
-{
-    unsigned char resident[256];
-    size_t step = sizeof resident * gc__os_page_bytes();
-    int saved_errno = errno;
-    bool mapped = true;
-
-    for (start = gc__align_down(start, gc__os_page_bytes()); mapped && start < end; start += step)
-        mapped = mincore((void *)start, end - start < step ? end - start : step, resident) == 0;
-    errno = saved_errno;
-    return mapped;
 }
 
 /* The limit of a stack says how far it may grow, not that nothing else lies
  * there: another stack does not hang together with it. */
 static bool is_on_stack(uintptr_t sp, struct gc__range stack)
 {
-    return sp >= lowest(stack) && sp < stack.end && all_is_mapped(sp, stack.end);
+    return sp >= lowest(stack) && sp < stack.end && gc__all_is_mapped(sp, stack.end);
 }
 
-/* The alternate stack, if `sp` stands in it: it may itself lie in another. */
-static bool on_alternate_stack(uintptr_t sp, struct gc__range *in_use)
+struct gc__context gc__os_context_of(uintptr_t sp)
 {
+    struct gc__context context = {.sp = sp, .interrupted_sp = sp};
     stack_t alternate;
-    uintptr_t start;
 
-    if (sigaltstack(NULL, &alternate) != 0 || (alternate.ss_flags & SS_DISABLE) != 0)
-        return false;
-    start = (uintptr_t)alternate.ss_sp;
-    *in_use = (struct gc__range){sp, start + alternate.ss_size};
-    return sp >= start && sp < in_use->end;
+    if (sigaltstack(NULL, &alternate) == 0)
+        context.alternate = gc__alternate_stack(&alternate);
+    return context;
 }
 
-unsigned gc__os_stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[2])
+struct gc__range gc__alternate_stack(const stack_t *alternate)
 {
-    bool alternate = on_alternate_stack(sp, &in_use[0]);
+    uintptr_t start = (uintptr_t)alternate->ss_sp;
 
-    if (!alternate && is_on_stack(sp, normal)) {
+    if ((alternate->ss_flags & SS_DISABLE) != 0)
+        return (struct gc__range){0, 0};
+    return (struct gc__range){start, start + alternate->ss_size};
+}
+
+static bool range_holds(struct gc__range range, uintptr_t address)
+{
+    return address >= range.start && address < range.end;
+}
+
+/* The stack that `sp` stands in from there on, and all of the thread's normal
+ * one if that is another: a coroutine's, say. */
+static unsigned stack_from(uintptr_t sp, struct gc__range normal, struct gc__range *in_use)
+{
+    if (is_on_stack(sp, normal)) {
         in_use[0] = (struct gc__range){sp, normal.end};
         return 1;
     }
-    if (!alternate) /* a coroutine's stack, say */
-        in_use[0] = (struct gc__range){sp, readable_end(sp)};
+    in_use[0] = (struct gc__range){sp, gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES)};
     in_use[1] = gc__os_whole_stack(normal);
+    return 2;
+}
+
+/* The alternate stack comes first: it may itself lie in another. */
+unsigned gc__os_stacks_in_use(const struct gc__context *context, struct gc__range normal, struct gc__range in_use[3])
+{
+    if (!range_holds(context->alternate, context->sp))
+        return stack_from(context->sp, normal, in_use);
+    in_use[0] = (struct gc__range){context->sp, context->alternate.end};
+    if (!range_holds(context->alternate, context->interrupted_sp))
+        return 1 + stack_from(context->interrupted_sp, normal, &in_use[1]);
+    in_use[1] = gc__os_whole_stack(normal); /* how far it was used when a handler came, nobody knows */
     return 2;
 }
 
 /* ---- The calling thread's stack ------------------------------------------------- */
 
+/* Of the process's first thread nothing is asked of the C library, which would
+ * read /proc. */
 struct gc__range gc__os_own_stack(void)
 {
     struct gc__range stack = {0, 0};
@@ -156,4 +130,11 @@ struct gc__range gc__os_own_stack(void)
         stack = (struct gc__range){(uintptr_t)start, (uintptr_t)start + bytes};
     pthread_attr_destroy(&attributes);
     return stack;
+}
+
+struct gc__range gc__os_stack_around(uintptr_t sp)
+{
+    uintptr_t end = gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES);
+
+    return (struct gc__range){end - gc__min(end, GC_FOREIGN_STACK_BYTES), end};
 }

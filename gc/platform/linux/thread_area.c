@@ -1,7 +1,11 @@
 #define _GNU_SOURCE
 #include "gc/platform/linux/thread_area.h"
 
+#include "gc/base/align.h"
+#include "gc/platform/linux/probe.h"
+
 #include <dlfcn.h>
+#include <unistd.h>
 
 /* What glibc tells debuggers (nptl_db): looked up by name, for no program
  * should depend on it. A field is described by an element's size in bits, the
@@ -12,58 +16,169 @@ struct field {
     uint32_t offset;
 };
 
-struct layout {
-    const uint32_t *descriptor_bytes;
-    const uint32_t *block_bytes;  /* of a block of values... */
-    const struct field *specific; /* ...and the descriptor's pointers to such blocks */
+/* An entry of a thread's table of thread-local blocks; the first has a count of
+ * generations, the one before it that of the entries. (Drepper, "ELF handling
+ * for thread-local storage", section 3) */
+struct tls_entry {
+    uintptr_t value;
+    uintptr_t to_free;
 };
 
-static const struct layout *find_layout(void)
-{
-    GC_OWN_STATE static struct layout layout;
-    GC_OWN_STATE static bool looked;
+#define NOT_ALLOCATED (~(uintptr_t)0) /* the thread has not used this block yet */
 
-    if (!looked) {
-        layout.descriptor_bytes = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
-        layout.block_bytes = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread_key_data_level2");
-        layout.specific = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
-        looked = true;
-    }
-    return &layout;
+GC_OWN_STATE static struct {
+    const uint32_t *descriptor_bytes; /* NULL: not glibc, or not known */
+    const uint32_t *values_bytes;     /* of a block of values of pthread_setspecific... */
+    const struct field *values;       /* ...and the descriptor's pointers to such blocks */
+    const struct field *tls_table;
+    const struct field *thread_id;
+    size_t static_bytes; /* of static thread-local blocks and descriptor together; 0: not known */
+} layout;
+
+/* Bytes of the modules' blocks, by number; as many as there is room for. */
+#define MAX_MODULES ((size_t)1 << 16)
+GC_OWN_STATE static struct {
+    uint32_t *bytes;
+    size_t count;
+} modules;
+
+typedef void static_info(size_t *bytes, size_t *alignment);
+
+void gc__os_prepare_thread_areas(void)
+{
+    static_info *get_static_info = (static_info *)dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
+    size_t alignment;
+
+    layout.descriptor_bytes = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+    layout.values_bytes = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread_key_data_level2");
+    layout.values = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
+    layout.tls_table = dlsym(RTLD_DEFAULT, "_thread_db_pthread_dtvp");
+    layout.thread_id = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
+    if (get_static_info != NULL)
+        get_static_info(&layout.static_bytes, &alignment);
+
+    modules.bytes = gc__os_reserve(MAX_MODULES * sizeof *modules.bytes, gc__os_page_bytes(), 0);
+    if (modules.bytes != NULL && !gc__os_commit(modules.bytes, MAX_MODULES * sizeof *modules.bytes))
+        modules.bytes = NULL;
 }
 
-/* On x86 the thread pointer points at the descriptor, on ARM behind it. */
-static uintptr_t descriptor_start(uint32_t bytes)
+void gc__thread_area_forget_modules(void)
 {
-    uintptr_t thread_pointer = (uintptr_t)__builtin_thread_pointer();
+    for (size_t i = 0; i < modules.count; i++)
+        modules.bytes[i] = 0;
+    modules.count = 0;
+}
 
+void gc__thread_area_note_module(size_t module, size_t bytes)
+{
+    if (modules.bytes == NULL || module >= MAX_MODULES)
+        return;
+    modules.bytes[module] = (uint32_t)gc__min(bytes, UINT32_MAX);
+    modules.count = gc__max(modules.count, module + 1);
+}
+
+/* ---- One thread -------------------------------------------------------------------- */
+
+uintptr_t gc__os_thread_pointer(void)
+{
+    return (uintptr_t)__builtin_thread_pointer();
+}
+
+/* On x86 the thread pointer points at the descriptor, and the static blocks lie
+ * before it; on ARM the descriptor lies before, and the static blocks behind. */
 #if defined __x86_64__
-    (void)bytes;
+static uintptr_t descriptor_of(uintptr_t thread_pointer)
+{
     return thread_pointer;
+}
+
+static struct gc__range static_area(uintptr_t thread_pointer)
+{
+    uintptr_t end = thread_pointer + *layout.descriptor_bytes;
+
+    if (layout.static_bytes <= *layout.descriptor_bytes)
+        return (struct gc__range){thread_pointer, end};
+    return (struct gc__range){gc__align_down(end - layout.static_bytes, sizeof(void *)), end};
+}
 #else
-    return thread_pointer - bytes;
+static uintptr_t descriptor_of(uintptr_t thread_pointer)
+{
+    return thread_pointer - *layout.descriptor_bytes;
+}
+
+static struct gc__range static_area(uintptr_t thread_pointer)
+{
+    return (struct gc__range){descriptor_of(thread_pointer), thread_pointer + 2 * sizeof(void *)};
+}
 #endif
+
+static const void *field_of(uintptr_t descriptor, const struct field *field)
+{
+    return (const char *)descriptor + field->offset;
+}
+
+bool gc__os_thread_pointer_is_own(void)
+{
+    if (layout.descriptor_bytes == NULL || layout.thread_id == NULL)
+        return true;
+    return *(const int *)field_of(descriptor_of(gc__os_thread_pointer()), layout.thread_id) == gettid();
 }
 
 /* The first block of values lies in the descriptor, the others in memory of
  * malloc's. */
-void gc__thread_area_each_range(void (*visit)(struct gc__range range, void *argument), void *argument)
+static void visit_values(uintptr_t descriptor, void (*visit)(struct gc__range range, void *argument), void *argument)
 {
-    const struct layout *layout = find_layout();
-    uintptr_t start;
-    const uintptr_t *blocks;
-    size_t count;
+    const uintptr_t *blocks = field_of(descriptor, layout.values);
+    size_t count = (size_t)layout.values->bits * layout.values->elements / 8 / sizeof *blocks;
 
-    if (layout->descriptor_bytes == NULL)
-        return;
-    start = descriptor_start(*layout->descriptor_bytes);
-    visit((struct gc__range){start, start + *layout->descriptor_bytes}, argument);
-
-    if (layout->block_bytes == NULL || layout->specific == NULL)
-        return;
-    blocks = (const uintptr_t *)(start + layout->specific->offset);
-    count = (size_t)layout->specific->bits * layout->specific->elements / 8 / sizeof *blocks;
     for (size_t i = 0; i < count; i++)
-        if (blocks[i] != 0)
-            visit((struct gc__range){blocks[i], blocks[i] + *layout->block_bytes}, argument);
+        if (blocks[i] != 0 && blocks[i] - descriptor >= *layout.descriptor_bytes)
+            visit((struct gc__range){blocks[i], blocks[i] + *layout.values_bytes}, argument);
+}
+
+/* A thread that has not looked since a library was unloaded still has the block
+ * of that one, which may be shorter: no further than can be read. */
+static void visit_blocks(uintptr_t descriptor, struct gc__range known,
+                         void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    const struct tls_entry *table = *(const struct tls_entry *const *)field_of(descriptor, layout.tls_table);
+    size_t count = table != NULL ? gc__min(table[-1].value + 1, modules.count) : 0;
+
+    for (size_t module = 1; module < count; module++) {
+        uintptr_t start = table[module].value;
+        uintptr_t end = start + modules.bytes[module];
+
+        if (start == 0 || start == NOT_ALLOCATED || start == end || start - known.start < known.end - known.start)
+            continue;
+        visit((struct gc__range){start, gc__min(end, gc__readable_end(start, end))}, argument);
+    }
+}
+
+/* Of a thread whose pointer is not glibc's nothing is known. */
+static bool is_descriptor(uintptr_t thread_pointer)
+{
+    if (layout.descriptor_bytes == NULL || thread_pointer == 0 || thread_pointer % sizeof(void *) != 0)
+        return false;
+    if (!gc__page_is_readable(gc__align_down(thread_pointer, gc__os_page_bytes())))
+        return false;
+#if defined __x86_64__
+    return *(const uintptr_t *)thread_pointer == thread_pointer;
+#else
+    return true;
+#endif
+}
+
+void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
+                             void *argument)
+{
+    struct gc__range known;
+
+    if (!is_descriptor(thread_pointer))
+        return;
+    known = static_area(thread_pointer);
+    visit(known, argument);
+    if (layout.values_bytes != NULL && layout.values != NULL)
+        visit_values(descriptor_of(thread_pointer), visit, argument);
+    if (layout.tls_table != NULL)
+        visit_blocks(descriptor_of(thread_pointer), known, visit, argument);
 }

@@ -1,12 +1,13 @@
-/* thread_area.h - glibc's own part of a thread: the descriptor (struct
- * pthread) at its thread pointer, and the values of pthread_setspecific. */
+/* thread_area.h - the thread-local blocks of libraries, by module.
+ *
+ * Threads: whoever holds the loader's lock. */
 #ifndef GC_PLATFORM_LINUX_THREAD_AREA_H
 #define GC_PLATFORM_LINUX_THREAD_AREA_H
 
 #include "gc/platform/platform.h"
 
-/* Calls `visit` for what of it may hold pointers of the calling thread. Visits
- * nothing where glibc does not say how large its descriptor is. */
-void gc__thread_area_each_range(void (*visit)(struct gc__range range, void *argument), void *argument);
+/* Notes the libraries that have such a block, and how large it is. */
+void gc__thread_area_forget_modules(void);
+void gc__thread_area_note_module(size_t module, size_t bytes);
 
 #endif

@@ -1,0 +1,182 @@
+#include "gc/api/threads.h"
+
+#include "gc/alloc/small.h"
+#include "gc/api/enter.h"
+#include "gc/base/check.h"
+#include "gc/cycle/collect.h"
+
+#include <errno.h>
+
+/* ---- Entering and leaving --------------------------------------------------------- */
+
+bool gc__threads_enter(void)
+{
+    struct gc__range stack = gc__os_own_stack();
+    struct mutator *mutator;
+
+    gc__os_unblock_stop_signal();
+    gc__world_lock(&gc__heap.world);
+    mutator = gc__world_enter(&gc__heap.world, stack);
+    gc__world_unlock(&gc__heap.world);
+    if (mutator == NULL)
+        return false;
+    gc__become_threaded(&gc__heap);
+    gc__os_tell_when_ended();
+    return true;
+}
+
+/* What it holds goes to the others. */
+static void leave(void)
+{
+    struct mutator *mutator = gc__mutator;
+
+    if (!gc__mutator_exists(mutator))
+        return;
+    gc__world_begin(mutator);
+    if (gc__mutator_is_safe(mutator)) /* cancelled in gc_thread_blocking */
+        gc__world_end_safe(&gc__heap.world, mutator);
+    mutator->sp = 0;
+    gc__world_lock(&gc__heap.world);
+    gc__small_give_back_all(&gc__heap, mutator);
+    gc__pace_note_freed(&gc__heap.pace, mutator->allowance);
+    gc__world_leave(&gc__heap.world, mutator);
+    gc__world_unlock(&gc__heap.world);
+}
+
+/* ---- What pthread_create and its like tell ------------------------------------------- */
+
+static void *starting(struct gc__start start, bool detached)
+{
+    struct mutator *mutator;
+
+    gc__enter("pthread_create");
+    gc__world_lock(&gc__heap.world);
+    mutator = gc__world_expect(&gc__heap.world, start, detached);
+    gc__world_unlock(&gc__heap.world);
+    return mutator;
+}
+
+static void not_started(void *mutator)
+{
+    gc__world_lock(&gc__heap.world);
+    gc__world_expect_no_longer(&gc__heap.world, mutator);
+    gc__world_unlock(&gc__heap.world);
+}
+
+static struct gc__start begun(void *ticket)
+{
+    struct gc__range stack = gc__os_own_stack();
+    struct mutator *mutator = ticket;
+    struct gc__start start = mutator->start;
+
+    gc__os_unblock_stop_signal();
+    gc__world_lock(&gc__heap.world);
+    gc__world_arrive(&gc__heap.world, mutator, stack);
+    gc__world_unlock(&gc__heap.world);
+    gc__become_threaded(&gc__heap);
+    gc__os_tell_when_ended();
+    return start;
+}
+
+static void returning(void *result)
+{
+    if (gc__mutator_exists(gc__mutator))
+        gc__mutator->result = result;
+}
+
+static uint64_t joining(uintptr_t handle)
+{
+    uint64_t serial;
+
+    gc__world_lock(&gc__heap.world);
+    serial = gc__world_serial_of(&gc__heap.world, handle);
+    gc__world_unlock(&gc__heap.world);
+    return serial;
+}
+
+static void joined(uint64_t serial)
+{
+    gc__world_lock(&gc__heap.world);
+    gc__world_forget_result(&gc__heap.world, serial);
+    gc__world_unlock(&gc__heap.world);
+}
+
+static void detached(uintptr_t handle)
+{
+    gc__world_lock(&gc__heap.world);
+    gc__world_detach(&gc__heap.world, handle);
+    gc__world_unlock(&gc__heap.world);
+}
+
+/* ---- Forks ------------------------------------------------------------------------------ */
+
+/* The forking thread holds the lock, so that the child finds the heap whole. */
+static void before_fork(void)
+{
+    gc__world_lock(&gc__heap.world);
+}
+
+static void in_parent(void)
+{
+    gc__world_unlock(&gc__heap.world);
+}
+
+static void in_child(void)
+{
+    gc__world_keep_only(&gc__heap.world, gc__mutator);
+    gc__world_unlock(&gc__heap.world);
+}
+
+static const struct gc__thread_watcher watcher = {
+    .starting = starting,
+    .not_started = not_started,
+    .begun = begun,
+    .returning = returning,
+    .ended = leave,
+    .joining = joining,
+    .joined = joined,
+    .detached = detached,
+    .before_fork = before_fork,
+    .in_parent = in_parent,
+    .in_child = in_child,
+};
+
+void gc__threads_watch(void)
+{
+    gc__os_watch_threads(&watcher);
+    gc__os_tell_when_ended();
+}
+
+/* ---- The explicit way ---------------------------------------------------------------------- */
+
+int gc_thread_register(void)
+{
+    gc__enter("gc_thread_register");
+    return 0;
+}
+
+void gc_thread_unregister(void)
+{
+    leave();
+}
+
+static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, uintptr_t argument)
+{
+    struct mutator *mutator = gc__enter_spilled(call, sp);
+    void *result;
+
+    gc__world_begin(mutator);
+    gc__world_begin_safe(&gc__heap.world, mutator, sp);
+    result = ((void *(*)(void *))function)((void *)argument);
+    gc__world_end_safe(&gc__heap.world, mutator);
+    mutator->held[0] = result;
+    gc__world_end(&gc__heap.world, mutator);
+    mutator->held[0] = NULL;
+    mutator->sp = 0;
+    return result;
+}
+
+void *gc_thread_blocking(void *(*function)(void *argument), void *argument)
+{
+    return gc__os_spill_registers(block_spilled, "gc_thread_blocking", (uintptr_t)function, (uintptr_t)argument);
+}

@@ -1,0 +1,180 @@
+/* interpose.c - the C library's calls that this library has, too: those that
+ * make, end and join threads, so that every thread is known from its beginning
+ * to its end; and those that block signals, so that the one that stops threads
+ * gets through. Each does what it is named for, by the real one. */
+
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/platform/linux/real.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+GC_OWN_STATE static struct {
+    _Atomic(const struct gc__thread_watcher *) watcher; /* NULL: nobody wants to know */
+    pthread_key_t end;                                  /* its value: which round of destructors it is, from one on */
+} threads;
+
+/* ---- Ends ------------------------------------------------------------------------- */
+
+/* Destructors may allocate, and set values again: ours sets its own in all
+ * rounds but the last (POSIX, pthread_key_create). */
+static void destructors_run(void *round)
+{
+    uintptr_t number = (uintptr_t)round;
+
+    if (number < PTHREAD_DESTRUCTOR_ITERATIONS)
+        pthread_setspecific(threads.end, (void *)(number + 1));
+    else
+        threads.watcher->ended();
+}
+
+void gc__os_tell_when_ended(void)
+{
+    pthread_setspecific(threads.end, (void *)1);
+}
+
+void gc__os_watch_threads(const struct gc__thread_watcher *watcher)
+{
+    pthread_key_create(&threads.end, destructors_run);
+    pthread_atfork(watcher->before_fork, watcher->in_parent, watcher->in_child);
+    threads.watcher = watcher;
+}
+
+/* ---- Making and ending threads ------------------------------------------------------ */
+
+static void *run(void *ticket)
+{
+    const struct gc__thread_watcher *watcher = threads.watcher;
+    struct gc__start start = watcher->begun(ticket);
+    void *result = start.function(start.argument);
+
+    watcher->returning(result);
+    return result;
+}
+
+static bool will_be_detached(const pthread_attr_t *attributes)
+{
+    int state = PTHREAD_CREATE_JOINABLE;
+
+    return attributes != NULL && pthread_attr_getdetachstate(attributes, &state) == 0 &&
+           state == PTHREAD_CREATE_DETACHED;
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+                          void *argument)
+{
+    const struct gc__thread_watcher *watcher = threads.watcher;
+    struct gc__start start = {function, argument};
+    void *ticket;
+    int error;
+
+    if (watcher == NULL)
+        return GC_REAL(pthread_create)(thread, attributes, function, argument);
+    ticket = watcher->starting(start, will_be_detached(attributes));
+    if (ticket == NULL)
+        return EAGAIN;
+    error = GC_REAL(pthread_create)(thread, attributes, run, ticket);
+    if (error != 0)
+        watcher->not_started(ticket);
+    return error;
+}
+
+EXPORT void pthread_exit(void *result)
+{
+    const struct gc__thread_watcher *watcher = threads.watcher;
+
+    if (watcher != NULL)
+        watcher->returning(result);
+    GC_REAL(pthread_exit)(result);
+    __builtin_unreachable();
+}
+
+/* ---- Joining them -------------------------------------------------------------------- */
+
+/* Calls a function of the join family, and tells when it succeeded. */
+#define JOIN(call, thread)                                                                                             \
+    ({                                                                                                                 \
+        const struct gc__thread_watcher *watcher = threads.watcher;                                                    \
+        uint64_t serial = watcher != NULL ? watcher->joining((uintptr_t)(thread)) : 0;                                 \
+        int error = call;                                                                                              \
+        if (error == 0 && serial != 0)                                                                                 \
+            watcher->joined(serial);                                                                                   \
+        error;                                                                                                         \
+    })
+
+EXPORT int pthread_join(pthread_t thread, void **result)
+{
+    return JOIN(GC_REAL(pthread_join)(thread, result), thread);
+}
+
+EXPORT int pthread_tryjoin_np(pthread_t thread, void **result)
+{
+    return JOIN(GC_REAL(pthread_tryjoin_np)(thread, result), thread);
+}
+
+EXPORT int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
+{
+    return JOIN(GC_REAL(pthread_timedjoin_np)(thread, result, until), thread);
+}
+
+EXPORT int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *until)
+{
+    return JOIN(GC_REAL(pthread_clockjoin_np)(thread, result, clock, until), thread);
+}
+
+EXPORT int pthread_detach(pthread_t thread)
+{
+    const struct gc__thread_watcher *watcher = threads.watcher;
+
+    if (watcher != NULL)
+        watcher->detached((uintptr_t)thread);
+    return GC_REAL(pthread_detach)(thread);
+}
+
+/* ---- Signals ------------------------------------------------------------------------- */
+
+/* `set` without the signal that stops threads. */
+static const sigset_t *without_ours(const sigset_t *set, sigset_t *rest)
+{
+    if (set == NULL || sigismember(set, gc__os_stop_signal()) != 1)
+        return set;
+    *rest = *set;
+    sigdelset(rest, gc__os_stop_signal());
+    return rest;
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t rest;
+
+    return GC_REAL(pthread_sigmask)(how, how == SIG_UNBLOCK ? set : without_ours(set, &rest), old);
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t rest;
+
+    return GC_REAL(sigprocmask)(how, how == SIG_UNBLOCK ? set : without_ours(set, &rest), old);
+}
+
+/* Ours is treated as the C library treats those that it keeps for itself. */
+EXPORT int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+    struct sigaction filtered;
+    sigset_t rest;
+
+    if (threads.watcher != NULL && signal == gc__os_stop_signal()) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (action == NULL)
+        return GC_REAL(sigaction)(signal, action, old);
+    filtered = *action;
+    filtered.sa_mask = *without_ours(&action->sa_mask, &rest);
+    return GC_REAL(sigaction)(signal, &filtered, old);
+}

@@ -1,0 +1,62 @@
+#define _GNU_SOURCE
+#include "gc/platform/linux/probe.h"
+
+#include "gc/base/align.h"
+#include "gc/platform/platform.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* mincore does not touch the page: below a stack that would make it grow. */
+static bool all_is_mapped(uintptr_t start, size_t bytes, unsigned char *resident)
+{
+    int saved_errno = errno;
+    bool mapped = mincore((void *)start, bytes, resident) == 0;
+
+    errno = saved_errno;
+    return mapped;
+}
+
+bool gc__page_is_mapped(uintptr_t page)
+{
+    unsigned char resident;
+
+    return all_is_mapped(page, gc__os_page_bytes(), &resident);
+}
+
+/* Asks the kernel to read a signal set there for an operation that does not
+ * exist: it fails with EFAULT if it cannot, with EINVAL if it could. */
+bool gc__page_is_readable(uintptr_t page)
+{
+    enum { NO_SUCH_OPERATION = -1, KERNEL_SIGSET_BYTES = 8 };
+    int saved_errno = errno;
+    bool readable =
+        syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, page, NULL, KERNEL_SIGSET_BYTES) == 0 || errno != EFAULT;
+
+    errno = saved_errno;
+    return readable;
+}
+
+uintptr_t gc__readable_end(uintptr_t address, uintptr_t limit)
+{
+    size_t page = gc__os_page_bytes();
+    uintptr_t end = gc__align_up(address + 1, page);
+
+    while (end < limit && gc__page_is_readable(end))
+        end += page;
+    return end;
+}
+
+/* Some hundred pages a call. */
+bool gc__all_is_mapped(uintptr_t start, uintptr_t end)
+{
+    unsigned char resident[256];
+    size_t step = sizeof resident * gc__os_page_bytes();
+    bool mapped = true;
+
+    for (start = gc__align_down(start, gc__os_page_bytes()); mapped && start < end; start += step)
+        mapped = all_is_mapped(start, gc__min(end - start, step), resident);
+    return mapped;
+}

@@ -1,0 +1,80 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/base/tunables.h"
+#include "gc/platform/linux/real.h"
+#include "gc/platform/linux/stack.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+GC_OWN_STATE static struct {
+    int signal; /* 0: none yet */
+    void (*caught)(const struct gc__context *context);
+} stop;
+
+/* The kernel has stored every register, the vector ones too, between this frame
+ * and the words that the interrupted code may use below its stack pointer. */
+static void handle(int signal, siginfo_t *information, void *interrupted)
+{
+    ucontext_t *user = interrupted;
+    int saved_errno = errno;
+    struct gc__context context = {
+        .sp = (uintptr_t)__builtin_frame_address(0),
+        .interrupted_sp = gc__interrupted_sp(user) - GC_RED_ZONE_BYTES,
+        .alternate = gc__alternate_stack(&user->uc_stack),
+    };
+
+    (void)signal, (void)information;
+    stop.caught(&context);
+    errno = saved_errno;
+}
+
+int gc__os_default_stop_signal(void)
+{
+    return SIGRTMIN + GC_STOP_SIGNAL_OFFSET;
+}
+
+int gc__os_stop_signal(void)
+{
+    return stop.signal != 0 ? stop.signal : gc__os_default_stop_signal();
+}
+
+bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+
+    stop.signal = signal;
+    stop.caught = caught;
+    sigfillset(&action.sa_mask); /* a stopped thread runs no other handler */
+    return GC_REAL(sigaction)(signal, &action, NULL) == 0;
+}
+
+void gc__os_unblock_stop_signal(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, stop.signal);
+    GC_REAL(pthread_sigmask)(SIG_UNBLOCK, &set, NULL);
+}
+
+int gc__os_stop_thread(long thread_id)
+{
+    int saved_errno = errno;
+    int error = syscall(SYS_tgkill, getpid(), thread_id, stop.signal) == 0 ? 0 : errno;
+
+    errno = saved_errno;
+    return error;
+}
+
+bool gc__os_thread_exists(long thread_id)
+{
+    int saved_errno = errno;
+    bool exists = syscall(SYS_tgkill, getpid(), thread_id, 0) == 0 || errno != ESRCH;
+
+    errno = saved_errno;
+    return exists;
+}

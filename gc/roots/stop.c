@@ -1,0 +1,329 @@
+/* stop.c - how the world stops and goes on: the mutators' side, then the
+ * collector's. */
+
+#include "gc/roots/world.h"
+
+#include "gc/base/check.h"
+#include "gc/base/tunables.h"
+
+#include <errno.h>
+
+#define NS_PER_SECOND 1000000000u
+
+/* The world whose threads get the signal. */
+GC_OWN_STATE static struct world *signalled;
+
+/* ---- Stopping: the mutator's side ------------------------------------------------ */
+
+static void acknowledge(struct world *world)
+{
+    if (atomic_fetch_sub_explicit(&world->unstopped, 1, memory_order_acq_rel) == 1)
+        gc__os_wake(&world->unstopped, 1);
+}
+
+static void stop(struct world *world, struct mutator *mutator)
+{
+    uint32_t epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
+
+    atomic_store_explicit(&mutator->state, MUTATOR_STOPPED, memory_order_release);
+    acknowledge(world);
+    while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
+        gc__os_wait(&world->epoch, epoch, UINT64_MAX);
+}
+
+static bool is_asked(const struct mutator *mutator)
+{
+    return atomic_load_explicit(&mutator->state, memory_order_acquire) == MUTATOR_ASKED;
+}
+
+/* For a stranger whose signal came first. */
+static void introduce(struct mutator *mutator, const struct gc__context *context)
+{
+    if (mutator->stack.end == 0)
+        mutator->stack = gc__os_stack_around(context->interrupted_sp);
+    if (gc__mutator_exists(gc__mutator)) /* its maker's */
+        return;
+    mutator->thread_pointer = gc__os_thread_pointer();
+    if (gc__os_thread_pointer_is_own())
+        gc__mutator = mutator;
+}
+
+/* In the signal's handler. The signal may come late, when all is over. */
+static void caught(const struct gc__context *context)
+{
+    struct world *world = signalled;
+    struct mutator *mutator = gc__mutator;
+    long thread_id = gc__os_thread_id();
+
+    if (!atomic_load_explicit(&world->stopping, memory_order_acquire))
+        return;
+    if (mutator->thread_id != thread_id) {
+        mutator = gc__world_thread(world, thread_id);
+        if (mutator == NULL)
+            return;
+        introduce(mutator, context);
+    }
+    if (mutator->inside || !is_asked(mutator))
+        return;
+    mutator->context = *context;
+    stop(world, mutator);
+}
+
+bool gc__world_init(struct world *world, int stop_signal)
+{
+    signalled = world;
+    return gc__os_catch_stop_signal(stop_signal, caught);
+}
+
+static uintptr_t spilled_at(const struct mutator *mutator, uintptr_t sp)
+{
+    return mutator->sp != 0 ? mutator->sp : sp;
+}
+
+/* Asked again while the signal was kept off: that shows after `inside`. */
+static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world, uintptr_t address)
+{
+    struct mutator *mutator = (struct mutator *)address;
+
+    (void)call;
+    while (is_asked(mutator)) {
+        mutator->inside = true;
+        atomic_signal_fence(memory_order_seq_cst);
+        mutator->context = gc__os_context_of(spilled_at(mutator, sp));
+        while (is_asked(mutator))
+            stop((struct world *)world, mutator);
+        atomic_signal_fence(memory_order_seq_cst);
+        mutator->inside = false;
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+    return NULL;
+}
+
+void gc__world_stop_here(struct world *world, struct mutator *mutator)
+{
+    gc__os_spill_registers(stop_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
+}
+
+void gc__world_begin_safe(struct world *world, struct mutator *mutator, uintptr_t sp)
+{
+    uint32_t runs = MUTATOR_RUNS;
+
+    GC_ASSERT(mutator->inside);
+    mutator->context = gc__os_context_of(spilled_at(mutator, sp));
+    if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_SAFE))
+        return;
+    atomic_store_explicit(&mutator->state, MUTATOR_HELD, memory_order_release);
+    acknowledge(world);
+}
+
+void gc__world_end_safe(struct world *world, struct mutator *mutator)
+{
+    for (;;) {
+        uint32_t epoch = atomic_load_explicit(&world->epoch, memory_order_acquire);
+        uint32_t safe = MUTATOR_SAFE;
+
+        if (atomic_compare_exchange_strong(&mutator->state, &safe, MUTATOR_RUNS))
+            return;
+        gc__os_wait(&world->epoch, epoch, UINT64_MAX);
+    }
+}
+
+/* ---- Stopping: the collector's side ---------------------------------------------------- */
+
+/* Threads that ended without a word are no longer asked. */
+static void give_up(struct world *world, struct mutator *mutator)
+{
+    uint32_t asked = MUTATOR_ASKED;
+
+    if (!atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_STOPPED))
+        return;
+    mutator->thread_id = 0;
+    atomic_fetch_sub(&world->unstopped, 1);
+}
+
+/* The world goes on before the message is written, and the program ends. */
+static void refuse(struct world *world, const struct mutator *mutator, int error)
+{
+    char name[32];
+    long thread_id = mutator->thread_id;
+
+    gc__os_thread_name(thread_id, name, sizeof name);
+    gc__world_resume(world);
+    gc__fatal("thread %ld (%s) cannot be stopped: the system refuses signal %d with error %d", thread_id, name,
+              gc__os_stop_signal(), error);
+}
+
+static void send_signal(struct world *world, struct mutator *mutator)
+{
+    int error = gc__os_stop_thread(mutator->thread_id);
+
+    if (error == ESRCH)
+        give_up(world, mutator);
+    else if (error != 0 && error != EAGAIN) /* EAGAIN: too many are queued; it is sent again */
+        refuse(world, mutator, error);
+}
+
+static void ask(struct world *world, struct mutator *mutator)
+{
+    atomic_fetch_add_explicit(&world->unstopped, 1, memory_order_relaxed);
+    for (;;) {
+        uint32_t runs = MUTATOR_RUNS, safe = MUTATOR_SAFE;
+
+        if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_ASKED)) {
+            send_signal(world, mutator);
+            return;
+        }
+        if (atomic_compare_exchange_strong(&mutator->state, &safe, MUTATOR_HELD)) {
+            atomic_fetch_sub_explicit(&world->unstopped, 1, memory_order_relaxed);
+            return;
+        }
+    }
+}
+
+static bool is_to_be_asked(const struct mutator *mutator)
+{
+    uint32_t state = atomic_load_explicit(&mutator->state, memory_order_relaxed);
+
+    return state == MUTATOR_RUNS || state == MUTATOR_SAFE;
+}
+
+/* Those who have not claimed anything for a while are likely to sleep, and take
+ * longer to stop: they come first. */
+static void ask_all(struct world *world, const struct mutator *self)
+{
+    for (unsigned round = 0; round < 2; round++)
+        for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+            if (mutator != self && is_to_be_asked(mutator) &&
+                (round == 1 || mutator->claimed_bytes == mutator->claimed_before))
+                ask(world, mutator);
+}
+
+/* ---- Those who do not come ------------------------------------------------------------- */
+
+static void report(const struct mutator *mutator, uint64_t waited_ns)
+{
+    char name[32];
+
+    gc__os_thread_name(mutator->thread_id, name, sizeof name);
+    gc__message("thread %ld (%s) has not stopped for %llu s: it blocks signal %d, or waits where no signal wakes it",
+                mutator->thread_id, name, (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal());
+}
+
+/* The signal may have been taken by sigwait, or refused for want of room. */
+static void look_after(struct world *world, uint64_t waited_ns)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
+        if (!is_asked(mutator))
+            continue;
+        if (!gc__os_thread_exists(mutator->thread_id))
+            give_up(world, mutator);
+        else if (waited_ns >= NS_PER_SECOND) {
+            report(mutator, waited_ns);
+            send_signal(world, mutator);
+        }
+    }
+}
+
+/* Looks after them ever more seldom: a thread that has just ended is found in
+ * no time, one that will not stop is reported every few seconds. */
+static void wait_for_all(struct world *world)
+{
+    uint64_t start_ns = gc__os_clock_ns(), patience_ns = GC_STOP_PATIENCE_NS;
+    uint32_t unstopped;
+
+    while ((unstopped = atomic_load_explicit(&world->unstopped, memory_order_acquire)) != 0) {
+        uint64_t waited_ns = gc__os_clock_ns() - start_ns;
+
+        if (waited_ns >= patience_ns) {
+            look_after(world, waited_ns);
+            patience_ns = patience_ns < 4 * NS_PER_SECOND ? 2 * patience_ns : patience_ns + 4 * NS_PER_SECOND;
+        } else {
+            gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
+        }
+    }
+}
+
+/* ---- Strangers --------------------------------------------------------------------------- */
+
+struct census_of_threads {
+    struct world *world;
+    bool met_stranger;
+};
+
+static void look_at_thread(long thread_id, void *argument)
+{
+    struct census_of_threads *census = argument;
+    struct mutator *mutator = gc__world_thread(census->world, thread_id);
+    enum gc__thread_sort sort;
+
+    if (mutator != NULL) {
+        mutator->seen = true;
+        return;
+    }
+    sort = gc__os_thread_sort(thread_id);
+    if (sort == GC_THREAD_GONE)
+        return;
+    mutator = gc__world_add(census->world, thread_id, sort == GC_THREAD_ASIDE ? MUTATOR_ASIDE : MUTATOR_RUNS);
+    if (mutator == NULL)
+        gc__fatal("no memory to note thread %ld", thread_id);
+    mutator->seen = true;
+    if (sort == GC_THREAD_OF_PROGRAM) {
+        ask(census->world, mutator);
+        census->met_stranger = true;
+    }
+}
+
+/* Asks those who are not in our list. True if there were any: they may have made
+ * others before they stopped. */
+static bool meet_strangers(struct world *world, struct mutator *self)
+{
+    struct census_of_threads census = {.world = world};
+    struct mutator *next;
+
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        mutator->seen = false;
+    if (!gc__os_each_thread(look_at_thread, &census))
+        return false;
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
+        next = mutator->next;
+        if (!mutator->seen && mutator != self)
+            gc__world_drop(world, mutator);
+    }
+    return census.met_stranger;
+}
+
+static void drop_the_dead(struct world *world)
+{
+    struct mutator *next;
+
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
+        next = mutator->next;
+        if (mutator->thread_id == 0)
+            gc__world_drop(world, mutator);
+    }
+}
+
+void gc__world_stop(struct world *world)
+{
+    struct mutator *self = gc__mutator;
+
+    atomic_store_explicit(&world->stopping, true, memory_order_release);
+    ask_all(world, self);
+    wait_for_all(world);
+    drop_the_dead(world);
+    while (gc__os_thread_count() != world->count && meet_strangers(world, self))
+        wait_for_all(world);
+}
+
+void gc__world_resume(struct world *world)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
+        uint32_t stopped = MUTATOR_STOPPED, held = MUTATOR_HELD;
+
+        if (!atomic_compare_exchange_strong(&mutator->state, &stopped, MUTATOR_RUNS))
+            atomic_compare_exchange_strong(&mutator->state, &held, MUTATOR_SAFE);
+    }
+    atomic_store_explicit(&world->stopping, false, memory_order_relaxed);
+    atomic_fetch_add_explicit(&world->epoch, 1, memory_order_release);
+    gc__os_wake(&world->epoch, UINT32_MAX);
+}

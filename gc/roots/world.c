@@ -1,0 +1,282 @@
+#include "gc/roots/world.h"
+
+#include "gc/base/tunables.h"
+
+/* ---- Lists -------------------------------------------------------------------- */
+
+static void push(struct mutator **list, struct mutator *mutator)
+{
+    mutator->next = *list;
+    __atomic_store_n(list, mutator, __ATOMIC_RELEASE); /* strangers look for themselves meanwhile */
+}
+
+static bool remove_from(struct mutator **list, const struct mutator *mutator)
+{
+    for (; *list != NULL; list = &(*list)->next)
+        if (*list == mutator) {
+            *list = mutator->next;
+            return true;
+        }
+    return false;
+}
+
+struct mutator *gc__world_thread(struct world *world, long thread_id)
+{
+    struct mutator *mutator = __atomic_load_n(&world->first, __ATOMIC_ACQUIRE);
+
+    while (mutator != NULL && mutator->thread_id != thread_id)
+        mutator = mutator->next;
+    return mutator;
+}
+
+static struct mutator *take_unused(struct world *world)
+{
+    struct mutator *mutator = world->unused;
+
+    if (mutator != NULL) {
+        world->unused = mutator->next;
+        gc__mutator_clear(mutator);
+        return mutator;
+    }
+    mutator = gc__mutator_create();
+    if (mutator != NULL)
+        world->mutators++;
+    return mutator;
+}
+
+static void make_unused(struct world *world, struct mutator *mutator)
+{
+    world->claimed_bytes += mutator->claimed_bytes - gc__mutator_unissued_bytes(mutator);
+    world->freed_bytes += mutator->freed_bytes;
+    push(&world->unused, mutator);
+}
+
+static void list(struct world *world, struct mutator *mutator, long thread_id, enum mutator_state state)
+{
+    mutator->thread_id = thread_id;
+    atomic_store_explicit(&mutator->state, state, memory_order_relaxed);
+    push(&world->first, mutator);
+    world->count++;
+}
+
+struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_state state)
+{
+    struct mutator *mutator = take_unused(world);
+
+    if (mutator != NULL)
+        list(world, mutator, thread_id, state);
+    return mutator;
+}
+
+void gc__world_drop(struct world *world, struct mutator *mutator)
+{
+    remove_from(&world->first, mutator);
+    world->count--;
+    make_unused(world, mutator);
+}
+
+/* ---- The lock -------------------------------------------------------------------- *
+ * Of three states (Drepper, "Futexes are tricky", section 5). */
+
+enum lock_state { LOCK_FREE, LOCK_TAKEN, LOCK_WAITED_FOR };
+
+static bool try_lock(struct world *world)
+{
+    uint32_t free = LOCK_FREE;
+
+    return atomic_compare_exchange_strong_explicit(&world->lock, &free, LOCK_TAKEN, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static bool spin_for_lock(struct world *world)
+{
+    for (unsigned i = 0; i < GC_LOCK_SPINS; i++) {
+        if (atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_FREE && try_lock(world))
+            return true;
+        gc__os_pause();
+    }
+    return false;
+}
+
+static void wait_for_lock(struct world *world)
+{
+    while (atomic_exchange_explicit(&world->lock, LOCK_WAITED_FOR, memory_order_acquire) != LOCK_FREE)
+        gc__os_wait(&world->lock, LOCK_WAITED_FOR, UINT64_MAX);
+}
+
+static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uintptr_t mutator_address)
+{
+    struct world *world = (struct world *)address;
+    struct mutator *mutator = (struct mutator *)mutator_address;
+    bool was_inside = mutator->inside;
+
+    (void)call;
+    gc__world_begin(mutator);
+    gc__world_begin_safe(world, mutator, sp);
+    wait_for_lock(world);
+    gc__world_end_safe(world, mutator);
+    mutator->inside = was_inside; /* nobody asks: they would need the lock */
+    return NULL;
+}
+
+void gc__world_lock(struct world *world)
+{
+    struct mutator *mutator = gc__mutator;
+
+    if (gc__mutator_exists(mutator) && atomic_load_explicit(&world->owner, memory_order_relaxed) == mutator) {
+        world->depth++;
+        return;
+    }
+    if (!try_lock(world) && !spin_for_lock(world)) {
+        if (gc__mutator_exists(mutator))
+            gc__os_spill_registers(lock_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
+        else
+            wait_for_lock(world);
+    }
+    atomic_store_explicit(&world->owner, gc__mutator, memory_order_relaxed); /* it may have become one */
+    world->depth = 1;
+}
+
+void gc__world_unlock(struct world *world)
+{
+    if (--world->depth != 0)
+        return;
+    atomic_store_explicit(&world->owner, NULL, memory_order_relaxed);
+    if (atomic_exchange_explicit(&world->lock, LOCK_FREE, memory_order_release) == LOCK_WAITED_FOR)
+        gc__os_wake(&world->lock, 1);
+}
+
+/* ---- Threads ----------------------------------------------------------------------- */
+
+/* Under the lock: the calling thread is `mutator` from now on. */
+static void settle(struct world *world, struct mutator *mutator, struct gc__range stack)
+{
+    struct mutator *dead = gc__world_thread(world, gc__os_thread_id());
+
+    if (dead != NULL) /* its number was given again */
+        gc__world_drop(world, dead);
+    mutator->stack = stack;
+    mutator->thread_pointer = gc__os_thread_pointer();
+    mutator->handle = gc__os_thread_handle();
+    list(world, mutator, gc__os_thread_id(), MUTATOR_RUNS);
+    gc__mutator = mutator;
+    atomic_store_explicit(&world->owner, mutator, memory_order_relaxed);
+}
+
+struct mutator *gc__world_enter(struct world *world, struct gc__range stack)
+{
+    struct mutator *mutator = gc__mutator;
+
+    if (gc__mutator_exists(mutator)) /* a stop has found it meanwhile */
+        return mutator;
+    mutator = gc__world_thread(world, gc__os_thread_id());
+    if (mutator != NULL) /* the same, without a thread pointer of its own then */
+        gc__mutator = mutator;
+    else if ((mutator = take_unused(world)) != NULL)
+        settle(world, mutator, stack);
+    return mutator;
+}
+
+struct mutator *gc__world_expect(struct world *world, struct gc__start start, bool detached)
+{
+    struct mutator *mutator = take_unused(world);
+
+    if (mutator == NULL)
+        return NULL;
+    mutator->start = start;
+    mutator->detached = detached;
+    mutator->serial = ++world->serials;
+    push(&world->starting, mutator);
+    return mutator;
+}
+
+void gc__world_expect_no_longer(struct world *world, struct mutator *mutator)
+{
+    remove_from(&world->starting, mutator);
+    push(&world->unused, mutator);
+}
+
+void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__range stack)
+{
+    remove_from(&world->starting, mutator);
+    settle(world, mutator, stack); /* in place of a stranger that a stop took it for */
+}
+
+void gc__world_leave(struct world *world, struct mutator *mutator)
+{
+    remove_from(&world->first, mutator);
+    world->count--;
+    mutator->thread_id = 0;
+    if (mutator->result != NULL && !mutator->detached)
+        push(&world->ended, mutator);
+    else
+        make_unused(world, mutator);
+    gc__mutator = (struct mutator *)(uintptr_t)&gc__no_mutator;
+}
+
+static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
+{
+    while (list != NULL && list->handle != handle)
+        list = list->next;
+    return list;
+}
+
+uint64_t gc__world_serial_of(struct world *world, uintptr_t handle)
+{
+    struct mutator *mutator = find_handle(world->first, handle);
+
+    if (mutator == NULL)
+        mutator = find_handle(world->ended, handle);
+    return mutator != NULL ? mutator->serial : 0;
+}
+
+void gc__world_forget_result(struct world *world, uint64_t serial)
+{
+    for (struct mutator *mutator = world->ended; mutator != NULL; mutator = mutator->next)
+        if (mutator->serial == serial) {
+            remove_from(&world->ended, mutator);
+            make_unused(world, mutator);
+            return;
+        }
+}
+
+void gc__world_detach(struct world *world, uintptr_t handle)
+{
+    struct mutator *mutator = find_handle(world->first, handle);
+
+    if (mutator != NULL)
+        mutator->detached = true;
+    else
+        gc__world_forget_result(world, gc__world_serial_of(world, handle));
+}
+
+static void make_all_unused(struct world *world, struct mutator **list, const struct mutator *but)
+{
+    struct mutator *next;
+
+    for (struct mutator *mutator = *list; mutator != NULL; mutator = next) {
+        next = mutator->next;
+        if (mutator != but)
+            make_unused(world, mutator);
+    }
+    *list = NULL;
+}
+
+bool gc__world_has_several_mutators(const struct world *world)
+{
+    size_t count = 0;
+
+    for (const struct mutator *mutator = world->first; mutator != NULL && count < 2; mutator = mutator->next)
+        count += mutator->state != MUTATOR_ASIDE;
+    return count == 2;
+}
+
+void gc__world_keep_only(struct world *world, struct mutator *mutator)
+{
+    make_all_unused(world, &world->first, mutator);
+    make_all_unused(world, &world->starting, NULL);
+    make_all_unused(world, &world->ended, NULL);
+    world->count = 0;
+    if (gc__mutator_exists(mutator))
+        list(world, mutator, gc__os_thread_id(), MUTATOR_RUNS);
+}

@@ -1,0 +1,127 @@
+/* world.h - all mutators: who they are, their lock, and how they stop.
+ *
+ * A thread becomes a mutator when it first calls us, or when pthread_create
+ * tells of it. One that did neither, a stranger, is found when the world stops,
+ * for the system counts the threads: it is made a mutator then.
+ *
+ * One lock guards the list and all that mutators share of the heap. Who holds
+ * it is never stopped; the collector holds it. Waiting for it is a safepoint.
+ *
+ * Stopping (GC Handbook, 2nd ed., section 11.6). The collector asks each
+ * mutator: RUNS -> ASKED, and a signal. Its handler turns that to STOPPED and
+ * waits for the next epoch; but where it finds our own code at work
+ * (`inside`), it leaves that to the end of our code, which comes soon. A
+ * mutator that is SAFE need not be asked: SAFE -> HELD, and it cannot become
+ * RUNS until the epoch changes. Every change of a state is one atomic step of
+ * the two sides, so each mutator is counted once, by itself or by the collector:
+ *
+ *      RUNS ──ask──> ASKED ──handler, or end of our code──> STOPPED ──resume──> RUNS
+ *        │ ^           └──to wait for something──> HELD
+ *        v │                                        │ ^
+ *        SAFE <──────────────resume─────────────────┘ │
+ *          └──────────────────ask─────────────────────┘
+ */
+#ifndef GC_ROOTS_WORLD_H
+#define GC_ROOTS_WORLD_H
+
+#include "gc/roots/mutator.h"
+
+struct world {
+    _Atomic uint32_t lock;           /* 0: free, 1: taken, 2: and waited for */
+    _Atomic(struct mutator *) owner; /* of the lock */
+    unsigned depth;                  /* how often the owner took it */
+
+    _Atomic uint32_t epoch;     /* changes whenever the world goes on */
+    _Atomic uint32_t unstopped; /* asked, and not stopped yet */
+    _Atomic bool stopping;
+
+    struct mutator *first;    /* living threads */
+    struct mutator *starting; /* made, but not run yet */
+    struct mutator *ended;    /* with a result that nobody has fetched */
+    struct mutator *unused;   /* for the next */
+    size_t count;             /* of `first`, those aside too */
+    size_t mutators;          /* memory for so many was ever made */
+    uint64_t serials;
+
+    uint64_t claimed_bytes; /* by threads that ended */
+    uint64_t freed_bytes;
+};
+
+/* Chooses the signal. False: it cannot be had. */
+bool gc__world_init(struct world *world, int stop_signal);
+
+/* ---- The lock --------------------------------------------------------------- */
+
+/* For the calling thread's mutator, which may be none yet. Recursive. */
+void gc__world_lock(struct world *world);
+void gc__world_unlock(struct world *world);
+
+/* ---- Threads ---------------------------------------------------------------- */
+
+/* All under the lock. */
+
+/* The calling thread, of this stack, becomes a mutator if it is none. NULL: no
+ * memory. It must not block the signal. */
+struct mutator *gc__world_enter(struct world *world, struct gc__range stack);
+
+/* A mutator for a thread that is going to be made; that it was not made after
+ * all; and that it is the calling one. NULL: no memory. */
+struct mutator *gc__world_expect(struct world *world, struct gc__start start, bool detached);
+void gc__world_expect_no_longer(struct world *world, struct mutator *mutator);
+void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__range stack);
+
+/* The calling thread is a mutator no longer. */
+void gc__world_leave(struct world *world, struct mutator *mutator);
+
+/* A thread that is to be joined is known by a serial number: its
+ * handle may be another's by the time it was. 0: there is none such. */
+uint64_t gc__world_serial_of(struct world *world, uintptr_t handle);
+
+/* Its result was fetched; or never will be. */
+void gc__world_forget_result(struct world *world, uint64_t serial);
+void gc__world_detach(struct world *world, uintptr_t handle);
+
+/* The living thread of that number, NULL if we have none; notes
+ * one (NULL: no memory), or that it is none. */
+struct mutator *gc__world_thread(struct world *world, long thread_id);
+struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_state state);
+void gc__world_drop(struct world *world, struct mutator *mutator);
+
+/* In the child of a fork: only the calling thread is left. */
+void gc__world_keep_only(struct world *world, struct mutator *mutator);
+
+bool gc__world_has_several_mutators(const struct world *world);
+
+/* ---- In our code ------------------------------------------------------------- */
+
+/* Around code of ours that the signal is not to stop. */
+static inline void gc__world_begin(struct mutator *mutator)
+{
+    mutator->inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void gc__world_stop_here(struct world *world, struct mutator *mutator);
+
+static inline void gc__world_end(struct world *world, struct mutator *mutator)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    mutator->inside = false;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&mutator->state, memory_order_relaxed) == MUTATOR_ASKED, 0))
+        gc__world_stop_here(world, mutator);
+}
+
+/* Around something that may take long and does not touch the heap, inside of
+ * our code. `sp`: registers are spilled there. */
+void gc__world_begin_safe(struct world *world, struct mutator *mutator, uintptr_t sp);
+void gc__world_end_safe(struct world *world, struct mutator *mutator);
+
+/* ---- Stopping ---------------------------------------------------------------- */
+
+/* Under the lock. Every thread but the calling one stops; strangers become
+ * mutators. */
+void gc__world_stop(struct world *world);
+void gc__world_resume(struct world *world);
+
+#endif
