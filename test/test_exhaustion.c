@@ -331,7 +331,7 @@ static __attribute__((noinline)) void fill_from_below(unsigned depth)
     else
         while (add_node(50000))
             ;
-    frame[1] = 0;
+    frame[1] = frame[0];
 }
 
 static void leave_and_come_from_below(void)

@@ -10,7 +10,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,159 +213,31 @@ Test(misuse, enable_without_disable)
     cr_assert(callers_are_told(&child, "enable_too_often"), "%s", child.text);
 }
 
-static void *shared_object;
-
-static void call_malloc(void *address)
-{
-    (void)address;
-    resized = gc_malloc(10);
-}
-
-static void call_malloc_large(void *address)
-{
-    (void)address;
-    resized = gc_malloc(100000);
-}
-
-static void call_malloc_atomic(void *address)
-{
-    (void)address;
-    resized = gc_malloc_atomic(10);
-}
-
-static void call_malloc_uncollectable(void *address)
-{
-    (void)address;
-    resized = gc_malloc_uncollectable(10);
-}
-
-static void call_calloc(void *address)
-{
-    (void)address;
-    resized = gc_calloc(1, 10);
-}
-
-static void call_aligned_alloc(void *address)
-{
-    (void)address;
-    resized = gc_aligned_alloc(64, 10);
-}
-
-static void call_posix_memalign(void *address)
-{
-    if (gc_posix_memalign(&address, 64, 10) == 0)
-        resized = address;
-}
-
-static void call_collect(void *address)
-{
-    (void)address;
-    gc_collect();
-}
-
-static void call_disable(void *address)
-{
-    (void)address;
-    gc_disable();
-}
-
 static void call_enable(void *address)
 {
     (void)address;
     gc_enable();
 }
 
-static void call_add_roots(void *address)
+static void *collect_while_blocking(void *argument)
 {
-    usable = (size_t)gc_add_roots(address, (char *)address + 8);
-}
-
-static void call_remove_roots(void *address)
-{
-    usable = (size_t)gc_remove_roots(address, (char *)address + 8);
-}
-
-static void call_set_oom_handler(void *address)
-{
-    gc_set_oom_handler(NULL, address);
-}
-
-static void call_init(void *address)
-{
-    (void)address;
-    gc_init();
-}
-
-static const struct call thread_calls[] = {
-    {"gc_init", call_init},
-    {"gc_malloc", call_malloc},
-    {"gc_malloc", call_malloc_large},
-    {"gc_malloc_atomic", call_malloc_atomic},
-    {"gc_malloc_uncollectable", call_malloc_uncollectable},
-    {"gc_calloc", call_calloc},
-    {"gc_realloc", call_realloc},
-    {"gc_reallocarray", call_reallocarray},
-    {"gc_free", call_free},
-    {"gc_aligned_alloc", call_aligned_alloc},
-    {"gc_posix_memalign", call_posix_memalign},
-    {"gc_usable_size", call_usable_size},
-    {"gc_collect", call_collect},
-    {"gc_disable", call_disable},
-    {"gc_enable", call_enable},
-    {"gc_add_roots", call_add_roots},
-    {"gc_remove_roots", call_remove_roots},
-    {"gc_set_oom_handler", call_set_oom_handler},
-};
-
-static __attribute__((noinline)) void *second_thread(void *argument)
-{
-    current->function(shared_object);
+    gc_collect();
     return argument;
 }
 
-static void run_second_thread(void)
+static __attribute__((noinline)) void block_and_collect(void)
 {
-    pthread_t thread;
-
-    pthread_create(&thread, NULL, second_thread, NULL);
-    pthread_join(thread, NULL);
+    resized = gc_thread_blocking(collect_while_blocking, NULL);
+    __asm__ volatile("" : : : "memory");
 }
 
-Test(misuse, second_thread)
+Test(misuse, call_while_blocking)
 {
-    char expected[100];
+    struct child child = child_run(block_and_collect);
 
-    shared_object = gc_malloc(100);
-    for (size_t i = 0; i < sizeof thread_calls / sizeof thread_calls[0]; i++) {
-        struct child child;
-        current = &thread_calls[i];
-        child = child_run(run_second_thread);
-        snprintf(expected, sizeof expected, "broom: %s: called by thread ", current->name);
-        cr_assert(child_aborted(&child), "%s: status %d", current->name, child.status);
-        cr_assert(strncmp(child.text, expected, strlen(expected)) == 0, "%s", child.text);
-        cr_assert(callers_are_told(&child, "second_thread"), "%s", child.text);
-    }
-}
-
-static void ask_for_the_version(void)
-{
-    resized = reveal(hide(gc_version()));
-}
-
-static void *second_thread_asks(void *argument)
-{
-    ask_for_the_version();
-    return argument;
-}
-
-/* Any thread may. */
-Test(misuse, version_in_a_second_thread)
-{
-    pthread_t thread;
-
-    gc_init();
-    cr_assert(pthread_create(&thread, NULL, second_thread_asks, NULL) == 0);
-    cr_assert(pthread_join(thread, NULL) == 0 && resized != NULL);
+    cr_assert(child_aborted(&child));
+    cr_assert(strncmp(child.text, "broom: gc_collect: ", 19) == 0, "%s", child.text);
+    cr_assert(callers_are_told(&child, "block_and_collect"), "%s", child.text);
 }
 
 Test(misuse, options)

@@ -1,18 +1,21 @@
 #include "gc/platform/platform.h"
 #include "gc/roots/dead_stack.h"
-#include "gc/roots/mutator.h"
+#include "gc/roots/world.h"
 #include "test/built_heap.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
 
-static struct mutators mutators;
+static struct world world;
 
 static struct mutator *enter(void)
 {
-    struct mutator *mutator = gc__mutator_enter(&mutators);
+    struct mutator *mutator;
 
+    gc__world_lock(&world);
+    mutator = gc__world_enter(&world, gc__os_own_stack());
+    gc__world_unlock(&world);
     cr_assert_not_null(mutator);
     return mutator;
 }
@@ -47,13 +50,14 @@ Test(mutator, knows_its_stack)
     cr_assert(here >= mutator->stack.start && here < mutator->stack.end);
 }
 
-Test(mutator, is_in_the_list)
+Test(mutator, is_in_the_list_once)
 {
     struct mutator *first = enter(), *second = enter();
 
-    cr_assert_eq(mutators.first, second);
-    cr_assert_eq(second->next, first);
+    cr_assert_eq(first, second);
+    cr_assert_eq(world.first, first);
     cr_assert_null(first->next);
+    cr_assert_eq(world.count, 1);
 }
 
 static void *look_for_mutator(void *argument)
@@ -102,7 +106,7 @@ static struct run *claim(struct mutator *mutator, enum gc__kind kind, unsigned c
     struct run *run = &mutator->runs[kind][c];
 
     *block = build_block(c, kind);
-    cr_assert(gc__block_claim(&built.region, *block, run, 1000, false));
+    cr_assert(claim_run(&built.region, *block, run, 1000, false));
     return run;
 }
 

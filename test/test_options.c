@@ -40,7 +40,7 @@ Test(table, has_a_line_for_each_field)
         cr_assert_eq(this->field_offset, bytes, "%s", this->variable);
         bytes += this->field_bytes;
     }
-    cr_assert_eq(gc__option_count, 8);
+    cr_assert_eq(gc__option_count, 9);
     cr_assert_eq(bytes, sizeof(struct gc_options));
 }
 

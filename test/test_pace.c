@@ -62,11 +62,21 @@ Test(due, gives_no_credit_beyond_what_was_allocated)
 /* After a collection that found so much. */
 static size_t budget_after(size_t live, size_t scanned, size_t held)
 {
-    gc__pace_begin_again(&pace, live, scanned, held);
+    gc__pace_begin_again(&pace, live, scanned, held, 1);
     return pace.budget_bytes;
 }
 
 TestSuite(budget, .init = init);
+
+Test(budget, has_a_floor_for_each_of_eight_mutators)
+{
+    gc__pace_begin_again(&pace, 0, 0, 0, 3);
+    cr_assert_eq(pace.budget_bytes, 3 * pace.floor_bytes);
+    gc__pace_begin_again(&pace, 0, 0, 0, 100);
+    cr_assert_eq(pace.budget_bytes, 8 * pace.floor_bytes);
+    gc__pace_begin_again(&pace, 0, 0, 0, 0);
+    cr_assert_eq(pace.budget_bytes, pace.floor_bytes);
+}
 
 Test(budget, at_first_is_the_floor_or_what_was_asked_for)
 {

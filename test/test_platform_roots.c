@@ -68,21 +68,28 @@ Test(stacks, the_initial_stack_has_a_large_environment_too)
     cr_assert(child_returned(&child), "%s", child.text);
 }
 
+static unsigned stacks_in_use(uintptr_t sp, struct gc__range normal, struct gc__range in_use[3])
+{
+    struct gc__context context = gc__os_context_of(sp);
+
+    return gc__os_stacks_in_use(&context, normal, in_use);
+}
+
 Test(stacks, on_the_normal_stack_that_is_in_use_from_the_stack_pointer_on)
 {
-    struct gc__range normal = gc__os_initial_stack(), in_use[2];
+    struct gc__range normal = gc__os_initial_stack(), in_use[3];
     uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 
-    cr_assert_eq(gc__os_stacks_in_use(sp, normal, in_use), 1);
+    cr_assert_eq(stacks_in_use(sp, normal, in_use), 1);
     cr_assert_eq(in_use[0].start, sp);
     cr_assert_eq(in_use[0].end, normal.end);
 }
 
 Test(stacks, the_stack_pointer_may_stand_at_the_lowest_address)
 {
-    struct gc__range used = gc__os_whole_stack(gc__os_initial_stack()), in_use[2];
+    struct gc__range used = gc__os_whole_stack(gc__os_initial_stack()), in_use[3];
 
-    cr_assert_eq(gc__os_stacks_in_use(used.start, used, in_use), 1);
+    cr_assert_eq(stacks_in_use(used.start, used, in_use), 1);
     cr_assert_eq(in_use[0].start, used.start);
 }
 
@@ -90,10 +97,10 @@ Test(stacks, the_stack_pointer_may_stand_at_the_lowest_address)
 Test(stacks, another_mapping_within_the_limit_of_the_stack_is_not_the_stack)
 {
     char *foreign = committed(2 * page);
-    struct gc__range normal = gc__os_initial_stack(), in_use[2];
+    struct gc__range normal = gc__os_initial_stack(), in_use[3];
 
     normal.start = (uintptr_t)foreign;
-    cr_assert_eq(gc__os_stacks_in_use((uintptr_t)foreign + 64, normal, in_use), 2);
+    cr_assert_eq(stacks_in_use((uintptr_t)foreign + 64, normal, in_use), 2);
     cr_assert_eq(in_use[0].start, (uintptr_t)foreign + 64);
     cr_assert_eq(in_use[1].end, normal.end);
 }
@@ -133,7 +140,7 @@ Test(stacks, asking_for_the_whole_stack_does_not_make_it_grow)
 /* What another stack found out about itself. */
 static struct {
     unsigned count;
-    struct gc__range in_use[2];
+    struct gc__range in_use[3];
     const char *local;
 } seen;
 
@@ -144,7 +151,7 @@ static void look_around(void)
 
     memset(local, 0, sizeof local);
     seen.local = local;
-    seen.count = gc__os_stacks_in_use((uintptr_t)local, gc__os_initial_stack(), seen.in_use);
+    seen.count = stacks_in_use((uintptr_t)local, gc__os_initial_stack(), seen.in_use);
 }
 
 static void look_around_in_handler(int signal_number)
@@ -213,12 +220,12 @@ Test(stacks, an_alternate_stack_that_is_not_used_does_not_matter)
 
 Test(stacks, looking_keeps_errno)
 {
-    struct gc__range in_use[2];
+    struct gc__range in_use[3];
     char *memory = gc__os_reserve(2 * page, page, 0);
 
     cr_assert(gc__os_commit(memory, page));
     errno = 4321;
-    gc__os_stacks_in_use((uintptr_t)memory, gc__os_initial_stack(), in_use);
+    stacks_in_use((uintptr_t)memory, gc__os_initial_stack(), in_use);
     cr_assert_eq(errno, 4321);
 }
 
@@ -352,6 +359,14 @@ struct search_in_segments {
     unsigned found;
 };
 
+/* All that is found without looking at stacks. */
+static void each_range(void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    gc__os_prepare_thread_areas();
+    gc__os_each_data_segment(visit, argument);
+    gc__os_each_thread_area(gc__os_thread_pointer(), visit, argument);
+}
+
 static void search_segment(struct gc__range range, void *argument)
 {
     struct search_in_segments *search_for = argument;
@@ -364,7 +379,7 @@ static unsigned segments_with(const void *address)
 {
     struct search_in_segments search_for = {address, 0};
 
-    gc__os_each_data_segment(search_segment, &search_for);
+    each_range(search_segment, &search_for);
     return search_for.found;
 }
 
@@ -432,7 +447,7 @@ static void *count_values(void *argument)
     for (uintptr_t i = 0; i < KEYS; i++)
         if (pthread_key_create(&keys[i], NULL) != 0 || pthread_setspecific(keys[i], (char *)argument + i) != 0)
             return NULL;
-    gc__os_each_data_segment(search_for_values, &search_for);
+    each_range(search_for_values, &search_for);
     for (unsigned i = 0; i < KEYS; i++)
         count += search_for.found[i];
     for (unsigned i = 0; i < KEYS; i++)
@@ -470,6 +485,6 @@ Test(segments, are_aligned_and_readable)
 {
     unsigned count = 0;
 
-    gc__os_each_data_segment(read_segment, &count);
+    each_range(read_segment, &count);
     cr_assert_gt(count, 3);
 }

@@ -37,9 +37,19 @@ static struct census publish(void)
     return census;
 }
 
+static struct block *take_swept(enum gc__kind kind, unsigned class_index)
+{
+    bool unswept;
+    struct block *block = gc__sweep_take_block(region, &bins, kind, class_index, &unswept);
+
+    if (block != NULL && unswept)
+        gc__block_sweep(region, block);
+    return block;
+}
+
 static struct block *take(enum gc__kind kind, size_t bytes)
 {
-    struct block *block = gc__sweep_take_block(region, &bins, kind, gc__sizeclass_of(bytes));
+    struct block *block = take_swept(kind, gc__sizeclass_of(bytes));
 
     gc__sweep_audit(region, &bins);
     return block;
@@ -61,6 +71,7 @@ TestSuite(begin, .init = build_heap, .fini = drop_heap_and_bins);
 TestSuite(publish, .init = build_heap, .fini = drop_heap_and_bins);
 TestSuite(take, .init = build_heap, .fini = drop_heap_and_bins);
 TestSuite(note_free, .init = build_heap, .fini = drop_heap_and_bins);
+TestSuite(abandon, .init = build_heap, .fini = drop_heap_and_bins);
 TestSuite(large, .init = build_heap, .fini = drop_heap_and_bins);
 
 /* ---- The first step of a cycle --------------------------------------------------------- */
@@ -218,9 +229,9 @@ Test(take, gives_all_that_is_free_to_claim_and_no_more)
                 mark(cells[i] + c * 2048);
     publish();
     while ((block = take(GC_KIND_CONSERVATIVE, 2048)) != NULL) {
-        while (gc__block_claim(region, block, &run, SIZE_MAX, false))
+        while (claim_run(region, block, &run, SIZE_MAX, false))
             claimed += (size_t)(run.end - run.cur) / 2048;
-        gc__sweep_retire_block(block);
+        gc__sweep_retire_block(region, &bins, block);
     }
     cr_assert_eq(claimed, 6 * per_block / 2);
 }
@@ -250,7 +261,7 @@ Test(note_free, makes_a_full_block_partial_and_its_cell_claimable)
 
     fill_blocks(1, 1024, cells);
     block = object_at(cells[0]).block;
-    gc__sweep_retire_block(block);
+    gc__sweep_retire_block(region, &bins, block);
     cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
     free_cell(cells[0] + 5 * 1024);
     free_cell(cells[0] + 3 * 1024);
@@ -259,22 +270,54 @@ Test(note_free, makes_a_full_block_partial_and_its_cell_claimable)
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
     cr_assert_eq(block->state, BLOCK_CURRENT);
     for (size_t i = 3; i < 10; i += i == 5 ? 4 : 2) {
-        cr_assert(gc__block_claim(region, block, &run, 0, false));
+        cr_assert(claim_run(region, block, &run, 0, false));
         cr_assert_eq(run.cur, cells[0] + i * 1024);
     }
-    cr_assert_not(gc__block_claim(region, block, &run, 0, false));
+    cr_assert_not(claim_run(region, block, &run, 0, false));
 }
 
-Test(note_free, in_the_current_block_turns_the_cursor_back)
+/* Until then its cursor is the claimer's. */
+Test(note_free, in_the_current_block_is_found_once_that_is_retired)
 {
     char *first = build_cell(GC_KIND_CONSERVATIVE, 1024), *second = build_cell(GC_KIND_CONSERVATIVE, 1024);
+    struct block *block = object_at(second).block;
     struct run run;
 
     memset(first, 'x', 1024);
     free_cell(first);
-    cr_assert(gc__block_claim(region, object_at(second).block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert_eq(run.cur, second + 1024);
+    gc__sweep_retire_block(region, &bins, block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, first);
     cr_assert(bytes_are(first, 1024, 0), "it is not fresh any longer");
+}
+
+Test(abandon, lets_others_claim_the_rest)
+{
+    char *first = build_cell(GC_KIND_CONSERVATIVE, 1024);
+    struct block *block = object_at(first).block;
+    struct run run;
+
+    gc__sweep_abandon_block(region, &bins, block);
+    gc__sweep_audit(region, &bins);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert_eq(run.cur, first + 1024);
+}
+
+Test(abandon, of_a_used_up_block_leaves_it_full)
+{
+    char *cells[1];
+    struct block *block;
+
+    fill_blocks(1, 1024, cells);
+    block = object_at(cells[0]).block;
+    gc__sweep_abandon_block(region, &bins, block);
+    gc__sweep_audit(region, &bins);
+    cr_assert_eq(block->state, BLOCK_FULL);
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
 }
 
 Test(note_free, in_an_unswept_block_is_found_by_sweeping)
@@ -290,7 +333,7 @@ Test(note_free, in_an_unswept_block_is_found_by_sweeping)
     free_cell(freed);
     cr_assert_eq(block->state, BLOCK_UNSWEPT);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
-    cr_assert(gc__block_claim(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, freed);
 }
 
@@ -304,7 +347,7 @@ Test(note_free, partial_blocks_are_taken_before_unswept_ones)
     mark(cells[0] + 1024);
     mark(cells[1]);
     publish();
-    gc__sweep_retire_block(take(GC_KIND_CONSERVATIVE, 1024));
+    gc__sweep_retire_block(region, &bins, take(GC_KIND_CONSERVATIVE, 1024));
     free_cell(cells[0]);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), object_at(cells[0] + 1024).block);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), object_at(cells[1]).block);
@@ -354,10 +397,10 @@ static char *allocate(enum gc__kind kind, size_t bytes)
     struct block **current = &built.current[kind][c];
     struct run run;
 
-    while (*current == NULL || !gc__block_claim(region, *current, &run, 0, false)) {
+    while (*current == NULL || !claim_run(region, *current, &run, 0, false)) {
         if (*current != NULL)
-            gc__sweep_retire_block(*current);
-        *current = gc__sweep_take_block(region, &bins, kind, c);
+            gc__sweep_retire_block(region, &bins, *current);
+        *current = take_swept(kind, c);
         if (*current == NULL)
             *current = build_block(c, kind);
     }

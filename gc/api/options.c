@@ -25,7 +25,7 @@ const struct option gc__options[] = {
     {"BROOM_STATS", OPTION_COUNT, FIELD(stats), 0, 1, 0, "0", "1: a summary on stderr at exit"},
     {"BROOM_STRESS", OPTION_COUNT, FIELD(stress), 0, INT32_MAX, 0, "0",
      "n: collect at every n-th allocation, and audit the heap"},
-    {"BROOM_STOP_SIGNAL", OPTION_COUNT, FIELD(stop_signal), 1, 64, 0, "41",
+    {"BROOM_STOP_SIGNAL", OPTION_COUNT, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
      "number of the signal that stops threads for a collection"},
 };
 

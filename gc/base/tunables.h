@@ -96,9 +96,9 @@
 
 /* ---- Threads ------------------------------------------------------------ */
 
-/* The signal that stops threads, counted from SIGRTMIN: one that nobody else
- * seems to have taken by default. */
-#define GC_STOP_SIGNAL_OFFSET 7
+/* The signal that stops threads: a real-time one that nobody else seems to take
+ * by default. (34 is the first that a program may have.) */
+#define GC_STOP_SIGNAL 41
 
 /* Looks at the heap's lock before a thread sleeps: what it guards takes less
  * than a microsecond, a sleep several. */

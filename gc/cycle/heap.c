@@ -22,9 +22,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     if (!gc__region_init(&heap->region, reserve, max_bytes))
         return false;
     gc__os_prepare_thread_areas();
-    if (!gc__world_init(&heap->world,
-                        options->stop_signal != 0 ? (int)options->stop_signal : gc__os_default_stop_signal()) ||
-        gc__world_enter(&heap->world, stack) == NULL) {
+    if (!gc__world_init(&heap->world, (int)options->stop_signal) || gc__world_enter(&heap->world, stack) == NULL) {
         gc__region_destroy(&heap->region);
         return false;
     }

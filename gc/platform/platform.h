@@ -140,8 +140,7 @@ bool gc__os_thread_pointer_is_own(void);
  * and goes on when that returns: on the stack and in the state of a signal
  * handler, with all signals blocked. */
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
-int gc__os_default_stop_signal(void);
-int gc__os_stop_signal(void);          /* the one chosen, or else the default */
+int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
 
 /* Sends the signal. 0, ESRCH when there is no such thread, or what the system

@@ -1,7 +1,8 @@
 #!/bin/sh
 # exports.sh [LIBRARY [HEADER]] - the shared library exports what the header
 # declares with GC__EXPORT, not more, not less; all of it begins with gc_, and
-# none with gc__, which is internal.
+# none with gc__, which is internal. Beside that only the calls of the C library
+# that are interposed: all of these, or none.
 set -eu
 : "${NM:=nm}"
 library=${1:-${top_builddir:-.}/.libs/libbroom.so}
@@ -15,7 +16,13 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-$NM -D --defined-only "$library" | awk '{ print $NF }' | sort >"$work/exported"
+interposed='pthread_clockjoin_np pthread_create pthread_detach pthread_exit pthread_join pthread_sigmask
+pthread_timedjoin_np pthread_tryjoin_np sigaction sigprocmask'
+# shellcheck disable=SC2086 # words
+printf '%s\n' $interposed | sort >"$work/interposed"
+
+$NM -D --defined-only "$library" | awk '{ print $NF }' | sort >"$work/all"
+comm -23 "$work/all" "$work/interposed" >"$work/exported"
 
 # One declaration a line, from GC__EXPORT to its semicolon: the function is the
 # first name before a parenthesis.
@@ -23,6 +30,10 @@ grep -v '^ *#' "$header" | tr '\n' ' ' | sed 's/GC__EXPORT/\n&/g' |
     sed -n 's/^GC__EXPORT [^(]*[ *]\(gc_[a-z0-9_]*\)(.*/\1/p' | sort >"$work/declared"
 
 status=0
+if comm -12 "$work/all" "$work/interposed" | grep -q . &&
+    comm -13 "$work/all" "$work/interposed" | sed 's/^/not interposed: /' | grep .; then
+    status=1
+fi
 if grep -v '^gc_[^_]' "$work/exported" >"$work/foreign"; then
     sed 's/^/exported, but not of the interface: /' "$work/foreign"
     status=1

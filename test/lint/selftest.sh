@@ -94,6 +94,9 @@ catches '#ifndef FAST' conditionals.sh .
 
 build
 passes exports.sh library.so include/broom.h
+echo 'void pthread_create(void) {}' >>library.c && build
+catches 'not interposed: sigaction' exports.sh library.so include/broom.h
+sed -i '$d' library.c
 echo 'int gc__secret;' >>library.c && build
 catches 'not of the interface: gc__secret' exports.sh library.so include/broom.h
 echo 'void gc_three(void) {}' >>library.c && build

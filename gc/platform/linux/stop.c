@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 GC_OWN_STATE static struct {
-    int signal; /* 0: none yet */
+    int signal;
     void (*caught)(const struct gc__context *context);
-} stop;
+} stop = {GC_STOP_SIGNAL, NULL};
 
 /* The kernel has stored every register, the vector ones too, between this frame
  * and the words that the interrupted code may use below its stack pointer. */
@@ -32,14 +32,9 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
     errno = saved_errno;
 }
 
-int gc__os_default_stop_signal(void)
-{
-    return SIGRTMIN + GC_STOP_SIGNAL_OFFSET;
-}
-
 int gc__os_stop_signal(void)
 {
-    return stop.signal != 0 ? stop.signal : gc__os_default_stop_signal();
+    return stop.signal;
 }
 
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
