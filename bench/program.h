@@ -20,18 +20,31 @@ static struct {
     char details[4096];
 } bench = {.scale = 1, .random = 88172645463325252, .seconds = -1};
 
-/* Reads the one optional argument, the factor by which the problem is made
- * larger or smaller, and starts the allocator. */
-static inline void bench_start(int argc, char **argv)
+/* Reads the optional arguments and starts the allocator. The first argument is
+ * the factor by which the problem is made larger or smaller; up to `most` whole
+ * numbers may follow, which replace the defaults in `numbers`. */
+static inline void bench_start_with(int argc, char **argv, const char *numbers_usage, size_t *numbers, int most)
 {
     char *end = NULL;
-    if (argc > 1)
+    bool valid = argc <= 2 + most;
+    if (argc > 1) {
         bench.scale = strtod(argv[1], &end);
-    if (argc > 2 || (end && *end) || !(bench.scale > 0 && bench.scale <= 1000)) {
-        fprintf(stderr, "usage: %s [scale, 1 by default]\n", argv[0]);
+        valid &= !*end && bench.scale > 0 && bench.scale <= 1000;
+    }
+    for (int i = 0; valid && i < argc - 2; i++) {
+        numbers[i] = strtoul(argv[i + 2], &end, 10);
+        valid = !*end && numbers[i] > 0 && numbers[i] <= 1 << 20;
+    }
+    if (!valid) {
+        fprintf(stderr, "usage: %s [scale, 1 by default%s]\n", argv[0], numbers_usage);
         exit(2);
     }
     bench_init();
+}
+
+static inline void bench_start(int argc, char **argv)
+{
+    bench_start_with(argc, argv, "", NULL, 0);
 }
 
 static inline size_t bench_scaled(size_t count)

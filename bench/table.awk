@@ -149,14 +149,14 @@ function ratio(program, variant,    size)
 
 function print_table(    p, program)
 {
-    printf "%-14s %26s %21s %21s %22s %17s %19s\n", "", "time, s", "bdwgc / broom", "malloc / broom",
+    printf "%-17s %26s %21s %21s %22s %17s %19s\n", "", "time, s", "bdwgc / broom", "malloc / broom",
         "peak memory, MiB", "collections", "longest pause, ms"
-    printf "%-14s %8s %8s %8s  %6s %12s  %6s %12s  %7s %6s %6s  %8s %8s  %8s %8s\n", "program", "broom", "bdwgc",
+    printf "%-17s %8s %8s %8s  %6s %12s  %6s %12s  %7s %6s %6s  %8s %8s  %8s %8s\n", "program", "broom", "bdwgc",
         "malloc", "median", "(min-max)", "median", "(min-max)", "broom", "bdwgc", "malloc", "broom", "bdwgc",
         "broom", "bdwgc"
     for (p = 1; p <= program_count; p++) {
         program = programs[p]
-        printf "%-14s %8s %8s %8s  %s  %s  %7s %6s %6s  %8s %8s  %8s %8s\n", program (program in self_timed ? " *" : ""),
+        printf "%-17s %8s %8s %8s  %s  %s  %7s %6s %6s  %8s %8s  %8s %8s\n", program (program in self_timed ? " *" : ""),
             median("seconds", program SUBSEP "broom", "%.3f"),
             median("seconds", program SUBSEP "bdwgc", "%.3f"),
             median("seconds", program SUBSEP "malloc", "%.3f"),
@@ -199,7 +199,7 @@ function mean_cell(what, variant, with_self_timed,    value)
 
 function print_mean(label, what, with_self_timed)
 {
-    printf "%-41s  %s  %s\n", label, mean_cell(what, "bdwgc", with_self_timed), mean_cell(what, "malloc", with_self_timed)
+    printf "%-44s  %s  %s\n", label, mean_cell(what, "bdwgc", with_self_timed), mean_cell(what, "malloc", with_self_timed)
 }
 
 function print_means(    p, any)
@@ -213,7 +213,7 @@ function print_means(    p, any)
         print_mean("  without those marked *", "seconds", 0)
     print_mean("geometric mean of the peak memory ratios", "peak", 1)
     if (any)
-        print "\n* the median of five full collections of a heap that is built beforehand, not the time of the whole run"
+        print "\n* what the program timed itself, full collections, not the time of the whole run"
 }
 
 function detail_ratio(name, variant,    size)
@@ -224,10 +224,10 @@ function detail_ratio(name, variant,    size)
 
 function print_details(    d, name)
 {
-    printf "\n%-32s %10s %10s %10s  %13s %14s\n", "the programs' own figures", "broom", "bdwgc", "malloc", "bdwgc / broom", "malloc / broom"
+    printf "\n%-38s %10s %10s %10s  %13s %14s\n", "the programs' own figures", "broom", "bdwgc", "malloc", "bdwgc / broom", "malloc / broom"
     for (d = 1; d <= detail_count; d++) {
         name = detail_names[d]
-        printf "%-32s %10s %10s %10s  %13s %14s\n", name, median("detail", name SUBSEP "broom", "%.1f"),
+        printf "%-38s %10s %10s %10s  %13s %14s\n", name, median("detail", name SUBSEP "broom", "%.1f"),
             median("detail", name SUBSEP "bdwgc", "%.1f"), median("detail", name SUBSEP "malloc", "%.1f"),
             detail_ratio(name, "bdwgc"), detail_ratio(name, "malloc")
     }
