@@ -60,6 +60,7 @@ struct gc_options {
     uint32_t stats;            /* 1: a summary on stderr at exit */
     uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
     uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
+    uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any

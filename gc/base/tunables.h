@@ -125,6 +125,47 @@
  * mark stack serve them like everything else. */
 #define GC_SCAN_PIECE_BYTES ((size_t)4 << 10)
 
+/* ---- Gang --------------------------------------------------------------- */
+
+/* Markers that may work together. Memory is the limit: more than this have not
+ * been seen to be faster. */
+#define GC_MAX_MARKERS 16
+
+/* One more marker for each so many bytes that may be live: marking them takes
+ * about a millisecond, and waking a thread and waiting for it a twentieth. */
+#define GC_MARKER_BYTES ((size_t)4 << 20)
+
+/* Entries that one marker gives to others at once: an exchange costs two
+ * misses of the cache, scanning so many objects some hundred. */
+#define GC_PACKET_ENTRIES 256
+
+/* Packets are given only while somebody waits and none is to be had, so there
+ * are hardly ever more than there are markers. */
+#define GC_POOL_PACKETS 32
+
+/* So many objects are scanned before a marker looks whether somebody waits. */
+#define GC_OFFER_INTERVAL 64
+
+/* With fewer entries, and small objects in them, a marker gives nothing: it
+ * would soon be the one who waits. */
+#define GC_OFFER_MIN_ENTRIES 8
+
+/* Who waits looks again this often with a pause of some ten nanoseconds, then
+ * this often after letting others run, and then sleeps. */
+#define GC_WAIT_RELAXED_ROUNDS 200
+#define GC_WAIT_YIELDING_ROUNDS 20
+
+/* The number of CPUs is asked for again after this time. */
+#define GC_CPUS_FRESH_NS UINT64_C(1000000000)
+
+/* Large objects are split among markers as spans of at most so many pieces; one
+ * fits into the bits of an address that are zero for a piece. */
+#define GC_SPAN_MAX_PIECES 1024
+
+/* What several threads write must be so far apart: two lines of the cache, as
+ * some processors fetch them in pairs. */
+#define GC_CACHE_LINES_BYTES 128
+
 /* ---- Pace --------------------------------------------------------------- */
 
 /* Allocation between two collections never falls below this: a tiny live set

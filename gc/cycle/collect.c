@@ -34,7 +34,7 @@ static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *sta
 
     if (!gc__resolve(&heap->region, (struct ambiguous){sp}, &object))
         return false;
-    gc__marker_mark(&heap->marker, object);
+    gc__marker_mark(gc__gang_leader(&heap->gang), object);
     stack->start = sp;
     stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);
     return true;
@@ -51,19 +51,19 @@ static void mark_stacks(struct heap *heap, const struct mutator *mutator)
     else
         count = gc__os_stacks_in_use(&mutator->context, mutator->stack, stacks);
     for (unsigned i = 0; i < count; i++)
-        gc__marker_scan_roots(&heap->marker, stacks[i], past_end);
+        gc__marker_scan_roots(gc__gang_leader(&heap->gang), stacks[i], past_end);
 }
 
 static void mark_words(struct heap *heap, void *const *words, size_t count)
 {
-    mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, &heap->marker);
+    mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, gc__gang_leader(&heap->gang));
 }
 
 static void mark_mutator(struct heap *heap, const struct mutator *mutator)
 {
     mark_stacks(heap, mutator);
     if (mutator->thread_pointer != 0)
-        gc__os_each_thread_area(mutator->thread_pointer, mark_range, &heap->marker);
+        gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
     mark_words(heap, &mutator->result, 1);
 }
@@ -172,12 +172,12 @@ static void cycle(struct heap *heap)
     struct census marked;
 
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
-    gc__marker_begin(&heap->marker);
+    gc__marker_begin(gc__gang_leader(&heap->gang));
     keeping = keep_runs(heap);
 
     mark_globals(heap);
     mark_mutators(heap);
-    gc__marker_drain(&heap->marker);
+    gc__marker_drain(gc__gang_leader(&heap->gang));
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);

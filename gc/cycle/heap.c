@@ -26,8 +26,8 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__region_destroy(&heap->region);
         return false;
     }
-    gc__marker_init(&heap->marker, &heap->region);
-    heap->marker.past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
+    gc__gang_init(&heap->gang, &heap->region, options->markers);
+    gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
     heap->started = true;
     return true;

@@ -4,7 +4,7 @@
 
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
-#include "gc/mark/marker.h"
+#include "gc/mark/gang.h"
 #include "gc/reclaim/sweep.h"
 #include "gc/roots/ranges.h"
 #include "gc/roots/world.h"
@@ -33,7 +33,7 @@ struct heap {
     struct region region;
     struct world world;
     struct ranges user_roots;
-    struct marker marker;
+    struct gang gang;
     struct bins bins;
     struct pace pace;
     struct cycle_record record;

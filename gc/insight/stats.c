@@ -17,7 +17,7 @@ static uint64_t metadata_bytes(const struct heap *heap)
 {
     uint64_t bytes = gc__region_metadata_bytes(&heap->region);
 
-    bytes += gc__worklist_metadata_bytes(&heap->marker.worklist);
+    bytes += gc__gang_metadata_bytes(&heap->gang);
     bytes += gc__ranges_metadata_bytes(&heap->user_roots);
     return bytes + heap->world.mutators * gc__mutator_metadata_bytes();
 }

@@ -7,6 +7,9 @@
 
 /* ---- The marker at work ---------------------------------------------------------- */
 
+/* Whether other markers are at work. */
+enum company { ALONE, IN_COMPANY };
+
 /* What the hot loop reads and writes of a marker, in a local variable: the
  * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
  * it in registers. Its address must not leave the inlined functions. */
@@ -18,10 +21,12 @@ struct trace {
     struct block *blocks;
     size_t edges_in, edges_out;
     size_t objects_in, objects_out;
-    uintptr_t *top, *end; /* of the worklist */
+    uintptr_t *top, *bottom, *end; /* of the worklist */
+    enum company company;          /* a constant: what depends on it is decided by the compiler */
+    unsigned until_offer;          /* objects to be scanned until then */
 };
 
-static ALWAYS_INLINE struct trace resume(struct marker *marker)
+static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company company)
 {
     return (struct trace){
         .marker = marker,
@@ -34,7 +39,10 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker)
         .objects_in = marker->objects_in,
         .objects_out = marker->objects_out,
         .top = marker->worklist.top,
+        .bottom = marker->worklist.bottom,
         .end = marker->worklist.end,
+        .company = company,
+        .until_offer = GC_OFFER_INTERVAL,
     };
 }
 
@@ -58,6 +66,7 @@ static ALWAYS_INLINE void hand_over_worklist(const struct trace *trace)
 static ALWAYS_INLINE void take_back_worklist(struct trace *trace)
 {
     trace->top = trace->marker->worklist.top;
+    trace->bottom = trace->marker->worklist.bottom;
     trace->end = trace->marker->worklist.end;
 }
 
@@ -65,7 +74,8 @@ static ALWAYS_INLINE void take_back_worklist(struct trace *trace)
 
 /* An entry of the worklist and the object FIFO: the address of a cell and, in
  * the bits that no address has, how many granules to scan; or none there, and
- * the address of a piece of a large object. */
+ * the address of a piece of a large object with, in the bits that this leaves
+ * free, how many pieces; or none there either: all up to the object's end. */
 #define ENTRY_SHIFT 48
 #define ENTRY_ADDRESS (((uintptr_t)1 << ENTRY_SHIFT) - 1)
 
@@ -74,15 +84,25 @@ static ALWAYS_INLINE uintptr_t entry_of(uintptr_t address, size_t granules)
     return address | granules << ENTRY_SHIFT;
 }
 
-/* Remembers a grey object that the worklist had no room for. */
+_Static_assert(GC_SPAN_MAX_PIECES < GC_SCAN_PIECE_BYTES && GC_PAGE_BYTES % GC_SCAN_PIECE_BYTES == 0,
+               "the number of pieces fits into the address of one");
+
+static bool is_span(uintptr_t entry)
+{
+    return entry >> ENTRY_SHIFT == 0;
+}
+
+/* Remembers a grey object that the worklist had no room for. Cold: always so
+ * that other markers may do the same. */
 static __attribute__((noinline, cold)) void overflow(struct marker *marker, size_t granule)
 {
     struct block *block = &marker->region->blocks[granule / GC_UNIT_GRANULES];
 
     if (block->form == FORM_BLOCK)
-        gc__block_head(block)->rescan = true;
+        __atomic_store_n(&gc__block_head(block)->rescan, true, __ATOMIC_RELAXED);
     else
-        *gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) |= GC_LARGE_RESCAN;
+        __atomic_fetch_or(gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)),
+                          GC_LARGE_RESCAN, __ATOMIC_RELAXED);
     marker->overflowed = true;
 }
 
@@ -109,19 +129,34 @@ static ALWAYS_INLINE void push(struct trace *trace, size_t granule, size_t granu
 
 static __attribute__((noinline)) bool large_is_scanned(struct marker *marker, size_t granule)
 {
-    return gc__kinds[gc__large_kind(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT))].scanned;
+    const uint32_t *flags = gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT));
+
+    return gc__kinds[__atomic_load_n(flags, __ATOMIC_RELAXED) & GC_LARGE_KIND_MASK].scanned;
+}
+
+/* Sets the mark bit; false: it was set. Most are, and then nothing is written:
+ * other markers keep the line. */
+static ALWAYS_INLINE bool blacken(const struct trace *trace, struct bits *bits, size_t granule)
+{
+    uint64_t mark = __atomic_load_n(&bits->mark, __ATOMIC_RELAXED);
+
+    if ((mark >> granule % 64 & 1) != 0)
+        return false;
+    if (trace->company == ALONE)
+        bits->mark = mark | gc__bit_of(granule);
+    else if ((__atomic_fetch_or(&bits->mark, gc__bit_of(granule), __ATOMIC_RELAXED) & gc__bit_of(granule)) != 0)
+        return false;
+    return true;
 }
 
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
 {
-    uint64_t mark = bits->mark;
     size_t scanned;
 
-    if ((mark >> granule % 64 & 1) != 0)
+    if (!blacken(trace, bits, granule))
         return;
-    bits->mark = mark | gc__bit_of(granule);
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (scanned == 0)
         return;
@@ -133,7 +168,7 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
 void gc__marker_mark(struct marker *marker, struct object object)
 {
-    struct trace trace = resume(marker);
+    struct trace trace = resume(marker, ALONE);
 
     mark(&trace, &trace.bits[object.granule / 64], object.granule);
     suspend(&trace);
@@ -212,21 +247,47 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t 
     }
 }
 
-/* One piece; the rest goes back to the worklist first. Returns its end. */
-static __attribute__((noinline)) uintptr_t split_large(struct marker *marker, uintptr_t from)
+static size_t head_of_piece(const struct marker *marker, uintptr_t piece)
 {
-    struct region *region = marker->region;
-    size_t page = (from - marker->base) >> GC_PAGE_SHIFT, head = page;
-    uintptr_t end;
+    size_t page = (piece - marker->base) >> GC_PAGE_SHIFT, head = page;
 
-    gc__large_find(region, page, &head);
-    end = (uintptr_t)gc__page_address(region, head) + gc__large_bytes(region, head);
-    if (end - from <= GC_SCAN_PIECE_BYTES)
-        return end;
-    end = from + GC_SCAN_PIECE_BYTES;
-    if (!gc__worklist_push(&marker->worklist, entry_of(end, 0)))
-        overflow(marker, gc__large_granule(head));
-    return end;
+    gc__large_find(marker->region, page, &head);
+    return head;
+}
+
+static void push_span(struct marker *marker, uintptr_t from, size_t pieces)
+{
+    if (!gc__worklist_push(&marker->worklist, from | pieces))
+        overflow(marker, gc__large_granule(head_of_piece(marker, from)));
+}
+
+/* The pieces from here to the end of the object; if there are more than a span
+ * may have, the others go back to the worklist. */
+static size_t cut_span(struct marker *marker, uintptr_t from)
+{
+    size_t head = head_of_piece(marker, from);
+    uintptr_t end = (uintptr_t)gc__page_address(marker->region, head) + gc__large_bytes(marker->region, head);
+    size_t pieces = (end - from) / GC_SCAN_PIECE_BYTES;
+
+    if (pieces <= GC_SPAN_MAX_PIECES)
+        return pieces;
+    push_span(marker, from + GC_SPAN_MAX_PIECES * GC_SCAN_PIECE_BYTES, 0);
+    return GC_SPAN_MAX_PIECES;
+}
+
+/* Halves a span until its first piece is left, which is returned. The second
+ * halves go to the worklist, the largest first: the oldest entries, those that
+ * go to other markers, are worth most, and pieces are still scanned in order. */
+static __attribute__((noinline)) struct gc__range split_large(struct marker *marker, uintptr_t entry)
+{
+    size_t pieces = entry % GC_SCAN_PIECE_BYTES;
+    uintptr_t from = entry - pieces;
+
+    if (pieces == 0)
+        pieces = cut_span(marker, from);
+    for (; pieces > 1; pieces -= pieces / 2)
+        push_span(marker, from + (pieces - pieces / 2) * GC_SCAN_PIECE_BYTES, pieces / 2);
+    return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};
 }
 
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uintptr_t entry, enum past_end past_end)
@@ -235,9 +296,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
     uintptr_t end = start + (entry >> ENTRY_SHIFT << GC_GRANULE_SHIFT);
 
     if (GC_UNLIKELY(end == start)) {
+        struct gc__range piece;
+
         hand_over_worklist(trace);
-        end = split_large(trace->marker, start);
+        piece = split_large(trace->marker, start);
         take_back_worklist(trace);
+        start = piece.start, end = piece.end;
+        trace->until_offer = 1; /* a piece is worth as many objects as lie between two offers */
     }
     scan(trace, start, end, past_end);
 }
@@ -256,7 +321,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintpt
 static __attribute__((noinline)) GC_SCANS_ANYTHING void scan_range(struct marker *marker, uintptr_t start,
                                                                    uintptr_t end, enum past_end past_end)
 {
-    struct trace trace = resume(marker);
+    struct trace trace = resume(marker, ALONE);
 
     if (past_end == PAST_END_COUNTS)
         scan_any(&trace, start, end, PAST_END_COUNTS);
@@ -285,20 +350,46 @@ static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
     return true;
 }
 
+/* Gives the older half of the worklist, or a packet of it, if somebody waits.
+ * The oldest entries have the largest graphs behind them, as a rule. */
+static __attribute__((noinline)) void offer(struct marker *marker)
+{
+    struct worklist *list = &marker->worklist;
+    size_t entries = gc__worklist_entries(list), half = entries / 2;
+
+    if (half == 0 || !gc__pool_wants(marker->pool))
+        return;
+    if (entries < GC_OFFER_MIN_ENTRIES && !is_span(*list->bottom))
+        return;
+    half = half < GC_PACKET_ENTRIES ? half : GC_PACKET_ENTRIES;
+    if (gc__pool_give(marker->pool, list->bottom, half))
+        list->bottom += half;
+}
+
+static ALWAYS_INLINE void offer_sometimes(struct trace *trace)
+{
+    if (GC_LIKELY(--trace->until_offer != 0))
+        return;
+    hand_over_worklist(trace);
+    offer(trace->marker);
+    take_back_worklist(trace);
+    trace->until_offer = GC_OFFER_INTERVAL;
+}
+
 /* An object goes from the worklist through the FIFO, which is kept full as long
  * as can be, then emptied: it is scanned as late after its prefetch as possible
  * (Cher, Hosking, Vijaykumar, ASPLOS 2004). The only grey object of all, one of
  * a list, is scanned at once. */
-static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, enum past_end past_end)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, enum past_end past_end,
+                                                       enum company company)
 {
-    struct trace trace = resume(marker);
-    const uintptr_t *bottom = marker->worklist.base;
+    struct trace trace = resume(marker, company);
     uintptr_t entry;
 
     for (;;) {
-        if (trace.top != bottom) {
+        if (trace.top != trace.bottom) {
             entry = *--trace.top;
-            if ((trace.top != bottom || trace.objects_in != trace.objects_out) && !fetch_object(&trace, &entry))
+            if ((trace.top != trace.bottom || trace.objects_in != trace.objects_out) && !fetch_object(&trace, &entry))
                 continue;
         } else if (trace.edges_in != trace.edges_out) {
             visit(&trace, marker->edge[trace.edges_out++ % GC_EDGE_FIFO_ENTRIES]);
@@ -309,6 +400,8 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, en
             break;
         }
         scan_entry(&trace, entry, past_end);
+        if (company == IN_COMPANY)
+            offer_sometimes(&trace);
     }
     suspend(&trace);
 }
@@ -316,9 +409,29 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, en
 static GC_SCANS_ANYTHING void drain(struct marker *marker)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        drain_with(marker, PAST_END_COUNTS);
+        drain_with(marker, PAST_END_COUNTS, ALONE);
     else
-        drain_with(marker, PAST_END_IGNORED);
+        drain_with(marker, PAST_END_IGNORED, ALONE);
+}
+
+GC_SCANS_ANYTHING void gc__marker_drain_shared(struct marker *marker)
+{
+    if (GC_UNLIKELY(marker->past_end_everywhere))
+        drain_with(marker, PAST_END_COUNTS, IN_COMPANY);
+    else
+        drain_with(marker, PAST_END_IGNORED, IN_COMPANY);
+}
+
+void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t offset = (entries[i] & ENTRY_ADDRESS) - marker->base;
+
+        if (is_span(entries[i]))
+            push_span(marker, entries[i] & ~(GC_SCAN_PIECE_BYTES - 1), entries[i] % GC_SCAN_PIECE_BYTES);
+        else
+            push_or_overflow(marker, entries[i], offset >> GC_GRANULE_SHIFT);
+    }
 }
 
 /* ---- Overflow ----------------------------------------------------------------------- */

@@ -24,17 +24,24 @@
  *
  * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
- * Threads: one marker, one thread; the mutators are stopped. */
+ * Threads: the mutators are stopped. A marker is one thread's; several may mark
+ * at once (gc/mark/gang.h), and then set mark bits and flags atomically. Alone,
+ * a marker does not: the same source is compiled twice. Who turns an object
+ * grey is the one whose write set its bit, so it is pushed once. Nothing hangs
+ * on the order of these writes: objects go from hand to hand in packets, and
+ * those order what was written before. */
 #ifndef GC_MARK_MARKER_H
 #define GC_MARK_MARKER_H
 
 #include "gc/heap/resolve.h"
+#include "gc/mark/pool.h"
 #include "gc/mark/worklist.h"
 #include "gc/platform/platform.h"
 
 struct marker {
-    struct region *region;
-    uintptr_t base; /* of the region: copies for the hot loop */
+    _Alignas(GC_CACHE_LINES_BYTES) struct region *region;
+    struct pool *pool; /* of its gang; NULL: it has none */
+    uintptr_t base;    /* of the region: copies for the hot loop */
     uintptr_t span;
     struct worklist worklist;
 
@@ -65,7 +72,14 @@ void gc__marker_mark(struct marker *marker, struct object object);
 /* Makes every object of the root kinds grey. */
 void gc__marker_mark_root_kinds(struct marker *marker);
 
-/* Works until nothing is grey. */
+/* Works until nothing is grey. Alone. */
 void gc__marker_drain(struct marker *marker);
+
+/* As one of a gang: works until it has nothing grey left, giving others a part
+ * when they wait for it. What overflowed is left to a gc__marker_drain. */
+void gc__marker_drain_shared(struct marker *marker);
+
+/* Takes entries over that another marker had. */
+void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count);
 
 #endif

@@ -16,7 +16,8 @@
 #include <stdint.h>
 
 struct worklist {
-    uintptr_t *top; /* the next free entry */
+    uintptr_t *top;    /* the next free entry */
+    uintptr_t *bottom; /* the oldest entry; those before it were given away */
     uintptr_t *base;
     uintptr_t *end;   /* of what is accessible */
     uintptr_t *limit; /* of what is reserved */
@@ -24,7 +25,8 @@ struct worklist {
 
 void gc__worklist_init(struct worklist *list, void *memory, size_t bytes);
 
-/* Makes more of it accessible; false when there is no more. */
+/* Makes room at the top: what was given away at the bottom is used again, or
+ * more is made accessible. False when there is no more. */
 bool gc__worklist_grow(struct worklist *list);
 
 /* Gives memory back that deep heaps needed. The list is empty. */
@@ -40,7 +42,12 @@ static inline bool gc__worklist_push(struct worklist *list, uintptr_t entry)
 
 static inline bool gc__worklist_is_empty(const struct worklist *list)
 {
-    return list->top == list->base;
+    return list->top == list->bottom;
+}
+
+static inline size_t gc__worklist_entries(const struct worklist *list)
+{
+    return (size_t)(list->top - list->bottom);
 }
 
 static inline uintptr_t gc__worklist_pop(struct worklist *list)

@@ -191,6 +191,23 @@ void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
 /* `ended` is to be called for the calling thread. */
 void gc__os_tell_when_ended(void);
 
+/* ---- Helper threads ------------------------------------------------------ *
+ * None of these is a point of cancellation; errno is unharmed. */
+
+/* The CPUs this process may use: its affinity, and the quota of its control
+ * groups, rounded up. At least 1. Reads files. */
+unsigned gc__os_cpus(void);
+
+/* Starts a detached thread that runs `main(argument)` with all signals blocked
+ * and on a small stack; `*thread_id` is its gc__os_thread_id. The C library
+ * allocates for it. False: the system refuses. */
+bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id);
+
+/* For loops that wait: lets another thread run; lets the other half of the
+ * core run. */
+void gc__os_yield(void);
+void gc__os_relax(void);
+
 /* ---- The rest ------------------------------------------------------------ */
 
 uint64_t gc__os_clock_ns(void); /* monotonic */

@@ -1,0 +1,114 @@
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+/* A helper's frames are few and small; its stack also holds the thread-local
+ * storage of all libraries. Where that is not enough: the default. */
+#define STACK_BYTES ((size_t)256 << 10)
+
+typedef int create_function(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                            void *argument);
+
+/* The C library's: a function of this name that the program sees may be one
+ * that registers the thread as a mutator, and helpers are none. */
+static create_function *system_pthread_create(void)
+{
+    GC_OWN_STATE static create_function *found;
+    create_function *create = __atomic_load_n(&found, __ATOMIC_RELAXED);
+
+    if (create == NULL) {
+        create = (create_function *)dlsym(RTLD_NEXT, "pthread_create");
+        if (create == NULL)
+            create = (create_function *)dlsym(RTLD_DEFAULT, "pthread_create");
+        __atomic_store_n(&found, create, __ATOMIC_RELAXED);
+    }
+    return create;
+}
+
+/* On the starter's stack, until the helper has told its id. */
+struct start {
+    void (*main)(void *);
+    void *argument;
+    _Atomic uint32_t thread_id; /* 0: not known yet */
+};
+
+static void *begin(void *argument)
+{
+    struct start *start = argument;
+    void (*main)(void *) = start->main;
+    void *main_argument = start->argument;
+
+    /* The starter may go on, and its frame be gone, once the id is stored: the
+     * wake-up may then hit a stranger's word, which futexes allow for. */
+    __atomic_store_n(&start->thread_id, (uint32_t)gc__os_thread_id(), __ATOMIC_RELEASE);
+    gc__os_wake(&start->thread_id, 1);
+    main(main_argument);
+    return NULL;
+}
+
+static bool create_detached(struct start *start, size_t stack_bytes)
+{
+    create_function *create = system_pthread_create();
+    pthread_attr_t attributes;
+    pthread_t thread;
+    bool created;
+
+    if (create == NULL || pthread_attr_init(&attributes) != 0)
+        return false;
+    created = (stack_bytes == 0 || pthread_attr_setstacksize(&attributes, stack_bytes) == 0) &&
+              pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
+              create(&thread, &attributes, begin, start) == 0;
+    pthread_attr_destroy(&attributes);
+    return created;
+}
+
+static long wait_for_id(struct start *start)
+{
+    uint32_t thread_id;
+
+    while ((thread_id = __atomic_load_n(&start->thread_id, __ATOMIC_ACQUIRE)) == 0)
+        gc__os_wait(&start->thread_id, 0, UINT64_MAX);
+    return (long)thread_id;
+}
+
+/* The mask is inherited: there is no time at which the helper could be asked
+ * to run a handler of the program's. */
+bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
+{
+    struct start start = {main, argument, 0};
+    int saved_errno = errno;
+    sigset_t all, before;
+    bool created;
+
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+        return false;
+    created = create_detached(&start, STACK_BYTES) || create_detached(&start, 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (created)
+        *thread_id = wait_for_id(&start);
+    errno = saved_errno;
+    return created;
+}
+
+void gc__os_yield(void)
+{
+    int saved_errno = errno;
+
+    sched_yield();
+    errno = saved_errno;
+}
+
+void gc__os_relax(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
