@@ -7,8 +7,9 @@
 
 /* ---- The marker at work ---------------------------------------------------------- */
 
-/* Whether other markers are at work. */
-enum company { ALONE, IN_COMPANY };
+/* Other markers: there are none; those there are wait, and cannot do anything
+ * before they are given something; they work. */
+enum company { ALONE, AMONG_IDLE, IN_COMPANY };
 
 /* What the hot loop reads and writes of a marker, in a local variable: the
  * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
@@ -23,6 +24,8 @@ struct trace {
     size_t objects_in, objects_out;
     uintptr_t *top, *bottom, *end; /* of the worklist */
     enum company company;          /* a constant: what depends on it is decided by the compiler */
+    struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
+    uint64_t pending_marks;        /* ...these */
     unsigned until_offer;          /* objects to be scanned until then */
 };
 
@@ -46,10 +49,18 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
     };
 }
 
+/* Marks that were collected: see marker.h. */
+static ALWAYS_INLINE void set_pending(const struct trace *trace)
+{
+    if (trace->pending_bits != NULL)
+        __atomic_fetch_or(&trace->pending_bits->mark, trace->pending_marks, __ATOMIC_RELAXED);
+}
+
 static ALWAYS_INLINE void suspend(const struct trace *trace)
 {
     struct marker *marker = trace->marker;
 
+    set_pending(trace);
     marker->edges_in = trace->edges_in;
     marker->edges_out = trace->edges_out;
     marker->objects_in = trace->objects_in;
@@ -134,19 +145,41 @@ static __attribute__((noinline)) bool large_is_scanned(struct marker *marker, si
     return gc__kinds[__atomic_load_n(flags, __ATOMIC_RELAXED) & GC_LARGE_KIND_MASK].scanned;
 }
 
-/* Sets the mark bit; false: it was set. Most are, and then nothing is written:
- * other markers keep the line. */
-static ALWAYS_INLINE bool blacken(const struct trace *trace, struct bits *bits, size_t granule)
+static ALWAYS_INLINE bool mark_in_company(struct trace *trace, struct bits *bits, size_t granule)
+{
+    uint64_t bit = gc__bit_of(granule);
+
+    if (trace->pending_bits != bits) {
+        set_pending(trace);
+        trace->pending_bits = bits;
+        trace->pending_marks = bit;
+        return true;
+    }
+    if ((trace->pending_marks & bit) != 0)
+        return false;
+    trace->pending_marks |= bit;
+    return true;
+}
+
+/* Whether the object was white. Most are not, and then nothing is written. */
+static ALWAYS_INLINE bool turn_from_white(struct trace *trace, struct bits *bits, size_t granule)
 {
     uint64_t mark = __atomic_load_n(&bits->mark, __ATOMIC_RELAXED);
 
     if ((mark >> granule % 64 & 1) != 0)
         return false;
-    if (trace->company == ALONE)
-        bits->mark = mark | gc__bit_of(granule);
-    else if ((__atomic_fetch_or(&bits->mark, gc__bit_of(granule), __ATOMIC_RELAXED) & gc__bit_of(granule)) != 0)
-        return false;
+    if (trace->company == IN_COMPANY)
+        return mark_in_company(trace, bits, granule);
+    bits->mark = mark | gc__bit_of(granule);
     return true;
+}
+
+/* Of several markers that found a large object white, one scans it. */
+static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct bits *bits, size_t granule)
+{
+    uint64_t bit = gc__bit_of(granule);
+
+    return trace->company != IN_COMPANY || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
 }
 
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
@@ -155,14 +188,14 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 {
     size_t scanned;
 
-    if (!blacken(trace, bits, granule))
+    if (!turn_from_white(trace, bits, granule))
         return;
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (scanned == 0)
         return;
     if (GC_LIKELY(scanned != GC_SCANNED_LARGE))
         push(trace, granule, scanned);
-    else if (large_is_scanned(trace->marker, granule))
+    else if (large_is_scanned(trace->marker, granule) && has_large_to_itself(trace, bits, granule))
         push(trace, granule, 0);
 }
 
@@ -352,41 +385,56 @@ static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
 
 /* Gives the older half of the worklist, or a packet of it, if somebody waits.
  * The oldest entries have the largest graphs behind them, as a rule. */
-static __attribute__((noinline)) void offer(struct marker *marker)
+static bool offer(struct marker *marker)
 {
     struct worklist *list = &marker->worklist;
     size_t entries = gc__worklist_entries(list), half = entries / 2;
 
     if (half == 0 || !gc__pool_wants(marker->pool))
-        return;
+        return false;
     if (entries < GC_OFFER_MIN_ENTRIES && !is_span(*list->bottom))
-        return;
+        return false;
     half = half < GC_PACKET_ENTRIES ? half : GC_PACKET_ENTRIES;
-    if (gc__pool_give(marker->pool, list->bottom, half))
-        list->bottom += half;
+    if (!gc__pool_give(marker->pool, list->bottom, half))
+        return false;
+    list->bottom += half;
+    return true;
 }
 
-static ALWAYS_INLINE void offer_sometimes(struct trace *trace)
+/* Looks after the others; returns whether the marker's company changed. */
+static __attribute__((noinline)) bool look_around(struct marker *marker, enum company company)
 {
-    if (GC_LIKELY(--trace->until_offer != 0))
-        return;
+    bool given = offer(marker);
+
+    return company == AMONG_IDLE ? given : !given && gc__pool_is_left_to_one(marker->pool);
+}
+
+static ALWAYS_INLINE bool company_changed(struct trace *trace)
+{
+    bool changed;
+
+    if (trace->company == ALONE || GC_LIKELY(--trace->until_offer != 0))
+        return false;
     hand_over_worklist(trace);
-    offer(trace->marker);
+    changed = look_around(trace->marker, trace->company);
     take_back_worklist(trace);
     trace->until_offer = GC_OFFER_INTERVAL;
+    return changed;
 }
 
 /* An object goes from the worklist through the FIFO, which is kept full as long
  * as can be, then emptied: it is scanned as late after its prefetch as possible
  * (Cher, Hosking, Vijaykumar, ASPLOS 2004). The only grey object of all, one of
- * a list, is scanned at once. */
-static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, enum past_end past_end,
+ * a list, is scanned at once. Ends when nothing is left (true), or when the
+ * company has changed. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, enum past_end past_end,
                                                        enum company company)
 {
     struct trace trace = resume(marker, company);
+    bool left = true;
     uintptr_t entry;
 
-    for (;;) {
+    do {
         if (trace.top != trace.bottom) {
             entry = *--trace.top;
             if ((trace.top != trace.bottom || trace.objects_in != trace.objects_out) && !fetch_object(&trace, &entry))
@@ -397,13 +445,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void drain_with(struct marker *marker, en
         } else if (trace.objects_in != trace.objects_out) {
             entry = marker->object[trace.objects_out++ % GC_OBJECT_FIFO_ENTRIES];
         } else {
+            left = false;
             break;
         }
         scan_entry(&trace, entry, past_end);
-        if (company == IN_COMPANY)
-            offer_sometimes(&trace);
-    }
+    } while (!company_changed(&trace));
     suspend(&trace);
+    return !left;
 }
 
 static GC_SCANS_ANYTHING void drain(struct marker *marker)
@@ -414,12 +462,27 @@ static GC_SCANS_ANYTHING void drain(struct marker *marker)
         drain_with(marker, PAST_END_IGNORED, ALONE);
 }
 
-GC_SCANS_ANYTHING void gc__marker_drain_shared(struct marker *marker)
+static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        drain_with(marker, PAST_END_COUNTS, IN_COMPANY);
-    else
-        drain_with(marker, PAST_END_IGNORED, IN_COMPANY);
+        return drain_with(marker, PAST_END_COUNTS, AMONG_IDLE);
+    return drain_with(marker, PAST_END_IGNORED, AMONG_IDLE);
+}
+
+static GC_SCANS_ANYTHING bool drain_in_company(struct marker *marker)
+{
+    if (GC_UNLIKELY(marker->past_end_everywhere))
+        return drain_with(marker, PAST_END_COUNTS, IN_COMPANY);
+    return drain_with(marker, PAST_END_IGNORED, IN_COMPANY);
+}
+
+void gc__marker_drain_shared(struct marker *marker)
+{
+    bool done;
+
+    do
+        done = gc__pool_is_left_to_one(marker->pool) ? drain_among_idle(marker) : drain_in_company(marker);
+    while (!done);
 }
 
 void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count)

@@ -25,11 +25,14 @@
  * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
  * Threads: the mutators are stopped. A marker is one thread's; several may mark
- * at once (gc/mark/gang.h), and then set mark bits and flags atomically. Alone,
- * a marker does not: the same source is compiled twice. Who turns an object
- * grey is the one whose write set its bit, so it is pushed once. Nothing hangs
- * on the order of these writes: objects go from hand to hand in packets, and
- * those order what was written before. */
+ * at once (gc/mark/gang.h), and then set mark bits and flags atomically. An
+ * atomic operation takes as long as all else that marking an object in the
+ * cache does, so new mark bits are collected and set when one is due in another
+ * word. Until then another marker may find the same objects white and scan
+ * them, too: that is wasted, not wrong. (Large objects are too much to waste.)
+ * All bits are set when a marker has nothing grey left, so none is pending when
+ * marking has ended. A marker beside which nobody works uses plain stores: the
+ * same source is compiled for either case. */
 #ifndef GC_MARK_MARKER_H
 #define GC_MARK_MARKER_H
 

@@ -65,12 +65,23 @@ static void wake(struct pool *pool, uint32_t count)
     gc__os_wake(&pool->news, count);
 }
 
-/* Nobody works, and no packet is full: see pool.h. */
-static bool nothing_is_grey(const struct pool *pool)
+/* So many work, and no packet is full: both at one moment, see pool.h. */
+static bool only_work(const struct pool *pool, uint32_t markers)
 {
     uint64_t head = head_of(&pool->full);
 
-    return is_empty(head) && __atomic_load_n(&pool->working, __ATOMIC_SEQ_CST) == 0 && head_of(&pool->full) == head;
+    return is_empty(head) && __atomic_load_n(&pool->working, __ATOMIC_SEQ_CST) == markers &&
+           head_of(&pool->full) == head;
+}
+
+static bool nothing_is_grey(const struct pool *pool)
+{
+    return only_work(pool, 0);
+}
+
+bool gc__pool_is_left_to_one(const struct pool *pool)
+{
+    return only_work(pool, 1);
 }
 
 static void sleep_unless_there_is_news(struct pool *pool)

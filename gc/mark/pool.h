@@ -29,6 +29,10 @@
  * what it sees, and who rises wants to look again later. Every rise that ends
  * without a packet is one that another marker's take made vain.
  *
+ * By the same three reads a marker that works learns that it is the only one:
+ * `working` is 1. What the others did before they rested it then sees; they
+ * cannot do more until it gives something.
+ *
  * Who waits for long sleeps. It says so (`sleepers`), and then looks once more;
  * who gives a packet, or quits, does that first and then looks for sleepers.
  * All four are sequentially consistent: one of the two sees the other. `news`
@@ -77,6 +81,10 @@ void gc__pool_open(struct pool *pool, unsigned markers);
 
 /* Whether somebody waits and finds nothing. Cheap, and may be wrong. */
 bool gc__pool_wants(const struct pool *pool);
+
+/* Whether nobody but the caller, who works, has or can get anything grey, until
+ * it gives something. */
+bool gc__pool_is_left_to_one(const struct pool *pool);
 
 /* Makes a full packet of entries; false: there is no free one. */
 bool gc__pool_give(struct pool *pool, const uintptr_t *entries, size_t count);
