@@ -66,13 +66,16 @@ void gc__marker_begin(struct marker *marker);
 /* Whether an address one past the end of an object counts for it. */
 enum past_end { PAST_END_IGNORED, PAST_END_COUNTS };
 
-/* Every aligned word of the range is a root. */
+/* Every aligned word of the range is a root (gc/mark/roots.c). */
 void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end);
+
+/* As that, for bounds that are aligned. */
+void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
 
 /* The object becomes grey, or black at once if its kind has no pointers. */
 void gc__marker_mark(struct marker *marker, struct object object);
 
-/* Makes every object of the root kinds grey. */
+/* Makes every object of the root kinds grey (gc/mark/roots.c). */
 void gc__marker_mark_root_kinds(struct marker *marker);
 
 /* Works until nothing is grey. Alone. */

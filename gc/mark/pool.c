@@ -65,23 +65,14 @@ static void wake(struct pool *pool, uint32_t count)
     gc__os_wake(&pool->news, count);
 }
 
-/* So many work, and no packet is full: both at one moment, see pool.h. */
-static bool only_work(const struct pool *pool, uint32_t markers)
+static uint32_t working(const struct pool *pool)
 {
-    uint64_t head = head_of(&pool->full);
-
-    return is_empty(head) && __atomic_load_n(&pool->working, __ATOMIC_SEQ_CST) == markers &&
-           head_of(&pool->full) == head;
-}
-
-static bool nothing_is_grey(const struct pool *pool)
-{
-    return only_work(pool, 0);
+    return __atomic_load_n(&pool->working, __ATOMIC_SEQ_CST);
 }
 
 bool gc__pool_is_left_to_one(const struct pool *pool)
 {
-    return only_work(pool, 1);
+    return is_empty(head_of(&pool->full)) && working(pool) == 1;
 }
 
 static void sleep_unless_there_is_news(struct pool *pool)
@@ -89,7 +80,7 @@ static void sleep_unless_there_is_news(struct pool *pool)
     uint32_t news = __atomic_load_n(&pool->news, __ATOMIC_SEQ_CST);
 
     __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
-    if (is_empty(head_of(&pool->full)) && !nothing_is_grey(pool))
+    if (is_empty(head_of(&pool->full)) && working(pool) != 0)
         gc__os_wait(&pool->news, news, UINT64_MAX);
     __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
 }
@@ -154,7 +145,7 @@ struct packet *gc__pool_wait(struct pool *pool)
             struct packet *packet = rise_and_take(pool);
             if (packet != NULL)
                 return packet;
-        } else if (nothing_is_grey(pool)) {
+        } else if (working(pool) == 0) {
             wake(pool, UINT32_MAX);
             return NULL;
         }

@@ -5,33 +5,34 @@
  *
  * A packet is full, free, or held by one marker. Full and free packets lie in
  * two lock-free stacks (Treiber 1986); each push and each pop gives the head
- * of its stack a new tag.
+ * of its stack a new tag, so a head that is as before means a stack that is.
  *
  * A marker works or waits. Steps, each of them atomic:
  *     give   (works)  a full packet is pushed
  *     take   (works)  a full packet is popped, and is now the marker's own
- *     rest   (works)  has nothing grey of its own: `working` less one
- *     rise   (waits)  sees a full packet: `working` and one, and then takes;
+ *     rest   (works)  has nothing grey of its own, and found no full packet
+ *                     after it last gave one: `working` less one
+ *     rise   (waits)  saw a full packet: `working` and one, and then takes;
  *                     who comes too late for the packet rests again
- *     look   (waits)  three reads: the full stack is empty; `working` is 0; the
- *                     full stack's head, tag and all, is as before. Then quits.
+ *     quit   (waits)  saw that `working` is 0
  *
  * Why nothing is grey when somebody quits. A grey object that is in the hands
  * of a marker is in those of one who works: it takes only when it works, and
  * does not rest before it has scanned what it took. All others are in full
- * packets. At the moment of the second read nobody worked, so nothing was in
- * anybody's hands; and the stack was empty at that moment, too, as its tag did
- * not change between the first read and the third. From then on nobody can
- * turn an object grey, so everybody who still waits finds the same: nobody
- * quits early, and nobody has to be told.
+ * packets, and there are none when nobody works: of all who worked, consider
+ * the one that was the last to find the stack empty before it rested. Nobody
+ * gave anything after that, as each of them looked for packets after its last
+ * gift. So `working` is 0 only when nothing is grey; then nobody can turn an
+ * object grey, and it remains so but for somebody who rises late and in vain:
+ * nobody quits early, and all the others find the same.
  *
- * Why somebody quits. The last who rests looks after that; only rising changes
- * what it sees, and who rises wants to look again later. Every rise that ends
- * without a packet is one that another marker's take made vain.
+ * In the same way a marker that works learns that it is the only one: no packet
+ * is full, and then `working` is 1. What the others did before they rested it
+ * then sees; they cannot do more until it gives something.
  *
- * By the same three reads a marker that works learns that it is the only one:
- * `working` is 1. What the others did before they rested it then sees; they
- * cannot do more until it gives something.
+ * Why somebody quits. The last who rests looks after that, and sees 0 unless
+ * somebody rises, who will look later. Each time that somebody rises in vain,
+ * somebody else has taken a packet.
  *
  * Who waits for long sleeps. It says so (`sleepers`), and then looks once more;
  * who gives a packet, or quits, does that first and then looks for sleepers.
