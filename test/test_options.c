@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gc/api/options.h"
+#include "gc/base/align.h"
 #include "gc/base/tunables.h"
 #include "test/child.h"
 
@@ -40,8 +41,8 @@ Test(table, has_a_line_for_each_field)
         cr_assert_eq(this->field_offset, bytes, "%s", this->variable);
         bytes += this->field_bytes;
     }
-    cr_assert_eq(gc__option_count, 9);
-    cr_assert_eq(bytes, sizeof(struct gc_options));
+    cr_assert_eq(gc__option_count, 10);
+    cr_assert_eq(gc__align_up(bytes, _Alignof(struct gc_options)), sizeof(struct gc_options));
 }
 
 Test(table, is_complete_and_consistent)
@@ -209,6 +210,7 @@ Test(fields, within_their_ranges_are_valid)
         .log = 1,
         .stats = 1,
         .stress = 1,
+        .markers = 1,
     }));
     cr_assert(is_valid((struct gc_options){
         .initial_heap = INT64_MAX,
@@ -217,6 +219,7 @@ Test(fields, within_their_ranges_are_valid)
         .past_end = GC_PAST_END_ALWAYS,
         .decommit_delay_ms = INT32_MAX,
         .stress = INT32_MAX,
+        .markers = GC_MAX_MARKERS,
     }));
 }
 
@@ -237,6 +240,7 @@ Test(fields, out_of_their_ranges_are_not_valid)
     cr_assert_not(is_valid((struct gc_options){.log = UINT32_MAX}));
     cr_assert_not(is_valid((struct gc_options){.stats = 2}));
     cr_assert_not(is_valid((struct gc_options){.stress = (uint32_t)INT32_MAX + 1}));
+    cr_assert_not(is_valid((struct gc_options){.markers = GC_MAX_MARKERS + 1}));
 }
 
 /* ---- Completing ----------------------------------------------------------------------------------------- */
@@ -261,6 +265,7 @@ Test(complete, puts_defaults_where_nothing_is)
     cr_assert_eq(options.log, 0);
     cr_assert_eq(options.stats, 0);
     cr_assert_eq(options.stress, 0);
+    cr_assert_eq(options.markers, 0);
 }
 
 Test(complete, keeps_the_program_s_values)
@@ -274,6 +279,7 @@ Test(complete, keeps_the_program_s_values)
         .log = 1,
         .stats = 1,
         .stress = 9,
+        .markers = 3,
     });
 
     cr_assert_eq(options.initial_heap, (size_t)(6 * GIB));
@@ -284,6 +290,7 @@ Test(complete, keeps_the_program_s_values)
     cr_assert_eq(options.log, 1);
     cr_assert_eq(options.stats, 1);
     cr_assert_eq(options.stress, 9);
+    cr_assert_eq(options.markers, 3);
 }
 
 Test(complete, takes_each_option_from_the_environment)
@@ -298,6 +305,7 @@ Test(complete, takes_each_option_from_the_environment)
     setenv("BROOM_LOG", "1", 1);
     setenv("BROOM_STATS", "1", 1);
     setenv("BROOM_STRESS", "99", 1);
+    setenv("BROOM_MARKERS", "5", 1);
     options = complete((struct gc_options){0});
     cr_assert_eq(options.initial_heap, (size_t)(5 * GIB));
     cr_assert_eq(options.max_heap, (size_t)(6 * GIB));
@@ -307,6 +315,7 @@ Test(complete, takes_each_option_from_the_environment)
     cr_assert_eq(options.log, 1);
     cr_assert_eq(options.stats, 1);
     cr_assert_eq(options.stress, 99);
+    cr_assert_eq(options.markers, 5);
 }
 
 Test(complete, lets_the_environment_win)

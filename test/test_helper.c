@@ -1,0 +1,167 @@
+/* test_helper.c - how many CPUs there are, and threads that help. */
+#define _GNU_SOURCE
+#include "gc/platform/linux/cpus.h"
+#include "gc/platform/platform.h"
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- CPUs ---------------------------------------------------------------------------- */
+
+TestSuite(cpus);
+
+Test(cpus, are_at_least_one_and_no_more_than_the_affinity_allows)
+{
+    cpu_set_t set, one;
+    size_t cpu = 0;
+
+    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    errno = 42;
+    cr_assert_geq(gc__os_cpus(), 1);
+    cr_assert_eq(errno, 42);
+    cr_assert_leq(gc__os_cpus(), (unsigned)CPU_COUNT(&set));
+    while (!CPU_ISSET(cpu, &set))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    cr_assert_eq(gc__os_cpus(), 1);
+}
+
+static char root[] = "/tmp/test_helper.XXXXXX";
+
+static void make_root(void)
+{
+    cr_assert_not_null(mkdtemp(root));
+}
+
+/* `path` and its folders, below the root. */
+static void put(const char *path, const char *text)
+{
+    char whole[512];
+    FILE *file;
+
+    snprintf(whole, sizeof whole, "%s%s", root, path);
+    for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        mkdir(whole, 0700);
+        *slash = '/';
+    }
+    file = fopen(whole, "w");
+    cr_assert_not_null(file);
+    cr_assert_geq(fputs(text, file), 0);
+    fclose(file);
+}
+
+static void drop_root(void)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(quota, .init = make_root, .fini = drop_root);
+
+Test(quota, is_none_where_nothing_says_so)
+{
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+    put("/proc/self/cgroup", "0::/\n");
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+    put("/sys/fs/cgroup/cpu.max", "max 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+    put("/sys/fs/cgroup/cpu.max", "nonsense");
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+}
+
+Test(quota, is_rounded_up)
+{
+    put("/proc/self/cgroup", "0::/\n");
+    put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 2);
+    put("/sys/fs/cgroup/cpu.max", "200001 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 3);
+    put("/sys/fs/cgroup/cpu.max", "1000 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 1);
+}
+
+Test(quota, is_that_of_the_tightest_group)
+{
+    put("/proc/self/cgroup", "0::/a/b/c\n");
+    put("/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n");
+    put("/sys/fs/cgroup/a/b/cpu.max", "300000 100000\n");
+    put("/sys/fs/cgroup/a/cpu.max", "500000 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 3);
+    put("/sys/fs/cgroup/a/cpu.max", "100000 50000\n");
+    cr_assert_eq(gc__quota_cpus(root), 2);
+}
+
+Test(quota, is_found_where_the_group_s_path_is_the_host_s)
+{
+    put("/proc/self/cgroup", "0::/not/here\n");
+    put("/sys/fs/cgroup/cpu.max", "400000 100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 4);
+}
+
+Test(quota, of_the_first_version_is_in_two_files)
+{
+    put("/proc/self/cgroup", "12:memory:/a\n4:cpuset:/b\n3:cpu,cpuacct:/a/b\n1:name=systemd:/\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us", "100000\n");
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+    put("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "250000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n");
+    cr_assert_eq(gc__quota_cpus(root), 3);
+    put("/proc/self/cgroup", "3:cpuacct,cpu:/a");
+    cr_assert_eq(gc__quota_cpus(root), 3);
+    put("/proc/self/cgroup", "3:cpuacct:/a");
+    cr_assert_eq(gc__quota_cpus(root), UINT_MAX);
+}
+
+/* ---- Threads ------------------------------------------------------------------------- */
+
+static struct {
+    _Atomic uint32_t done;
+    long thread_id;
+    bool blocked;
+} told;
+
+static void tell(void *argument)
+{
+    sigset_t mask;
+
+    cr_assert_eq(argument, &told);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    told.blocked = sigismember(&mask, SIGINT) && sigismember(&mask, SIGUSR1) && sigismember(&mask, SIGPROF) &&
+                   sigismember(&mask, SIGRTMIN + 3);
+    told.thread_id = gc__os_thread_id();
+    told.done = 1;
+    gc__os_wake(&told.done, 1);
+}
+
+Test(helper, runs_in_a_thread_of_its_own_with_signals_blocked)
+{
+    sigset_t before, after;
+    long thread_id = 0;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    errno = 42;
+    cr_assert(gc__os_start_helper(tell, &told, &thread_id));
+    cr_assert_eq(errno, 42);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        cr_assert_eq(sigismember(&before, signal), sigismember(&after, signal), "the starter's mask is as it was");
+    while (told.done == 0)
+        gc__os_wait(&told.done, 0, UINT64_MAX);
+    cr_assert_eq(told.thread_id, thread_id);
+    cr_assert_neq(thread_id, gc__os_thread_id());
+    cr_assert(told.blocked);
+}
