@@ -36,7 +36,7 @@ Test(cpus, are_at_least_one_and_no_more_than_the_affinity_allows)
     cr_assert_eq(gc__os_cpus(), 1);
 }
 
-static char root[] = "/tmp/test_helper.XXXXXX";
+static char root[] = "test_helper.XXXXXX";
 
 static void make_root(void)
 {

@@ -3,43 +3,45 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
+#include <stdatomic.h>
+
 /* ---- The door ---------------------------------------------------------------------- */
 
 #define CLOSED ((uint32_t)1 << 31)
 
 static bool enter(struct gang *gang)
 {
-    uint32_t attendance = __atomic_load_n(&gang->attendance, __ATOMIC_RELAXED);
+    uint32_t attendance = atomic_load_explicit(&gang->attendance, memory_order_relaxed);
 
     while ((attendance & CLOSED) == 0)
-        if (__atomic_compare_exchange_n(&gang->attendance, &attendance, attendance + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+        if (atomic_compare_exchange_weak_explicit(&gang->attendance, &attendance, attendance + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
             return true;
     return false;
 }
 
 static void leave(struct gang *gang)
 {
-    if (__atomic_sub_fetch(&gang->attendance, 1, __ATOMIC_RELEASE) == CLOSED)
+    if (atomic_fetch_sub_explicit(&gang->attendance, 1, memory_order_release) == CLOSED + 1)
         gc__os_wake(&gang->attendance, 1);
 }
 
 static void open_door(struct gang *gang)
 {
-    __atomic_store_n(&gang->attendance, 0, __ATOMIC_RELEASE);
+    atomic_store_explicit(&gang->attendance, 0, memory_order_release);
 }
 
 /* Helpers inside are about to leave, as nothing is grey. */
 static void close_door(struct gang *gang)
 {
-    uint32_t attendance = __atomic_or_fetch(&gang->attendance, CLOSED, __ATOMIC_ACQUIRE);
+    uint32_t attendance = atomic_fetch_or_explicit(&gang->attendance, CLOSED, memory_order_acquire) | CLOSED;
 
     for (unsigned round = 0; attendance != CLOSED; round++) {
         if (round < GC_WAIT_RELAXED_ROUNDS)
             gc__os_relax();
         else
             gc__os_wait(&gang->attendance, attendance, UINT64_MAX);
-        attendance = __atomic_load_n(&gang->attendance, __ATOMIC_ACQUIRE);
+        attendance = atomic_load_explicit(&gang->attendance, memory_order_acquire);
     }
 }
 
@@ -69,7 +71,7 @@ static void be_helper(void *argument)
     struct helper *self = argument;
 
     for (uint32_t served = 0;;) {
-        uint32_t calls = __atomic_load_n(&self->calls, __ATOMIC_ACQUIRE);
+        uint32_t calls = atomic_load_explicit(&self->calls, memory_order_acquire);
 
         if (calls == served) {
             gc__os_wait(&self->calls, calls, UINT64_MAX);
@@ -83,7 +85,7 @@ static void be_helper(void *argument)
 static void call_helpers(struct gang *gang)
 {
     for (unsigned i = 1; i < gang->markers; i++) {
-        __atomic_fetch_add(&gang->helper[i].calls, 1, __ATOMIC_RELEASE);
+        atomic_fetch_add_explicit(&gang->helper[i].calls, 1, memory_order_release);
         gc__os_wake(&gang->helper[i].calls, 1);
     }
 }

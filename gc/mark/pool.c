@@ -4,6 +4,7 @@
 #include "gc/base/check.h"
 #include "gc/platform/platform.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- Stacks of packets ------------------------------------------------------------ */
@@ -61,7 +62,7 @@ static void wake(struct pool *pool, uint32_t count)
 {
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST) == 0)
         return;
-    __atomic_fetch_add(&pool->news, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&pool->news, 1);
     gc__os_wake(&pool->news, count);
 }
 
@@ -77,7 +78,7 @@ bool gc__pool_is_left_to_one(const struct pool *pool)
 
 static void sleep_unless_there_is_news(struct pool *pool)
 {
-    uint32_t news = __atomic_load_n(&pool->news, __ATOMIC_SEQ_CST);
+    uint32_t news = atomic_load(&pool->news);
 
     __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
     if (is_empty(head_of(&pool->full)) && working(pool) != 0)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 /* A helper's frames are few and small; its stack also holds the thread-local
  * storage of all libraries. Where that is not enough: the default. */
@@ -45,7 +46,7 @@ static void *begin(void *argument)
 
     /* The starter may go on, and its frame be gone, once the id is stored: the
      * wake-up may then hit a stranger's word, which futexes allow for. */
-    __atomic_store_n(&start->thread_id, (uint32_t)gc__os_thread_id(), __ATOMIC_RELEASE);
+    atomic_store_explicit(&start->thread_id, (uint32_t)gc__os_thread_id(), memory_order_release);
     gc__os_wake(&start->thread_id, 1);
     main(main_argument);
     return NULL;
@@ -71,7 +72,7 @@ static long wait_for_id(struct start *start)
 {
     uint32_t thread_id;
 
-    while ((thread_id = __atomic_load_n(&start->thread_id, __ATOMIC_ACQUIRE)) == 0)
+    while ((thread_id = atomic_load_explicit(&start->thread_id, memory_order_acquire)) == 0)
         gc__os_wait(&start->thread_id, 0, UINT64_MAX);
     return (long)thread_id;
 }
