@@ -22,7 +22,7 @@ enum place {
     TAKING,     /* ...and pops */
     LOOKING,    /* ...saw none: reads `working` */
     QUITTING,   /* wakes the sleepers */
-    DROWSY,     /* be_patient: reads the news */
+    DROWSY,     /* gc__pool_sleep: reads the news */
     LYING_DOWN, /* is among the sleepers from here on */
     LISTENING,  /* the last look: the head... */
     LISTENING_FOR_WORKERS,

@@ -57,13 +57,26 @@ static void work_off(struct gang *gang, struct marker *marker, struct packet *pa
     }
 }
 
+/* Until there is nothing for the helper to do; false: nor will there be. */
+static bool take_part(struct gang *gang, unsigned marker)
+{
+    bool more;
+
+    if (!enter(gang))
+        return false;
+    more = marker < gang->markers;
+    if (more) {
+        work_off(gang, &gang->marker[marker], gc__pool_wait(&gang->pool));
+        more = !gc__pool_is_done(&gang->pool);
+    }
+    leave(gang);
+    return more;
+}
+
 static void help(struct gang *gang, unsigned marker)
 {
-    if (!enter(gang))
-        return;
-    if (marker < gang->markers)
-        work_off(gang, &gang->marker[marker], gc__pool_wait(&gang->pool));
-    leave(gang);
+    while (take_part(gang, marker))
+        gc__pool_sleep(&gang->pool);
 }
 
 static void be_helper(void *argument)
@@ -100,6 +113,10 @@ static void drain_together(struct gang *gang)
     call_helpers(gang);
     gc__marker_drain_shared(leader);
     work_off(gang, leader, gc__pool_next(&gang->pool));
+    while (!gc__pool_is_done(&gang->pool)) {
+        gc__pool_sleep(&gang->pool);
+        work_off(gang, leader, gc__pool_wait(&gang->pool));
+    }
     close_door(gang);
     for (unsigned i = 1; i < gang->markers; i++) {
         GC_ASSERT(gc__worklist_is_empty(&gang->marker[i].worklist));
@@ -176,6 +193,7 @@ void gc__gang_forget_helpers(struct gang *gang)
     gang->helpers = 0;
     gang->markers = 1;
     gang->attendance = CLOSED;
+    gang->pool.sleepers = 0;
     share_mark_stack(gang);
 }
 

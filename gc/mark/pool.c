@@ -76,7 +76,7 @@ bool gc__pool_is_left_to_one(const struct pool *pool)
     return is_empty(head_of(&pool->full)) && working(pool) == 1;
 }
 
-static void sleep_unless_there_is_news(struct pool *pool)
+void gc__pool_sleep(struct pool *pool)
 {
     uint32_t news = atomic_load(&pool->news);
 
@@ -86,14 +86,9 @@ static void sleep_unless_there_is_news(struct pool *pool)
     __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
 }
 
-static void be_patient(struct pool *pool, unsigned round)
+bool gc__pool_is_done(const struct pool *pool)
 {
-    if (round < GC_WAIT_RELAXED_ROUNDS)
-        gc__os_relax();
-    else if (round < GC_WAIT_RELAXED_ROUNDS + GC_WAIT_YIELDING_ROUNDS)
-        gc__os_yield();
-    else
-        sleep_unless_there_is_news(pool);
+    return working(pool) == 0;
 }
 
 /* ---- The steps ---------------------------------------------------------------------- */
@@ -139,9 +134,13 @@ static struct packet *rise_and_take(struct pool *pool)
     return packet;
 }
 
+/* Who loses patience has just seen that somebody works, and so somebody is left
+ * who sees the end, and wakes the others. */
 struct packet *gc__pool_wait(struct pool *pool)
 {
-    for (unsigned round = 0;; round++) {
+    unsigned round = 0;
+
+    for (;;) {
         if (!is_empty(head_of(&pool->full))) {
             struct packet *packet = rise_and_take(pool);
             if (packet != NULL)
@@ -149,8 +148,15 @@ struct packet *gc__pool_wait(struct pool *pool)
         } else if (working(pool) == 0) {
             wake(pool, UINT32_MAX);
             return NULL;
+        } else if (round < GC_WAIT_RELAXED_ROUNDS) {
+            round++;
+            gc__os_relax();
+        } else if (round < GC_WAIT_RELAXED_ROUNDS + GC_WAIT_YIELDING_ROUNDS) {
+            round++;
+            gc__os_yield();
+        } else {
+            return NULL;
         }
-        be_patient(pool, round);
     }
 }
 
@@ -196,10 +202,9 @@ size_t gc__pool_metadata_bytes(const struct pool *pool)
 void gc__pool_open(struct pool *pool, unsigned markers)
 {
     pool->markers = markers;
-    pool->full.head = 0;
     pool->free.head = 0;
-    pool->working = 1;
-    pool->sleepers = 0;
+    __atomic_store_n(&pool->full.head, 0, __ATOMIC_SEQ_CST); /* sleepers of the cycle before may look */
+    __atomic_store_n(&pool->working, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < GC_POOL_PACKETS; i++)
         push(pool, &pool->free, &pool->packets[i]);
 }

@@ -37,7 +37,9 @@
  * Who waits for long sleeps. It says so (`sleepers`), and then looks once more;
  * who gives a packet, or quits, does that first and then looks for sleepers.
  * All four are sequentially consistent: one of the two sees the other. `news`
- * changes before a sleeper is woken, so it cannot fall asleep in between.
+ * changes before a sleeper is woken, so it cannot fall asleep in between. A helper
+ * leaves the gang to sleep: the leader need not wait until the system lets it
+ * run again, only to hear that there is nothing to do.
  *
  * A marker that was called but has not come yet is simply one that waits.
  * test/test_termination.c goes through all interleavings of a model. */
@@ -91,11 +93,19 @@ bool gc__pool_is_left_to_one(const struct pool *pool);
 bool gc__pool_give(struct pool *pool, const uintptr_t *entries, size_t count);
 
 /* A full packet, for a marker that works and has nothing left: it waits until
- * there is one. NULL: nothing is grey any more, quit. */
+ * there is one. NULL: it need not wait any longer, as gc__pool_is_done, or it
+ * should sleep. */
 struct packet *gc__pool_next(struct pool *pool);
 
-/* As gc__pool_next, for a marker that does not work yet. */
+/* As gc__pool_next, for a marker that does not work. */
 struct packet *gc__pool_wait(struct pool *pool);
+
+/* Whether nothing is grey any more: then everybody quits. */
+bool gc__pool_is_done(const struct pool *pool);
+
+/* Sleeps until there may be a packet, or nothing is grey. Also for threads that
+ * do not know whether the cycle has ended. */
+void gc__pool_sleep(struct pool *pool);
 
 /* The packet was emptied. */
 void gc__pool_put_back(struct pool *pool, struct packet *packet);
