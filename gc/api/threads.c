@@ -124,6 +124,8 @@ static void in_parent(void)
 static void in_child(void)
 {
     gc__world_keep_only(&gc__heap.world, gc__mutator);
+    gc__gang_forget_helpers(&gc__heap.gang);
+    gc__heap.helpers_known = 0;
     gc__world_unlock(&gc__heap.world);
 }
 

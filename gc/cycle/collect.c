@@ -16,7 +16,7 @@ static void mark_range(struct gc__range range, void *argument)
 
 static void mark_globals(struct heap *heap)
 {
-    struct marker *marker = &heap->marker;
+    struct marker *marker = gc__gang_leader(&heap->gang);
     uintptr_t oom_data = (uintptr_t)&heap->oom_data;
 
     gc__os_each_data_segment(mark_range, marker);
@@ -172,17 +172,17 @@ static void cycle(struct heap *heap)
     struct census marked;
 
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
-    gc__marker_begin(gc__gang_leader(&heap->gang));
+    gc__gang_begin(&heap->gang);
     keeping = keep_runs(heap);
 
     mark_globals(heap);
     mark_mutators(heap);
-    gc__marker_drain(gc__gang_leader(&heap->gang));
+    gc__gang_drain(&heap->gang);
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
     note_marked(heap, &marked, &keeping);
-    gc__worklist_trim(&heap->marker.worklist);
+    gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
     gc__observe_swept(heap);
 }
@@ -207,6 +207,15 @@ static void stop_and_cycle(void *argument)
     note_pause(&heap->record, gc__os_clock_ns() - start_ns);
 }
 
+/* Before the world stops, as threads may have to be started. Those of the gang
+ * are no mutators. */
+static void prepare_gang(struct heap *heap)
+{
+    gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
+    for (; heap->helpers_known < heap->gang.helpers; heap->helpers_known++)
+        gc__world_add(&heap->world, heap->gang.helper[heap->helpers_known + 1].thread_id, MUTATOR_ASIDE);
+}
+
 /* Under the lock. No library comes or goes while the world stands: a stopped
  * thread may be halfway through that otherwise. */
 static void collect(struct heap *heap)
@@ -216,6 +225,7 @@ static void collect(struct heap *heap)
     if (heap->collecting) /* by this very thread: a hook at work */
         return;
     heap->collecting = true;
+    prepare_gang(heap);
     mutator->context = gc__os_context_of(mutator->sp);
     gc__os_hold_loader(stop_and_cycle, heap);
     heap->collecting = false;

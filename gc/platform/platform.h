@@ -117,9 +117,6 @@ void gc__os_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 /* Wakes up to `count` of those who sleep. Async-signal-safe. */
 void gc__os_wake(_Atomic uint32_t *word, uint32_t count);
 
-/* Between two looks at such a word, without sleep. */
-void gc__os_pause(void);
-
 /* ---- Threads ------------------------------------------------------------- */
 
 /* What a new thread is to do. */

@@ -93,7 +93,7 @@ static bool spin_for_lock(struct world *world)
     for (unsigned i = 0; i < GC_LOCK_SPINS; i++) {
         if (atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_FREE && try_lock(world))
             return true;
-        gc__os_pause();
+        gc__os_relax();
     }
     return false;
 }

@@ -1,7 +1,8 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
-#include <dlfcn.h>
+#include "gc/platform/linux/real.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,25 +12,6 @@
 /* A helper's frames are few and small; its stack also holds the thread-local
  * storage of all libraries. Where that is not enough: the default. */
 #define STACK_BYTES ((size_t)256 << 10)
-
-typedef int create_function(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
-                            void *argument);
-
-/* The C library's: a function of this name that the program sees may be one
- * that registers the thread as a mutator, and helpers are none. */
-static create_function *system_pthread_create(void)
-{
-    GC_OWN_STATE static create_function *found;
-    create_function *create = __atomic_load_n(&found, __ATOMIC_RELAXED);
-
-    if (create == NULL) {
-        create = (create_function *)dlsym(RTLD_NEXT, "pthread_create");
-        if (create == NULL)
-            create = (create_function *)dlsym(RTLD_DEFAULT, "pthread_create");
-        __atomic_store_n(&found, create, __ATOMIC_RELAXED);
-    }
-    return create;
-}
 
 /* On the starter's stack, until the helper has told its id. */
 struct start {
@@ -54,16 +36,15 @@ static void *begin(void *argument)
 
 static bool create_detached(struct start *start, size_t stack_bytes)
 {
-    create_function *create = system_pthread_create();
     pthread_attr_t attributes;
     pthread_t thread;
     bool created;
 
-    if (create == NULL || pthread_attr_init(&attributes) != 0)
+    if (pthread_attr_init(&attributes) != 0)
         return false;
     created = (stack_bytes == 0 || pthread_attr_setstacksize(&attributes, stack_bytes) == 0) &&
               pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
-              create(&thread, &attributes, begin, start) == 0;
+              GC_REAL(pthread_create)(&thread, &attributes, begin, start) == 0; /* ours makes mutators */
     pthread_attr_destroy(&attributes);
     return created;
 }
@@ -87,10 +68,10 @@ bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
     bool created;
 
     sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+    if (GC_REAL(pthread_sigmask)(SIG_SETMASK, &all, &before) != 0)
         return false;
     created = create_detached(&start, STACK_BYTES) || create_detached(&start, 0);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    GC_REAL(pthread_sigmask)(SIG_SETMASK, &before, NULL);
     if (created)
         *thread_id = wait_for_id(&start);
     errno = saved_errno;

@@ -24,12 +24,3 @@ void gc__os_wake(_Atomic uint32_t *word, uint32_t count)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count < INT32_MAX ? count : INT32_MAX, NULL, NULL, 0);
     errno = saved_errno;
 }
-
-void gc__os_pause(void)
-{
-#if defined __x86_64__
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("isb" ::: "memory");
-#endif
-}
