@@ -189,22 +189,30 @@ static void cycle(struct heap *heap)
 
 /* Between its calls to us a thread may be found at any point; those that come
  * later know. */
-static void stop_world(struct heap *heap)
+static bool stop_world(struct heap *heap)
 {
-    gc__world_stop(&heap->world);
+    bool stopped = gc__world_stop(&heap->world);
+
     heap->region.threaded |= gc__world_has_several_mutators(&heap->world);
+    return stopped;
 }
 
+/* Where the world cannot be stopped for want of memory nothing is collected. */
 static void stop_and_cycle(void *argument)
 {
     struct heap *heap = argument;
     uint64_t start_ns = gc__os_clock_ns();
+    bool stopped;
 
     heap->region.now_ns = start_ns;
-    stop_world(heap);
-    cycle(heap);
+    stopped = stop_world(heap);
+    if (stopped)
+        cycle(heap);
     gc__world_resume(&heap->world);
+    if (!stopped)
+        return;
     note_pause(&heap->record, gc__os_clock_ns() - start_ns);
+    gc__observe_cycle(heap);
 }
 
 /* Before the world stops, as threads may have to be started. Those of the gang
@@ -213,7 +221,7 @@ static void prepare_gang(struct heap *heap)
 {
     gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
     for (; heap->helpers_known < heap->gang.helpers; heap->helpers_known++)
-        gc__world_add(&heap->world, heap->gang.helper[heap->helpers_known + 1].thread_id, MUTATOR_ASIDE);
+        gc__world_note_helper(&heap->world, heap->gang.helper[heap->helpers_known + 1].thread_id);
 }
 
 /* Under the lock. No library comes or goes while the world stands: a stopped
@@ -229,7 +237,6 @@ static void collect(struct heap *heap)
     mutator->context = gc__os_context_of(mutator->sp);
     gc__os_hold_loader(stop_and_cycle, heap);
     heap->collecting = false;
-    gc__observe_cycle(heap);
 }
 
 void gc__collect(struct heap *heap)

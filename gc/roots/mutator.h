@@ -25,7 +25,7 @@ enum mutator_state {
     MUTATOR_STOPPED, /* until the world goes on */
     MUTATOR_SAFE,    /* its registers are spilled, and it does not touch the heap: as good as stopped */
     MUTATOR_HELD,    /* the same, and may not leave that until the world goes on */
-    MUTATOR_ASIDE    /* no mutator, but a thread that is known not to be one: a helper of ours, the kernel's */
+    MUTATOR_ASIDE    /* no mutator, but known: it takes no signals */
 };
 
 struct mutator {

@@ -248,7 +248,16 @@ static void wait_for_all(struct world *world)
 struct census_of_threads {
     struct world *world;
     bool met_stranger;
+    bool no_memory;
 };
+
+static bool is_helper(const struct world *world, long thread_id)
+{
+    for (unsigned i = 0; i < world->helpers; i++)
+        if (world->helper[i] == thread_id)
+            return true;
+    return false;
+}
 
 static void look_at_thread(long thread_id, void *argument)
 {
@@ -256,16 +265,18 @@ static void look_at_thread(long thread_id, void *argument)
     struct mutator *mutator = gc__world_thread(census->world, thread_id);
     enum gc__thread_sort sort;
 
-    if (mutator != NULL) {
+    if (mutator != NULL)
         mutator->seen = true;
+    if (mutator != NULL || is_helper(census->world, thread_id))
         return;
-    }
     sort = gc__os_thread_sort(thread_id);
     if (sort == GC_THREAD_GONE)
         return;
     mutator = gc__world_add(census->world, thread_id, sort == GC_THREAD_ASIDE ? MUTATOR_ASIDE : MUTATOR_RUNS);
-    if (mutator == NULL)
-        gc__fatal("no memory to note thread %ld", thread_id);
+    if (mutator == NULL) {
+        census->no_memory = true;
+        return;
+    }
     mutator->seen = true;
     if (sort == GC_THREAD_OF_PROGRAM) {
         ask(census->world, mutator);
@@ -273,9 +284,8 @@ static void look_at_thread(long thread_id, void *argument)
     }
 }
 
-/* Asks those who are not in our list. True if there were any: they may have made
- * others before they stopped. */
-static bool meet_strangers(struct world *world, struct mutator *self)
+/* Asks those who are not in our list. */
+static struct census_of_threads meet_strangers(struct world *world, struct mutator *self)
 {
     struct census_of_threads census = {.world = world};
     struct mutator *next;
@@ -283,13 +293,13 @@ static bool meet_strangers(struct world *world, struct mutator *self)
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
         mutator->seen = false;
     if (!gc__os_each_thread(look_at_thread, &census))
-        return false;
+        return census;
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
         next = mutator->next;
         if (!mutator->seen && mutator != self)
             gc__world_drop(world, mutator);
     }
-    return census.met_stranger;
+    return census;
 }
 
 static void drop_the_dead(struct world *world)
@@ -303,16 +313,21 @@ static void drop_the_dead(struct world *world)
     }
 }
 
-void gc__world_stop(struct world *world)
+/* Strangers may have made others before they stopped. */
+bool gc__world_stop(struct world *world)
 {
     struct mutator *self = gc__mutator;
+    struct census_of_threads census = {.met_stranger = true};
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     ask_all(world, self);
     wait_for_all(world);
     drop_the_dead(world);
-    while (gc__os_thread_count() != world->count && meet_strangers(world, self))
+    while (census.met_stranger && gc__os_thread_count() != world->count + world->helpers) {
+        census = meet_strangers(world, self);
         wait_for_all(world);
+    }
+    return !census.no_memory;
 }
 
 void gc__world_resume(struct world *world)

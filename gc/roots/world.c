@@ -1,5 +1,6 @@
 #include "gc/roots/world.h"
 
+#include "gc/base/check.h"
 #include "gc/base/tunables.h"
 
 /* ---- Lists -------------------------------------------------------------------- */
@@ -262,6 +263,12 @@ static void make_all_unused(struct world *world, struct mutator **list, const st
     *list = NULL;
 }
 
+void gc__world_note_helper(struct world *world, long thread_id)
+{
+    GC_ASSERT(world->helpers < GC_MAX_MARKERS);
+    world->helper[world->helpers++] = thread_id;
+}
+
 bool gc__world_has_several_mutators(const struct world *world)
 {
     size_t count = 0;
@@ -277,6 +284,7 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->starting, NULL);
     make_all_unused(world, &world->ended, NULL);
     world->count = 0;
+    world->helpers = 0;
     if (gc__mutator_exists(mutator))
         list(world, mutator, gc__os_thread_id(), MUTATOR_RUNS);
 }

@@ -35,12 +35,14 @@ struct world {
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
     _Atomic bool stopping;
 
-    struct mutator *first;    /* living threads */
-    struct mutator *starting; /* made, but not run yet */
-    struct mutator *ended;    /* with a result that nobody has fetched */
-    struct mutator *unused;   /* for the next */
-    size_t count;             /* of `first`, those aside too */
-    size_t mutators;          /* memory for so many was ever made */
+    struct mutator *first;       /* living threads */
+    struct mutator *starting;    /* made, but not run yet */
+    struct mutator *ended;       /* with a result that nobody has fetched */
+    struct mutator *unused;      /* for the next */
+    size_t count;                /* of `first` */
+    long helper[GC_MAX_MARKERS]; /* threads of our own, which are no mutators */
+    unsigned helpers;
+    size_t mutators; /* memory for so many was ever made */
     uint64_t serials;
 
     uint64_t claimed_bytes; /* by threads that ended */
@@ -90,6 +92,9 @@ void gc__world_drop(struct world *world, struct mutator *mutator);
 /* In the child of a fork: only the calling thread is left. */
 void gc__world_keep_only(struct world *world, struct mutator *mutator);
 
+/* A thread of our own is never stopped. Their number is at most GC_MAX_MARKERS. */
+void gc__world_note_helper(struct world *world, long thread_id);
+
 bool gc__world_has_several_mutators(const struct world *world);
 
 /* ---- In our code ------------------------------------------------------------- */
@@ -120,8 +125,9 @@ void gc__world_end_safe(struct world *world, struct mutator *mutator);
 /* ---- Stopping ---------------------------------------------------------------- */
 
 /* Under the lock. Every thread but the calling one stops; strangers become
- * mutators. */
-void gc__world_stop(struct world *world);
+ * mutators. False: there is no memory to note them, and they run on. Resumed by
+ * the caller in any case. */
+bool gc__world_stop(struct world *world);
 void gc__world_resume(struct world *world);
 
 #endif
