@@ -149,13 +149,14 @@ void gc__world_unlock(struct world *world)
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
-/* Under the lock: the calling thread is `mutator` from now on. */
+/* The calling thread is `mutator` from now on. One that had its number is dead,
+ * or what a stop noted as a stranger. */
 static void settle(struct world *world, struct mutator *mutator, struct gc__range stack)
 {
-    struct mutator *dead = gc__world_thread(world, gc__os_thread_id());
+    struct mutator *stranger = gc__world_thread(world, gc__os_thread_id());
 
-    if (dead != NULL) /* its number was given again */
-        gc__world_drop(world, dead);
+    if (stranger != NULL)
+        gc__world_drop(world, stranger);
     mutator->stack = stack;
     mutator->thread_pointer = gc__os_thread_pointer();
     mutator->handle = gc__os_thread_handle();
@@ -168,12 +169,10 @@ struct mutator *gc__world_enter(struct world *world, struct gc__range stack)
 {
     struct mutator *mutator = gc__mutator;
 
-    if (gc__mutator_exists(mutator)) /* a stop has found it meanwhile */
+    if (gc__mutator_exists(mutator)) /* a stop has met it meanwhile */
         return mutator;
-    mutator = gc__world_thread(world, gc__os_thread_id());
-    if (mutator != NULL) /* the same, without a thread pointer of its own then */
-        gc__mutator = mutator;
-    else if ((mutator = take_unused(world)) != NULL)
+    mutator = take_unused(world);
+    if (mutator != NULL)
         settle(world, mutator, stack);
     return mutator;
 }

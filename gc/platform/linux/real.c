@@ -1,8 +1,51 @@
 #define _GNU_SOURCE
 #include "gc/platform/linux/real.h"
 
+#include "gc/base/check.h"
+
 #include <dlfcn.h>
 #include <stddef.h>
+#include <string.h>
+
+/* A static executable has no next definition, and nothing can be looked up; but
+ * the archive of the C library has other names for its own: the flags that broom.pc
+ * has for this make the linker take them. In a dynamic executable these are undefined. */
+#define OTHER_NAME(name) extern char __##name[] __attribute__((weak))
+
+OTHER_NAME(pthread_create);
+OTHER_NAME(pthread_exit);
+OTHER_NAME(pthread_join);
+OTHER_NAME(pthread_tryjoin_np);
+extern char ___pthread_timedjoin_np[] __attribute__((weak));
+extern char ___pthread_clockjoin_np[] __attribute__((weak));
+OTHER_NAME(pthread_detach);
+OTHER_NAME(pthread_sigmask);
+OTHER_NAME(sigprocmask);
+OTHER_NAME(sigaction);
+
+static const struct {
+    const char *name;
+    char *function;
+} in_archive[] = {
+    {"pthread_create", __pthread_create},
+    {"pthread_exit", __pthread_exit},
+    {"pthread_join", __pthread_join},
+    {"pthread_tryjoin_np", __pthread_tryjoin_np},
+    {"pthread_timedjoin_np", ___pthread_timedjoin_np},
+    {"pthread_clockjoin_np", ___pthread_clockjoin_np},
+    {"pthread_detach", __pthread_detach},
+    {"pthread_sigmask", __pthread_sigmask},
+    {"sigprocmask", __sigprocmask},
+    {"sigaction", __sigaction},
+};
+
+static void *function_in_archive(const char *name)
+{
+    for (size_t i = 0; i < sizeof in_archive / sizeof in_archive[0]; i++)
+        if (strcmp(in_archive[i].name, name) == 0)
+            return in_archive[i].function;
+    return NULL;
+}
 
 /* Clang links its sanitizers into the program, where they come behind us under
  * their own names only. */
@@ -20,5 +63,13 @@ void *gc__real_function(const char *name)
 {
     void *function = sanitizers_function(name);
 
-    return function != NULL ? function : dlsym(RTLD_NEXT, name);
+    if (function == NULL)
+        function = dlsym(RTLD_NEXT, name);
+    if (function == NULL)
+        function = function_in_archive(name);
+    if (function == NULL)
+        gc__fatal("there is no %s behind Broom's own: link a static executable with"
+                  " what pkg-config --variable=static_executable broom says",
+                  name);
+    return function;
 }

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-/* The next definition behind ours; NULL where nothing can be looked up. */
+/* The next definition behind ours; without one the program ends. */
 void *gc__real_function(const char *name);
 
 /* A pointer to the real `name`, looked up once in each place. */
