@@ -16,8 +16,9 @@
 #define GC_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* For functions that read client memory as it is: words that no one has
- * written, stack that a sanitizer has fenced. They alone are exempt from it. */
-#define GC_SCANS_ANYTHING __attribute__((no_sanitize("address", "undefined")))
+ * written, stack that a sanitizer has fenced, thread-local variables of a
+ * sanitizer's own. They alone are exempt from it. */
+#define GC_SCANS_ANYTHING __attribute__((no_sanitize("address", "undefined", "thread")))
 
 /* Assertions compile in every build and vanish where GC_DEBUG is 0. */
 #ifndef GC_DEBUG

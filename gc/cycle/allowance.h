@@ -29,7 +29,8 @@ static inline void gc__note_claimed(struct heap *heap, struct mutator *mutator, 
 {
     size_t allowed = gc__min(bytes, mutator->allowance);
 
-    mutator->claimed_bytes += bytes;
+    /* Others look whether it has changed. */
+    __atomic_store_n(&mutator->claimed_bytes, mutator->claimed_bytes + bytes, __ATOMIC_RELAXED);
     mutator->allowance -= allowed;
     if (allowed < bytes)
         gc__pace_note_allocated(&heap->pace, bytes - allowed);

@@ -158,6 +158,10 @@ enum gc__thread_sort {
 };
 enum gc__thread_sort gc__os_thread_sort(long thread_id);
 
+/* The stack pointer of a thread that sleeps in the system; 0 if it does not, or
+ * the system does not say. */
+uintptr_t gc__os_sleeping_thread_sp(long thread_id);
+
 /* What it is called; "?" if that is not known. */
 void gc__os_thread_name(long thread_id, char *name, size_t capacity);
 

@@ -187,14 +187,18 @@ static bool is_to_be_asked(const struct mutator *mutator)
     return state == MUTATOR_RUNS || state == MUTATOR_SAFE;
 }
 
+static bool seems_asleep(const struct mutator *mutator)
+{
+    return __atomic_load_n(&mutator->claimed_bytes, __ATOMIC_RELAXED) == mutator->claimed_before;
+}
+
 /* Those who have not claimed anything for a while are likely to sleep, and take
  * longer to stop: they come first. */
 static void ask_all(struct world *world, const struct mutator *self)
 {
     for (unsigned round = 0; round < 2; round++)
         for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-            if (mutator != self && is_to_be_asked(mutator) &&
-                (round == 1 || mutator->claimed_bytes == mutator->claimed_before))
+            if (mutator != self && is_to_be_asked(mutator) && (round == 1 || seems_asleep(mutator)))
                 ask(world, mutator);
 }
 
@@ -209,6 +213,49 @@ static void report(const struct mutator *mutator, uint64_t waited_ns)
                 mutator->thread_id, name, (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal());
 }
 
+/* Runtimes have threads that block every signal from the beginning, such as the C
+ * library's for timers. One that never called us, and sleeps, is not waited for
+ * twice. Its registers are not seen. */
+static bool is_deaf_stranger(struct mutator *mutator)
+{
+    uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
+
+    if (mutator->stack.end != 0 || sp == 0)
+        return false;
+    mutator->stack = gc__os_stack_around(sp);
+    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
+    return true;
+}
+
+static void leave_alone(struct world *world, struct mutator *mutator)
+{
+    uint32_t asked = MUTATOR_ASKED;
+
+    if (atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_DEAF))
+        atomic_fetch_sub(&world->unstopped, 1);
+}
+
+/* Where it stands now; all of its stack, if it runs. */
+static void look_at_deaf(struct mutator *mutator)
+{
+    uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
+
+    if (sp == 0)
+        sp = gc__os_whole_stack(mutator->stack).start;
+    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
+}
+
+static void look_at_the_deaf(struct world *world)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (mutator->state == MUTATOR_DEAF) {
+            if (gc__os_thread_exists(mutator->thread_id))
+                look_at_deaf(mutator);
+            else
+                mutator->thread_id = 0;
+        }
+}
+
 /* The signal may have been taken by sigwait, or refused for want of room. */
 static void look_after(struct world *world, uint64_t waited_ns)
 {
@@ -219,7 +266,10 @@ static void look_after(struct world *world, uint64_t waited_ns)
             give_up(world, mutator);
         else if (waited_ns >= NS_PER_SECOND) {
             report(mutator, waited_ns);
-            send_signal(world, mutator);
+            if (is_deaf_stranger(mutator))
+                leave_alone(world, mutator);
+            else
+                send_signal(world, mutator);
         }
     }
 }
@@ -322,6 +372,7 @@ bool gc__world_stop(struct world *world)
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     ask_all(world, self);
     wait_for_all(world);
+    look_at_the_deaf(world);
     drop_the_dead(world);
     while (census.met_stranger && gc__os_thread_count() != world->count + world->helpers) {
         census = meet_strangers(world, self);

@@ -72,6 +72,27 @@ void gc__os_thread_name(long thread_id, char *name, size_t capacity)
     errno = saved_errno;
 }
 
+/* Of `syscall`: "number arguments... sp pc", with more than one argument only
+ * where it is not "running". */
+uintptr_t gc__os_sleeping_thread_sp(long thread_id)
+{
+    char text[256];
+    int saved_errno = errno;
+    bool read = read_thread_file(thread_id, "syscall", text, sizeof text);
+    const char *pc = read ? strrchr(text, ' ') : NULL;
+    uintptr_t sp = 0;
+
+    errno = saved_errno;
+    if (pc == NULL || pc - text < 20)
+        return 0;
+    do
+        pc--;
+    while (*pc != ' ');
+    for (pc += sizeof " 0x" - 1; *pc != ' '; pc++)
+        sp = sp * 16 + (uintptr_t)(*pc <= '9' ? *pc - '0' : *pc - 'a' + 10);
+    return sp;
+}
+
 /* Of `stat`, which is "id (name) state parent group session terminal
  * terminal-group flags ..."; a name may hold spaces and parentheses. */
 static enum gc__thread_sort sort_of(long id)
