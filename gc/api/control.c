@@ -15,7 +15,7 @@ int gc_init_options(const struct gc_options *options, size_t size)
 {
     struct gc_options complete = {0};
     struct gc__range stack;
-    int error = EALREADY;
+    int error = 0;
 
     if (gc__heap.started)
         return EALREADY;
@@ -26,11 +26,13 @@ int gc_init_options(const struct gc_options *options, size_t size)
     gc__options_complete(&complete);
     stack = gc__os_own_stack();
     gc__world_lock(&gc__heap.world);
-    if (!gc__heap.started) /* two threads may call first */
-        error = gc__heap_start(&gc__heap, &complete, stack) ? 0 : ENOMEM;
+    if (gc__heap.started) /* two threads may call first */
+        error = EALREADY;
+    else if (!gc__heap_start(&gc__heap, &complete, stack))
+        error = ENOMEM;
+    else
+        gc__threads_watch(); /* before the other can go on */
     gc__world_unlock(&gc__heap.world);
-    if (error == 0)
-        gc__threads_watch();
     return error;
 }
 
