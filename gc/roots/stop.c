@@ -256,13 +256,20 @@ static void look_at_the_deaf(struct world *world)
         }
 }
 
+/* A process's first thread remains listed when it has ended, and is sent signals
+ * without an error. */
+static bool has_ended(long thread_id)
+{
+    return !gc__os_thread_exists(thread_id) || gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE;
+}
+
 /* The signal may have been taken by sigwait, or refused for want of room. */
 static void look_after(struct world *world, uint64_t waited_ns)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
         if (!is_asked(mutator))
             continue;
-        if (!gc__os_thread_exists(mutator->thread_id))
+        if (has_ended(mutator->thread_id))
             give_up(world, mutator);
         else if (waited_ns >= NS_PER_SECOND) {
             report(mutator, waited_ns);
