@@ -78,10 +78,17 @@ static struct gc__start begun(void *ticket)
     return start;
 }
 
+/* Of any thread that pthread_create made, or pthread_exit ends: those that are
+ * older than the heap too, those that only a stop has found, and those that were
+ * unregistered. */
 static void returning(void *result)
 {
-    if (gc__mutator_exists(gc__mutator))
-        gc__mutator->result = result;
+    if (result == NULL || (!gc__mutator_exists(gc__mutator) && !gc__threads_enter()))
+        return;
+    gc__os_tell_when_ended();
+    gc__world_lock(&gc__heap.world);
+    gc__world_return(&gc__heap.world, gc__mutator, result);
+    gc__world_unlock(&gc__heap.world);
 }
 
 static uint64_t joining(uintptr_t handle)

@@ -128,6 +128,7 @@ struct gc__start {
 long gc__os_thread_id(void);
 uintptr_t gc__os_thread_pointer(void);
 uintptr_t gc__os_thread_handle(void); /* by which it is joined */
+bool gc__os_thread_is_detached(void); /* the calling one */
 
 /* Whether the calling thread has a thread pointer to itself, as far as the C
  * library knows: not if it was made without it, and shares its maker's. */

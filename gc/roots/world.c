@@ -149,6 +149,16 @@ void gc__world_unlock(struct world *world)
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
+void gc__world_return(struct world *world, struct mutator *mutator, void *result)
+{
+    if (mutator->serial == 0) {
+        mutator->serial = ++world->serials;
+        mutator->handle = gc__os_thread_handle();
+        mutator->detached = gc__os_thread_is_detached();
+    }
+    mutator->result = result;
+}
+
 /* The calling thread is `mutator` from now on. One that had its number is dead,
  * or what a stop noted as a stranger. */
 static void settle(struct world *world, struct mutator *mutator, struct gc__range stack)

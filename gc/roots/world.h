@@ -75,6 +75,10 @@ void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__r
 /* The calling thread is a mutator no longer. */
 void gc__world_leave(struct world *world, struct mutator *mutator);
 
+/* The calling thread will end with a result. One that nobody expected becomes
+ * one that is to be joined. */
+void gc__world_return(struct world *world, struct mutator *mutator, void *result);
+
 /* A thread that is to be joined is known by a serial number: its
  * handle may be another's by the time it was. 0: there is none such. */
 uint64_t gc__world_serial_of(struct world *world, uintptr_t handle);

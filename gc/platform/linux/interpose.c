@@ -11,6 +11,8 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -57,12 +59,55 @@ static void *run(void *ticket)
     return result;
 }
 
+/* A thread that is older than the watcher: only its end is told of. */
+static void *run_unwatched(void *argument)
+{
+    struct gc__start start = *(struct gc__start *)argument;
+    const struct gc__thread_watcher *watcher;
+    void *result;
+
+    free(argument);
+    result = start.function(start.argument);
+    watcher = threads.watcher;
+    if (watcher != NULL)
+        watcher->returning(result);
+    return result;
+}
+
+static int create_unwatched(pthread_t *thread, const pthread_attr_t *attributes, struct gc__start start)
+{
+    struct gc__start *copy = malloc(sizeof *copy);
+    int error;
+
+    if (copy == NULL)
+        return EAGAIN;
+    *copy = start;
+    error = GC_REAL(pthread_create)(thread, attributes, run_unwatched, copy);
+    if (error != 0)
+        free(copy);
+    return error;
+}
+
 static bool will_be_detached(const pthread_attr_t *attributes)
 {
     int state = PTHREAD_CREATE_JOINABLE;
 
     return attributes != NULL && pthread_attr_getdetachstate(attributes, &state) == 0 &&
            state == PTHREAD_CREATE_DETACHED;
+}
+
+/* glibc would read /proc for the process's first thread, which nobody detaches
+ * before it knows of it. */
+bool gc__os_thread_is_detached(void)
+{
+    pthread_attr_t attributes;
+    bool is_detached;
+
+    if (gettid() == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    is_detached = will_be_detached(&attributes);
+    pthread_attr_destroy(&attributes);
+    return is_detached;
 }
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
@@ -74,7 +119,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     int error;
 
     if (watcher == NULL)
-        return GC_REAL(pthread_create)(thread, attributes, function, argument);
+        return create_unwatched(thread, attributes, start);
     ticket = watcher->starting(start, will_be_detached(attributes));
     if (ticket == NULL)
         return EAGAIN;
