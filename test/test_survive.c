@@ -4,7 +4,7 @@
 #define _GNU_SOURCE
 #include "test/effort.h"
 #include "test/place.h"
-#include "test/survive_plugin.h"
+#include "test/plugin.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -82,32 +82,10 @@ Test(survive, values_of_pthread_setspecific)
 
 /* ---- Data of a library ----------------------------------------------------------------- */
 
-/* Opens the library, which lies beside the program or where libtool puts it. */
-static void *open_plugin(void)
-{
-    static const char *const names[] = {"survive_plugin.so", ".libs/survive_plugin.so"};
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 64);
-    char *name;
-    void *plugin = NULL;
-
-    cr_assert(length > 0);
-    path[length] = '\0';
-    name = strrchr(path, '/') + 1;
-    for (size_t i = 0; plugin == NULL && i < sizeof names / sizeof names[0]; i++) {
-        strcpy(name, names[i]);
-        plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    }
-    cr_assert(plugin != NULL, "%s", dlerror());
-    return plugin;
-}
-
 static void check_plugin(void *plugin)
 {
-    uintptr_t *(*words)(enum survive_plugin_place place);
+    plugin_words *words = words_in(plugin);
 
-    *(void **)&words = dlsym(plugin, "survive_plugin_words");
-    cr_assert(words != NULL);
     for (enum survive_plugin_place place = 0; place < SURVIVE_PLUGIN_PLACES; place++)
         check_array(words(place));
 }

@@ -1,0 +1,43 @@
+/* plugin.h - opens the library survive_plugin.c. */
+#ifndef TEST_PLUGIN_H
+#define TEST_PLUGIN_H
+
+#include "test/survive_plugin.h"
+
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef uintptr_t *plugin_words(enum survive_plugin_place place);
+
+/* It lies beside the program or where libtool puts it. */
+static inline void *open_plugin(void)
+{
+    static const char *const names[] = {"survive_plugin.so", ".libs/survive_plugin.so"};
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 64);
+    char *name;
+    void *plugin = NULL;
+
+    cr_assert(length > 0);
+    path[length] = '\0';
+    name = strrchr(path, '/') + 1;
+    for (size_t i = 0; plugin == NULL && i < sizeof names / sizeof names[0]; i++) {
+        strcpy(name, names[i]);
+        plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    }
+    cr_assert(plugin != NULL, "%s", dlerror());
+    return plugin;
+}
+
+static inline plugin_words *words_in(void *plugin)
+{
+    plugin_words *words;
+
+    *(void **)&words = dlsym(plugin, "survive_plugin_words");
+    cr_assert(words != NULL);
+    return words;
+}
+
+#endif

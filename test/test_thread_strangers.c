@@ -1,0 +1,224 @@
+/* test_thread_strangers.c - what must survive a collection on behalf of threads
+ * of which nobody has told the collector: those that are older than the heap,
+ * C11's, and those that the program made by itself. */
+#define _GNU_SOURCE
+#include "test/effort.h"
+#include "test/keeper.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <threads.h>
+
+enum { STACK_BYTES = 256 << 10 };
+
+TestSuite(thread_strangers, .timeout = 2 * KEEPER_SECONDS);
+
+/* ---- Threads that are older than the heap ----------------------------------------------------- */
+
+static atomic_bool may_begin;
+
+static void *keep_when_told(void *argument)
+{
+    await(&may_begin);
+    return keep_on_stack(argument);
+}
+
+Test(thread_strangers, stack_of_a_thread_older_than_the_heap)
+{
+    struct keeper *keeper = new_keeper(NULL);
+    pthread_t thread;
+
+    cr_assert(pthread_create(&thread, NULL, keep_when_told, keeper) == 0);
+    gc_init();
+    gc_collect();
+    may_begin = true;
+    check_keeper(keeper, thread);
+}
+
+/* It lends its words, and calls nothing. */
+static void *lend_stack(void *argument)
+{
+    uintptr_t words[WORDS];
+    struct keeper *keeper = argument;
+
+    keeper->place.words = hide(words);
+    keeper->place.count = WORDS;
+    keeper->filled = true;
+    keeper->wait(keeper);
+    __asm__ volatile("" : : "r"(words) : "memory");
+    return NULL;
+}
+
+static void check_lent(struct keeper *keeper)
+{
+    await(&keeper->filled);
+    gc_disable();
+    fill(&keeper->place);
+    gc_enable();
+    check_kept_then_gone(&keeper->place);
+    fill(&keeper->place);
+    check_kept(&keeper->place);
+    release(keeper);
+}
+
+static void check_lent_by_older_thread(void (*wait)(struct keeper *keeper))
+{
+    struct keeper *keeper = new_keeper(wait);
+    pthread_t thread;
+
+    cr_assert(pthread_create(&thread, NULL, lend_stack, keeper) == 0);
+    await(&keeper->filled);
+    check_lent(keeper);
+    cr_assert(pthread_join(thread, NULL) == 0);
+    delete_keeper(keeper);
+}
+
+Test(thread_strangers, stack_of_a_thread_that_never_calls)
+{
+    check_lent_by_older_thread(wait_in_read);
+}
+
+Test(thread_strangers, stack_of_a_thread_that_never_calls_nor_waits)
+{
+    check_lent_by_older_thread(wait_in_loop);
+}
+
+/* ---- Threads that the C library makes by itself -------------------------------------------------- */
+
+static int keep_in_thrd(void *keeper)
+{
+    keep_on_stack(keeper);
+    return 7;
+}
+
+static int lend_in_thrd(void *keeper)
+{
+    lend_stack(keeper);
+    return 7;
+}
+
+static void check_thrd(thrd_start_t function, void (*wait)(struct keeper *keeper))
+{
+    struct keeper *keeper = new_keeper(wait);
+    thrd_t thread;
+    int value = 0;
+
+    gc_init();
+    cr_assert(thrd_create(&thread, function, keeper) == thrd_success);
+    if (function == lend_in_thrd) {
+        check_lent(keeper);
+    } else {
+        await(&keeper->filled);
+        check_kept_then_gone(&keeper->place);
+        release(keeper);
+    }
+    cr_assert(thrd_join(thread, &value) == thrd_success && value == 7);
+    delete_keeper(keeper);
+}
+
+Test(thread_strangers, stack_of_a_c11_thread)
+{
+    check_thrd(keep_in_thrd, wait_in_read);
+    check_thrd(keep_in_thrd, wait_in_loop);
+}
+
+Test(thread_strangers, stack_of_a_c11_thread_that_never_calls)
+{
+    check_thrd(lend_in_thrd, wait_in_read);
+    check_thrd(lend_in_thrd, wait_in_loop);
+}
+
+/* ---- Threads that nobody but the system knows ------------------------------------------------------ */
+
+enum { THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM };
+
+static _Thread_local uintptr_t tls_words[WORDS];
+static _Atomic uint32_t clone_runs; /* cleared by the system at its end */
+
+static int lend_in_clone(void *keeper)
+{
+    lend_stack(keeper);
+    return 0;
+}
+
+static int lend_tls_in_clone(void *argument)
+{
+    struct keeper *keeper = argument;
+
+    keeper->place.words = hide(tls_words);
+    keeper->place.count = WORDS;
+    keeper->filled = true;
+    keeper->wait(keeper);
+    return 0;
+}
+
+/* Calls nothing: errno, say, is its maker's. */
+static void wait_in_system_call(struct keeper *keeper)
+{
+    while (!keeper->released)
+        sched_yield();
+}
+
+static void await_end_of_clone(void)
+{
+    for (unsigned i = 0; clone_runs != 0; i++) {
+        cr_assert(i < KEEPER_SECONDS * 10000, "the thread does not end");
+        usleep(100);
+    }
+}
+
+static void check_clone(int (*function)(void *keeper), void (*wait)(struct keeper *keeper), int flags, void *tls)
+{
+    struct keeper *keeper = new_keeper(wait);
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert(stack != MAP_FAILED);
+    clone_runs = 1;
+    cr_assert(clone(function, stack + STACK_BYTES, THREAD_FLAGS | CLONE_CHILD_CLEARTID | flags, keeper, NULL, tls,
+                    &clone_runs) > 0);
+    check_lent(keeper);
+    await_end_of_clone();
+    collect_and_check_gone(&keeper->place);
+    munmap(stack, STACK_BYTES);
+    gc_collect();
+    delete_keeper(keeper);
+}
+
+Test(thread_strangers, stack_of_a_clone)
+{
+    check_clone(lend_in_clone, wait_in_loop, 0, NULL);
+    check_clone(lend_in_clone, wait_in_system_call, 0, NULL);
+}
+
+#if defined __x86_64__
+
+/* What the program's code finds at the thread pointer: itself, and the stack
+ * protector's word. */
+static void *new_tls(void)
+{
+    void *(*allocate)(void *tls);
+    uintptr_t *tls, *own = __builtin_thread_pointer();
+
+    *(void **)&allocate = dlsym(RTLD_DEFAULT, "_dl_allocate_tls");
+    tls = allocate != NULL ? allocate(NULL) : NULL;
+    if (tls != NULL) {
+        tls[0] = tls[2] = (uintptr_t)tls;
+        tls[5] = own[5];
+        tls[6] = own[6];
+    }
+    return tls;
+}
+
+Test(thread_strangers, clone_with_thread_local_data)
+{
+    void *tls = new_tls();
+
+    if (tls == NULL)
+        cr_skip_test("the C library does not make such data");
+    check_clone(lend_in_clone, wait_in_loop, CLONE_SETTLS, tls);
+    check_clone(lend_tls_in_clone, wait_in_system_call, CLONE_SETTLS, tls);
+    check_clone(lend_tls_in_clone, wait_in_loop, CLONE_SETTLS, tls);
+}
+
+#endif
