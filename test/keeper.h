@@ -23,6 +23,7 @@ struct keeper {
     int pipe_ends[2];
     pthread_mutex_t mutex;
     pthread_cond_t condition;
+    struct hidden other_stack; /* for `wait` to use */
 };
 
 /* ---- Ways to wait --------------------------------------------------------------- */

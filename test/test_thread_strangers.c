@@ -7,8 +7,10 @@
 
 #include <dlfcn.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <threads.h>
+#include <ucontext.h>
 
 enum { STACK_BYTES = 256 << 10 };
 
@@ -222,3 +224,91 @@ Test(thread_strangers, clone_with_thread_local_data)
 }
 
 #endif
+
+/* ---- Strangers on other stacks than their own --------------------------------------------------------- */
+
+static struct keeper *on_own, *on_other; /* of the same thread */
+
+static void lend_other(int signal)
+{
+    (void)signal;
+    lend_stack(on_other);
+}
+
+static void wait_in_handler(struct keeper *keeper)
+{
+    (void)keeper;
+    raise(SIGUSR1);
+}
+
+static void *lend_both(void *other_stack)
+{
+    struct sigaction action = {.sa_handler = lend_other, .sa_flags = SA_ONSTACK};
+    stack_t alternate = {.ss_sp = other_stack, .ss_size = STACK_BYTES};
+
+    sigaltstack(&alternate, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    return lend_stack(on_own);
+}
+
+static void wait_in_coroutine(struct keeper *keeper)
+{
+    static ucontext_t caller, own;
+
+    wait_in_read(keeper);
+    getcontext(&own);
+    own.uc_stack.ss_sp = reveal(keeper->other_stack);
+    own.uc_stack.ss_size = STACK_BYTES;
+    own.uc_link = &caller;
+    makecontext(&own, (void (*)(void))lend_other, 1, 0);
+    swapcontext(&caller, &own);
+}
+
+static void check_lent_both(void)
+{
+    await(&on_other->filled);
+    gc_disable();
+    fill(&on_own->place);
+    fill(&on_other->place);
+    gc_enable();
+    check_kept(&on_own->place);
+    check_kept_then_gone(&on_other->place);
+    check_kept_then_gone(&on_own->place);
+    release(on_other);
+}
+
+/* Nobody knew of the thread before it was stopped there. */
+Test(thread_strangers, on_alternate_stack)
+{
+    void *stack = malloc(STACK_BYTES);
+    pthread_t thread;
+
+    on_own = new_keeper(wait_in_handler);
+    on_other = new_keeper(wait_in_loop);
+    cr_assert(pthread_create(&thread, NULL, lend_both, stack) == 0);
+    check_lent_both();
+    cr_assert(pthread_join(thread, NULL) == 0);
+}
+
+/* A page that cannot be read lies between the two. */
+Test(thread_strangers, in_coroutine_right_below_the_usual_stack)
+{
+    size_t guard_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    char *stacks =
+        mmap(NULL, 2 * STACK_BYTES + guard_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    cr_assert(stacks != MAP_FAILED && mprotect(stacks + STACK_BYTES, guard_bytes, PROT_NONE) == 0);
+    pthread_attr_init(&attributes);
+    cr_assert(pthread_attr_setstack(&attributes, stacks + STACK_BYTES + guard_bytes, STACK_BYTES) == 0);
+    on_own = new_keeper(wait_in_coroutine);
+    on_own->other_stack = hide(stacks);
+    on_other = new_keeper(wait_in_loop);
+    cr_assert(pthread_create(&thread, &attributes, lend_stack, on_own) == 0);
+    await(&on_own->filled);
+    gc_collect(); /* finds the thread on its usual stack */
+    release(on_own);
+    check_lent_both();
+    cr_assert(pthread_join(thread, NULL) == 0);
+}

@@ -108,6 +108,10 @@
  * whether it still lives. */
 #define GC_STOP_PATIENCE_NS ((uint64_t)1000 * 1000)
 
+/* How often the system is asked which threads there are, as long as they are not
+ * those that we know. */
+#define GC_STOP_LISTINGS 100
+
 /* Below its stack pointer a leaf function may use so many bytes (System V ABI
  * for x86-64; other ABIs have none, and it does no harm there). */
 #define GC_RED_ZONE_BYTES 128

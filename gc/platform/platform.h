@@ -59,8 +59,13 @@ struct gc__range gc__os_initial_stack(void);
 /* The stack of the calling thread, likewise. */
 struct gc__range gc__os_own_stack(void);
 
-/* The readable memory around `sp`, as the stack of a thread of which nothing
- * else is known. */
+/* The same, as far as it is known without a call that a signal's handler may not
+ * make; else the readable memory around `sp`, where the thread was interrupted,
+ * perhaps on another stack. */
+struct gc__range gc__os_interrupted_stack(uintptr_t sp);
+
+/* The readable memory around `sp`, as the stack of a thread of which nothing else
+ * is known. */
 struct gc__range gc__os_stack_around(uintptr_t sp);
 
 /* All of `stack` that was ever used. */

@@ -40,7 +40,7 @@ static bool is_asked(const struct mutator *mutator)
 static void introduce(struct mutator *mutator, const struct gc__context *context)
 {
     if (mutator->stack.end == 0)
-        mutator->stack = gc__os_stack_around(context->interrupted_sp);
+        mutator->stack = gc__os_interrupted_stack(context->interrupted_sp);
     if (gc__mutator_exists(gc__mutator)) /* its maker's */
         return;
     mutator->thread_pointer = gc__os_thread_pointer();
@@ -281,6 +281,17 @@ static void look_after(struct world *world, uint64_t waited_ns)
     }
 }
 
+static void drop_the_dead(struct world *world)
+{
+    struct mutator *next;
+
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
+        next = mutator->next;
+        if (mutator->thread_id == 0)
+            gc__world_drop(world, mutator);
+    }
+}
+
 /* Looks after them ever more seldom: a thread that has just ended is found in
  * no time, one that will not stop is reported every few seconds. */
 static void wait_for_all(struct world *world)
@@ -298,94 +309,78 @@ static void wait_for_all(struct world *world)
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }
     }
+    drop_the_dead(world);
 }
 
 /* ---- Strangers --------------------------------------------------------------------------- */
 
-struct census_of_threads {
+struct meeting {
     struct world *world;
-    bool met_stranger;
     bool no_memory;
 };
 
-static bool is_helper(const struct world *world, long thread_id)
-{
-    for (unsigned i = 0; i < world->helpers; i++)
-        if (world->helper[i] == thread_id)
-            return true;
-    return false;
-}
-
 static void look_at_thread(long thread_id, void *argument)
 {
-    struct census_of_threads *census = argument;
-    struct mutator *mutator = gc__world_thread(census->world, thread_id);
+    struct meeting *meeting = argument;
+    struct mutator *mutator = gc__world_thread(meeting->world, thread_id);
     enum gc__thread_sort sort;
 
     if (mutator != NULL)
         mutator->seen = true;
-    if (mutator != NULL || is_helper(census->world, thread_id))
+    if (mutator != NULL || gc__world_passes_over(meeting->world, thread_id))
         return;
     sort = gc__os_thread_sort(thread_id);
     if (sort == GC_THREAD_GONE)
         return;
-    mutator = gc__world_add(census->world, thread_id, sort == GC_THREAD_ASIDE ? MUTATOR_ASIDE : MUTATOR_RUNS);
+    mutator = gc__world_add(meeting->world, thread_id, sort == GC_THREAD_ASIDE ? MUTATOR_ASIDE : MUTATOR_RUNS);
     if (mutator == NULL) {
-        census->no_memory = true;
+        meeting->no_memory = true;
         return;
     }
     mutator->seen = true;
-    if (sort == GC_THREAD_OF_PROGRAM) {
-        ask(census->world, mutator);
-        census->met_stranger = true;
-    }
+    if (sort == GC_THREAD_OF_PROGRAM)
+        ask(meeting->world, mutator);
 }
 
-/* Asks those who are not in our list. */
-static struct census_of_threads meet_strangers(struct world *world, struct mutator *self)
+/* Asks those who are not in our list, and drops those who are no more. The
+ * system's list is cut short where a thread ends that it has just come to, so
+ * who is not in it need not be dead. False if there is no such list, or no
+ * memory to note somebody. */
+static bool meet_strangers(struct world *world, struct mutator *self)
 {
-    struct census_of_threads census = {.world = world};
+    struct meeting meeting = {.world = world};
     struct mutator *next;
 
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
         mutator->seen = false;
-    if (!gc__os_each_thread(look_at_thread, &census))
-        return census;
+    if (!gc__os_each_thread(look_at_thread, &meeting))
+        return false;
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
         next = mutator->next;
-        if (!mutator->seen && mutator != self)
+        if (!mutator->seen && mutator != self && !gc__os_thread_exists(mutator->thread_id))
             gc__world_drop(world, mutator);
     }
-    return census;
+    gc__world_forget_the_dead(world);
+    return !meeting.no_memory;
 }
 
-static void drop_the_dead(struct world *world)
-{
-    struct mutator *next;
-
-    for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
-        next = mutator->next;
-        if (mutator->thread_id == 0)
-            gc__world_drop(world, mutator);
-    }
-}
-
-/* Strangers may have made others before they stopped. */
+/* Strangers may have made others before they stopped; threads that are about to
+ * end come and go meanwhile, but not for long. */
 bool gc__world_stop(struct world *world)
 {
     struct mutator *self = gc__mutator;
-    struct census_of_threads census = {.met_stranger = true};
+    bool met = true;
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
+    gc__world_forget_the_dead(world);
     ask_all(world, self);
     wait_for_all(world);
     look_at_the_deaf(world);
-    drop_the_dead(world);
-    while (census.met_stranger && gc__os_thread_count() != world->count + world->helpers) {
-        census = meet_strangers(world, self);
+    for (unsigned i = 0; met && i < GC_STOP_LISTINGS && !gc__world_is_complete(world); i++) {
+        met = meet_strangers(world, self);
         wait_for_all(world);
     }
-    return !census.no_memory;
+    return met;
 }
 
 void gc__world_resume(struct world *world)

@@ -32,8 +32,11 @@ struct mutator *gc__world_thread(struct world *world, long thread_id)
 
 static struct mutator *take_unused(struct world *world)
 {
-    struct mutator *mutator = world->unused;
+    struct mutator *mutator;
 
+    if (world->unused == NULL)
+        gc__world_forget_the_dead(world);
+    mutator = world->unused;
     if (mutator != NULL) {
         world->unused = mutator->next;
         gc__mutator_clear(mutator);
@@ -159,6 +162,50 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
     mutator->result = result;
 }
 
+/* Of a thread that left, when it is no more. */
+static void forget_thread(struct world *world, struct mutator *mutator)
+{
+    mutator->thread_id = 0;
+    world->count--;
+}
+
+void gc__world_forget_the_dead(struct world *world)
+{
+    struct mutator **place = &world->leaving, *mutator;
+
+    for (mutator = world->ended; mutator != NULL; mutator = mutator->next)
+        if (mutator->thread_id != 0 && !gc__os_thread_exists(mutator->thread_id))
+            forget_thread(world, mutator);
+    while ((mutator = *place) != NULL) {
+        if (mutator->thread_id != 0 && !gc__os_thread_exists(mutator->thread_id))
+            forget_thread(world, mutator);
+        if (mutator->thread_id == 0) {
+            *place = mutator->next;
+            make_unused(world, mutator);
+        } else {
+            place = &mutator->next;
+        }
+    }
+}
+
+static struct mutator *find_thread(struct mutator *list, long thread_id)
+{
+    while (list != NULL && list->thread_id != thread_id)
+        list = list->next;
+    return list;
+}
+
+/* A thread that left and comes back, or whose number was given to another. */
+static void forget_number(struct world *world, long thread_id)
+{
+    struct mutator *mutator = find_thread(world->leaving, thread_id);
+
+    if (mutator == NULL)
+        mutator = find_thread(world->ended, thread_id);
+    if (mutator != NULL)
+        forget_thread(world, mutator);
+}
+
 /* The calling thread is `mutator` from now on. One that had its number is dead,
  * or what a stop noted as a stranger. */
 static void settle(struct world *world, struct mutator *mutator, struct gc__range stack)
@@ -167,6 +214,7 @@ static void settle(struct world *world, struct mutator *mutator, struct gc__rang
 
     if (stranger != NULL)
         gc__world_drop(world, stranger);
+    forget_number(world, gc__os_thread_id());
     mutator->stack = stack;
     mutator->thread_pointer = gc__os_thread_pointer();
     mutator->handle = gc__os_thread_handle();
@@ -212,16 +260,25 @@ void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__r
     settle(world, mutator, stack); /* in place of a stranger that a stop took it for */
 }
 
+/* It takes no more signals on the last of its way, and must not be waited for. */
 void gc__world_leave(struct world *world, struct mutator *mutator)
 {
     remove_from(&world->first, mutator);
-    world->count--;
-    mutator->thread_id = 0;
-    if (mutator->result != NULL && !mutator->detached)
-        push(&world->ended, mutator);
-    else
-        make_unused(world, mutator);
+    push(mutator->result != NULL && !mutator->detached ? &world->ended : &world->leaving, mutator);
     gc__mutator = (struct mutator *)(uintptr_t)&gc__no_mutator;
+}
+
+bool gc__world_passes_over(const struct world *world, long thread_id)
+{
+    for (unsigned i = 0; i < world->helpers; i++)
+        if (world->helper[i] == thread_id)
+            return true;
+    return find_thread(world->leaving, thread_id) != NULL || find_thread(world->ended, thread_id) != NULL;
+}
+
+bool gc__world_is_complete(const struct world *world)
+{
+    return gc__os_thread_count() == world->count + world->helpers;
 }
 
 static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
@@ -245,7 +302,7 @@ void gc__world_forget_result(struct world *world, uint64_t serial)
     for (struct mutator *mutator = world->ended; mutator != NULL; mutator = mutator->next)
         if (mutator->serial == serial) {
             remove_from(&world->ended, mutator);
-            make_unused(world, mutator);
+            push(&world->leaving, mutator);
             return;
         }
 }
@@ -292,6 +349,7 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->first, mutator);
     make_all_unused(world, &world->starting, NULL);
     make_all_unused(world, &world->ended, NULL);
+    make_all_unused(world, &world->leaving, NULL);
     world->count = 0;
     world->helpers = 0;
     if (gc__mutator_exists(mutator))

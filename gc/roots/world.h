@@ -96,6 +96,14 @@ void gc__world_drop(struct world *world, struct mutator *mutator);
 /* In the child of a fork: only the calling thread is left. */
 void gc__world_keep_only(struct world *world, struct mutator *mutator);
 
+/* Threads that left, and live no more, are no longer counted. */
+void gc__world_forget_the_dead(struct world *world);
+
+/* Whether a thread that is no mutator is no stranger either: it left, or is our
+ * own. And whether there are no strangers. */
+bool gc__world_passes_over(const struct world *world, long thread_id);
+bool gc__world_is_complete(const struct world *world);
+
 /* A thread of our own is never stopped. Their number is at most GC_MAX_MARKERS. */
 void gc__world_note_helper(struct world *world, long thread_id);
 

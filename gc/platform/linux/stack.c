@@ -132,9 +132,22 @@ struct gc__range gc__os_own_stack(void)
     return stack;
 }
 
+static struct gc__range stack_below(uintptr_t end)
+{
+    return gc__os_whole_stack((struct gc__range){end - gc__min(end, GC_FOREIGN_STACK_BYTES), end});
+}
+
+/* The C library puts a thread's descriptor, which the thread pointer shows, at
+ * the upper end of its stack. The lower one is a guard, or no memory. */
+struct gc__range gc__os_interrupted_stack(uintptr_t sp)
+{
+    if (gettid() == getpid())
+        return gc__os_initial_stack();
+    return stack_below(gc__os_thread_pointer_is_own() ? gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes())
+                                                      : gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES));
+}
+
 struct gc__range gc__os_stack_around(uintptr_t sp)
 {
-    uintptr_t end = gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES);
-
-    return (struct gc__range){end - gc__min(end, GC_FOREIGN_STACK_BYTES), end};
+    return stack_below(gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES));
 }

@@ -102,8 +102,8 @@ static enum gc__thread_sort sort_of(long id)
     const char *field;
     unsigned long flags = 0;
 
-    if (!read_thread_file(id, "stat", text, sizeof text))
-        return GC_THREAD_GONE;
+    if (!read_thread_file(id, "stat", text, sizeof text)) /* or no file can be opened */
+        return gc__os_thread_exists(id) ? GC_THREAD_OF_PROGRAM : GC_THREAD_GONE;
     field = strrchr(text, ')');
     if (field == NULL || strlen(field) < 3)
         return GC_THREAD_OF_PROGRAM;
