@@ -39,7 +39,8 @@ struct world {
     struct mutator *starting;    /* made, but not run yet */
     struct mutator *ended;       /* with a result that nobody has fetched */
     struct mutator *unused;      /* for the next */
-    size_t count;                /* of `first` */
+    struct mutator *leaving;     /* on the last of their way: our code is behind them */
+    size_t count;                /* of `first`, and of those in the last two lists whose threads still live */
     long helper[GC_MAX_MARKERS]; /* threads of our own, which are no mutators */
     unsigned helpers;
     size_t mutators; /* memory for so many was ever made */
