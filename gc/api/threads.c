@@ -25,7 +25,8 @@ bool gc__threads_enter(void)
     return true;
 }
 
-/* What it holds goes to the others. */
+/* What it holds goes to the others. It remains a mutator until the system knows
+ * it no more: whose destructors run after ours is not for us to say. */
 static void leave(void)
 {
     struct mutator *mutator = gc__mutator;
@@ -33,14 +34,13 @@ static void leave(void)
     if (!gc__mutator_exists(mutator))
         return;
     gc__world_begin(mutator);
-    if (gc__mutator_is_safe(mutator)) /* cancelled in gc_thread_blocking */
-        gc__world_end_safe(&gc__heap.world, mutator);
-    mutator->sp = 0;
     gc__world_lock(&gc__heap.world);
     gc__small_give_back_all(&gc__heap, mutator);
     gc__pace_note_freed(&gc__heap.pace, mutator->allowance);
-    gc__world_leave(&gc__heap.world, mutator);
+    mutator->allowance = 0;
+    mutator->leaving = true;
     gc__world_unlock(&gc__heap.world);
+    gc__world_end(&gc__heap.world, mutator);
 }
 
 /* ---- What pthread_create and its like tell ------------------------------------------- */
@@ -101,10 +101,10 @@ static uint64_t joining(uintptr_t handle)
     return serial;
 }
 
-static void joined(uint64_t serial)
+static void joined(uintptr_t handle, uint64_t serial)
 {
     gc__world_lock(&gc__heap.world);
-    gc__world_forget_result(&gc__heap.world, serial);
+    gc__world_forget_result(&gc__heap.world, handle, serial);
     gc__world_unlock(&gc__heap.world);
 }
 
@@ -169,6 +169,16 @@ void gc_thread_unregister(void)
     leave();
 }
 
+/* The function returned, or the thread is cancelled in it. */
+static void end_blocking(void *argument)
+{
+    struct mutator *mutator = argument;
+
+    gc__world_end_safe(&gc__heap.world, mutator);
+    gc__world_end(&gc__heap.world, mutator);
+    mutator->sp = 0;
+}
+
 static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, uintptr_t argument)
 {
     struct mutator *mutator = gc__enter_spilled(call, sp);
@@ -176,12 +186,10 @@ static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, u
 
     gc__world_begin(mutator);
     gc__world_begin_safe(&gc__heap.world, mutator, sp);
-    result = ((void *(*)(void *))function)((void *)argument);
-    gc__world_end_safe(&gc__heap.world, mutator);
+    result = gc__os_run_cancellable((void *(*)(void *))function, (void *)argument, end_blocking, mutator);
     mutator->held[0] = result;
-    gc__world_end(&gc__heap.world, mutator);
+    end_blocking(mutator);
     mutator->held[0] = NULL;
-    mutator->sp = 0;
     return result;
 }
 

@@ -106,7 +106,11 @@
 
 /* A thread that was asked to stop is left alone for so long; then it is looked
  * whether it still lives. */
-#define GC_STOP_PATIENCE_NS ((uint64_t)1000 * 1000)
+#define GC_STOP_PATIENCE_NS ((uint64_t)100 * 1000)
+
+/* After so long it is also looked whether it is of those that take no signals,
+ * which costs more. */
+#define GC_STOP_DOUBT_NS ((uint64_t)5 * 1000 * 1000)
 
 /* How often the system is asked which threads there are, as long as they are not
  * those that we know. */

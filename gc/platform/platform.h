@@ -184,7 +184,7 @@ struct gc__thread_watcher {
     void (*ended)(void);             /* its last destructor has run, as far as can be told */
 
     uint64_t (*joining)(uintptr_t handle);
-    void (*joined)(uint64_t what_joining_returned);
+    void (*joined)(uintptr_t handle, uint64_t what_joining_returned);
     void (*detached)(uintptr_t handle);
 
     void (*before_fork)(void);
@@ -194,6 +194,11 @@ struct gc__thread_watcher {
 
 /* Until this is called the interposed calls do nothing of their own. */
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
+
+/* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
+ * is cancelled or ends in there. */
+void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, void (*cleanup)(void *argument),
+                             void *cleanup_argument);
 
 /* `ended` is to be called for the calling thread. */
 void gc__os_tell_when_ended(void);

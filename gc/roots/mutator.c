@@ -37,13 +37,23 @@ void gc__mutator_clear(struct mutator *mutator)
     memset((char *)mutator + behind, 0, sizeof *mutator - behind);
 }
 
+/* The mutator may be at it: what cannot be is not counted. */
+static size_t unissued_bytes_of(const struct run *run)
+{
+    const char *cur = __atomic_load_n(&run->cur, __ATOMIC_RELAXED);
+    const char *end = __atomic_load_n(&run->end, __ATOMIC_RELAXED);
+    size_t bytes = (size_t)(end - cur);
+
+    return bytes <= GC_SMALL_MAX_BYTES ? bytes : 0;
+}
+
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator)
 {
     size_t bytes = 0;
 
     for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
-            bytes += (size_t)(mutator->runs[kind][c].end - mutator->runs[kind][c].cur);
+            bytes += unissued_bytes_of(&mutator->runs[kind][c]);
     return bytes;
 }
 

@@ -59,6 +59,7 @@ struct mutator {
     uintptr_t handle;         /* by which it is joined */
     uint64_t serial;          /* of its own, if pthread_create told of it */
     bool detached;
+    bool leaving; /* its function has returned; destructors may run, and allocate */
     struct mutator *next;
 };
 
@@ -98,7 +99,7 @@ static inline void gc__mutator_each_run(struct mutator *mutator, void (*visit)(s
             visit(&mutator->runs[kind][c], argument);
 }
 
-/* Bytes claimed, but not handed out yet. */
+/* Bytes claimed, but not handed out yet; about, while the mutator runs. */
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);
 
 /* Whether `address` lies in a run of the mutator and was not handed out yet. */

@@ -3,6 +3,7 @@
 
 #include "gc/roots/world.h"
 
+#include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/base/tunables.h"
 
@@ -48,6 +49,19 @@ static void introduce(struct mutator *mutator, const struct gc__context *context
         gc__mutator = mutator;
 }
 
+/* The collector may be taking others out of the list meanwhile, and lead us
+ * astray. */
+static struct mutator *find_stranger(struct world *world, long thread_id)
+{
+    struct mutator *mutator = NULL;
+
+    for (unsigned i = 0; mutator == NULL && i < 1000; i++) {
+        mutator = gc__world_thread(world, thread_id);
+        gc__os_relax();
+    }
+    return mutator;
+}
+
 /* In the signal's handler. The signal may come late, when all is over. */
 static void caught(const struct gc__context *context)
 {
@@ -58,7 +72,7 @@ static void caught(const struct gc__context *context)
     if (!atomic_load_explicit(&world->stopping, memory_order_acquire))
         return;
     if (mutator->thread_id != thread_id) {
-        mutator = gc__world_thread(world, thread_id);
+        mutator = find_stranger(world, thread_id);
         if (mutator == NULL)
             return;
         introduce(mutator, context);
@@ -258,9 +272,10 @@ static void look_at_the_deaf(struct world *world)
 
 /* A process's first thread remains listed when it has ended, and is sent signals
  * without an error. */
-static bool has_ended(long thread_id)
+static bool has_ended(long thread_id, uint64_t waited_ns)
 {
-    return !gc__os_thread_exists(thread_id) || gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE;
+    return !gc__os_thread_exists(thread_id) ||
+           (waited_ns > GC_STOP_DOUBT_NS && gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE);
 }
 
 /* The signal may have been taken by sigwait, or refused for want of room. */
@@ -269,7 +284,7 @@ static void look_after(struct world *world, uint64_t waited_ns)
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
         if (!is_asked(mutator))
             continue;
-        if (has_ended(mutator->thread_id))
+        if (has_ended(mutator->thread_id, waited_ns))
             give_up(world, mutator);
         else if (waited_ns >= NS_PER_SECOND) {
             report(mutator, waited_ns);
@@ -292,6 +307,14 @@ static void drop_the_dead(struct world *world)
     }
 }
 
+/* Twice as long, but not past the first second, and no more than four. */
+static uint64_t longer(uint64_t patience_ns)
+{
+    if (patience_ns < NS_PER_SECOND)
+        return gc__min(2 * patience_ns, NS_PER_SECOND);
+    return patience_ns + gc__min(patience_ns, 4 * (uint64_t)NS_PER_SECOND);
+}
+
 /* Looks after them ever more seldom: a thread that has just ended is found in
  * no time, one that will not stop is reported every few seconds. */
 static void wait_for_all(struct world *world)
@@ -304,7 +327,7 @@ static void wait_for_all(struct world *world)
 
         if (waited_ns >= patience_ns) {
             look_after(world, waited_ns);
-            patience_ns = patience_ns < 4 * NS_PER_SECOND ? 2 * patience_ns : patience_ns + 4 * NS_PER_SECOND;
+            patience_ns = longer(patience_ns);
         } else {
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }

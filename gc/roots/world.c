@@ -76,7 +76,11 @@ void gc__world_drop(struct world *world, struct mutator *mutator)
 {
     remove_from(&world->first, mutator);
     world->count--;
-    make_unused(world, mutator);
+    mutator->thread_id = 0;
+    if (mutator->result != NULL && !mutator->detached)
+        push(&world->ended, mutator);
+    else
+        make_unused(world, mutator);
 }
 
 /* ---- The lock -------------------------------------------------------------------- *
@@ -162,48 +166,23 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
     mutator->result = result;
 }
 
-/* Of a thread that left, when it is no more. */
-static void forget_thread(struct world *world, struct mutator *mutator)
+static bool is_dead(const struct mutator *mutator)
 {
-    mutator->thread_id = 0;
-    world->count--;
+    switch (mutator->state) {
+    case MUTATOR_ASIDE: return gc__os_thread_sort(mutator->thread_id) != GC_THREAD_ASIDE;
+    default: return mutator->leaving && !gc__os_thread_exists(mutator->thread_id);
+    }
 }
 
 void gc__world_forget_the_dead(struct world *world)
 {
-    struct mutator **place = &world->leaving, *mutator;
+    struct mutator *next;
 
-    for (mutator = world->ended; mutator != NULL; mutator = mutator->next)
-        if (mutator->thread_id != 0 && !gc__os_thread_exists(mutator->thread_id))
-            forget_thread(world, mutator);
-    while ((mutator = *place) != NULL) {
-        if (mutator->thread_id != 0 && !gc__os_thread_exists(mutator->thread_id))
-            forget_thread(world, mutator);
-        if (mutator->thread_id == 0) {
-            *place = mutator->next;
-            make_unused(world, mutator);
-        } else {
-            place = &mutator->next;
-        }
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
+        next = mutator->next;
+        if (is_dead(mutator))
+            gc__world_drop(world, mutator);
     }
-}
-
-static struct mutator *find_thread(struct mutator *list, long thread_id)
-{
-    while (list != NULL && list->thread_id != thread_id)
-        list = list->next;
-    return list;
-}
-
-/* A thread that left and comes back, or whose number was given to another. */
-static void forget_number(struct world *world, long thread_id)
-{
-    struct mutator *mutator = find_thread(world->leaving, thread_id);
-
-    if (mutator == NULL)
-        mutator = find_thread(world->ended, thread_id);
-    if (mutator != NULL)
-        forget_thread(world, mutator);
 }
 
 /* The calling thread is `mutator` from now on. One that had its number is dead,
@@ -214,7 +193,6 @@ static void settle(struct world *world, struct mutator *mutator, struct gc__rang
 
     if (stranger != NULL)
         gc__world_drop(world, stranger);
-    forget_number(world, gc__os_thread_id());
     mutator->stack = stack;
     mutator->thread_pointer = gc__os_thread_pointer();
     mutator->handle = gc__os_thread_handle();
@@ -260,25 +238,20 @@ void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__r
     settle(world, mutator, stack); /* in place of a stranger that a stop took it for */
 }
 
-/* It takes no more signals on the last of its way, and must not be waited for. */
-void gc__world_leave(struct world *world, struct mutator *mutator)
-{
-    remove_from(&world->first, mutator);
-    push(mutator->result != NULL && !mutator->detached ? &world->ended : &world->leaving, mutator);
-    gc__mutator = (struct mutator *)(uintptr_t)&gc__no_mutator;
-}
-
 bool gc__world_passes_over(const struct world *world, long thread_id)
 {
     for (unsigned i = 0; i < world->helpers; i++)
         if (world->helper[i] == thread_id)
             return true;
-    return find_thread(world->leaving, thread_id) != NULL || find_thread(world->ended, thread_id) != NULL;
+    return false;
 }
 
-bool gc__world_is_complete(const struct world *world)
+bool gc__world_is_complete(struct world *world)
 {
-    return gc__os_thread_count() == world->count + world->helpers;
+    size_t count = gc__os_thread_count();
+
+    gc__world_forget_the_dead(world);
+    return count == world->count + world->helpers;
 }
 
 static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
@@ -297,14 +270,26 @@ uint64_t gc__world_serial_of(struct world *world, uintptr_t handle)
     return mutator != NULL ? mutator->serial : 0;
 }
 
-void gc__world_forget_result(struct world *world, uint64_t serial)
+static bool is_meant(const struct mutator *mutator, uintptr_t handle, uint64_t serial)
 {
+    return serial != 0 ? mutator->serial == serial : mutator->handle == handle && mutator->result != NULL;
+}
+
+/* The system may take a moment longer to let go of a thread that was joined. */
+void gc__world_forget_result(struct world *world, uintptr_t handle, uint64_t serial)
+{
+    struct mutator *found = NULL;
+
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (mutator->leaving && is_meant(mutator, handle, serial))
+            mutator->detached = true;
     for (struct mutator *mutator = world->ended; mutator != NULL; mutator = mutator->next)
-        if (mutator->serial == serial) {
-            remove_from(&world->ended, mutator);
-            push(&world->leaving, mutator);
-            return;
-        }
+        if (is_meant(mutator, handle, serial))
+            found = mutator; /* the first to end is the last of the list */
+    if (found == NULL)
+        return;
+    remove_from(&world->ended, found);
+    make_unused(world, found);
 }
 
 void gc__world_detach(struct world *world, uintptr_t handle)
@@ -314,7 +299,7 @@ void gc__world_detach(struct world *world, uintptr_t handle)
     if (mutator != NULL)
         mutator->detached = true;
     else
-        gc__world_forget_result(world, gc__world_serial_of(world, handle));
+        gc__world_forget_result(world, handle, gc__world_serial_of(world, handle));
 }
 
 static void make_all_unused(struct world *world, struct mutator **list, const struct mutator *but)
@@ -349,7 +334,6 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->first, mutator);
     make_all_unused(world, &world->starting, NULL);
     make_all_unused(world, &world->ended, NULL);
-    make_all_unused(world, &world->leaving, NULL);
     world->count = 0;
     world->helpers = 0;
     if (gc__mutator_exists(mutator))

@@ -39,8 +39,7 @@ struct world {
     struct mutator *starting;    /* made, but not run yet */
     struct mutator *ended;       /* with a result that nobody has fetched */
     struct mutator *unused;      /* for the next */
-    struct mutator *leaving;     /* on the last of their way: our code is behind them */
-    size_t count;                /* of `first`, and of those in the last two lists whose threads still live */
+    size_t count;                /* of `first` */
     long helper[GC_MAX_MARKERS]; /* threads of our own, which are no mutators */
     unsigned helpers;
     size_t mutators; /* memory for so many was ever made */
@@ -73,9 +72,6 @@ struct mutator *gc__world_expect(struct world *world, struct gc__start start, bo
 void gc__world_expect_no_longer(struct world *world, struct mutator *mutator);
 void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__range stack);
 
-/* The calling thread is a mutator no longer. */
-void gc__world_leave(struct world *world, struct mutator *mutator);
-
 /* The calling thread will end with a result. One that nobody expected becomes
  * one that is to be joined. */
 void gc__world_return(struct world *world, struct mutator *mutator, void *result);
@@ -84,8 +80,10 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
  * handle may be another's by the time it was. 0: there is none such. */
 uint64_t gc__world_serial_of(struct world *world, uintptr_t handle);
 
-/* Its result was fetched; or never will be. */
-void gc__world_forget_result(struct world *world, uint64_t serial);
+/* Its result was fetched; or never will be. With a serial of 0: it had not
+ * begun when that was asked, and of those that ended with its handle it is the
+ * first. */
+void gc__world_forget_result(struct world *world, uintptr_t handle, uint64_t serial);
 void gc__world_detach(struct world *world, uintptr_t handle);
 
 /* The living thread of that number, NULL if we have none; notes
@@ -97,13 +95,13 @@ void gc__world_drop(struct world *world, struct mutator *mutator);
 /* In the child of a fork: only the calling thread is left. */
 void gc__world_keep_only(struct world *world, struct mutator *mutator);
 
-/* Threads that left, and live no more, are no longer counted. */
+/* Drops those that are `leaving`, or aside, and live no more. */
 void gc__world_forget_the_dead(struct world *world);
 
-/* Whether a thread that is no mutator is no stranger either: it left, or is our
- * own. And whether there are no strangers. */
+/* Whether a thread that is no mutator is no stranger either, but our own. And
+ * whether there are no strangers. */
 bool gc__world_passes_over(const struct world *world, long thread_id);
-bool gc__world_is_complete(const struct world *world);
+bool gc__world_is_complete(struct world *world);
 
 /* A thread of our own is never stopped. Their number is at most GC_MAX_MARKERS. */
 void gc__world_note_helper(struct world *world, long thread_id);

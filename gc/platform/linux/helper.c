@@ -78,6 +78,17 @@ bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
     return created;
 }
 
+void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, void (*cleanup)(void *argument),
+                             void *cleanup_argument)
+{
+    void *result;
+
+    pthread_cleanup_push(cleanup, cleanup_argument);
+    result = function(argument);
+    pthread_cleanup_pop(0);
+    return result;
+}
+
 void gc__os_yield(void)
 {
     int saved_errno = errno;

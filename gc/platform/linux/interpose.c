@@ -147,8 +147,8 @@ EXPORT void pthread_exit(void *result)
         const struct gc__thread_watcher *watcher = threads.watcher;                                                    \
         uint64_t serial = watcher != NULL ? watcher->joining((uintptr_t)(thread)) : 0;                                 \
         int error = call;                                                                                              \
-        if (error == 0 && serial != 0)                                                                                 \
-            watcher->joined(serial);                                                                                   \
+        if (error == 0 && watcher != NULL)                                                                             \
+            watcher->joined((uintptr_t)(thread), serial);                                                              \
         error;                                                                                                         \
     })
 
