@@ -42,23 +42,27 @@ static bool claim(struct heap *heap, struct block *block, struct run *run, bool 
     return gc__block_claim(&heap->region, block, run, run_bytes(heap, run), gc__heap_births_are_black(heap), dirty);
 }
 
-static struct block *new_block(struct heap *heap, enum gc__kind kind, unsigned class_index)
+/* `homes`: of who wants it for itself. */
+static struct block *new_block(struct heap *heap, struct homes *homes, enum gc__kind kind, unsigned class_index)
 {
+    unsigned units = gc__sizeclass(class_index)->units;
     size_t unit;
     bool fresh;
 
-    if (!gc__region_take_units(&heap->region, gc__sizeclass(class_index)->units, &unit, &fresh))
+    if (homes != NULL ? !gc__region_take_units_at_home(&heap->region, homes, units, &unit, &fresh)
+                      : !gc__region_take_units(&heap->region, units, &unit, &fresh))
         return NULL;
     return gc__block_create(&heap->region, unit, class_index, kind, fresh);
 }
 
 /* Under the lock: a block for whoever wants to claim from it. */
-static struct block *next_block(struct heap *heap, enum gc__kind kind, unsigned class_index, bool *unswept)
+static struct block *next_block(struct heap *heap, struct homes *homes, enum gc__kind kind, unsigned class_index,
+                                bool *unswept)
 {
     struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, kind, class_index, unswept);
 
     gc__return_memory(heap);
-    return block != NULL ? block : new_block(heap, kind, class_index);
+    return block != NULL ? block : new_block(heap, homes, kind, class_index);
 }
 
 /* ---- A block of one's own ------------------------------------------------------------ */
@@ -68,15 +72,17 @@ static bool claim_from_own_block(struct heap *heap, struct run *run, bool *dirty
     return run->block != 0 && claim(heap, &heap->region.blocks[run->block - 1], run, dirty);
 }
 
-static bool take_own_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index)
+static bool take_own_block(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
+                           unsigned class_index)
 {
+    struct homes *homes = heap->region.threaded ? &mutator->homes : NULL;
     struct block *block;
     bool unswept = false;
 
     gc__world_lock(&heap->world);
     if (run->block != 0)
         gc__sweep_retire_block(&heap->region, &heap->bins, &heap->region.blocks[run->block - 1]);
-    block = next_block(heap, kind, class_index, &unswept);
+    block = next_block(heap, homes, kind, class_index, &unswept);
     run->block = block != NULL ? (uint32_t)gc__block_unit(&heap->region, block) + 1 : 0;
     gc__world_unlock(&heap->world);
     if (unswept && block != NULL)
@@ -84,11 +90,11 @@ static bool take_own_block(struct heap *heap, struct run *run, enum gc__kind kin
     return block != NULL;
 }
 
-static bool refill_from_own_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
-                                  bool *dirty)
+static bool refill_from_own_block(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
+                                  unsigned class_index, bool *dirty)
 {
     while (!claim_from_own_block(heap, run, dirty))
-        if (!take_own_block(heap, run, kind, class_index))
+        if (!take_own_block(heap, mutator, run, kind, class_index))
             return false;
     return true;
 }
@@ -111,7 +117,7 @@ static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc_
             bin->shared = 0;
             gc__sweep_retire_block(&heap->region, &heap->bins, block);
         }
-        block = next_block(heap, kind, class_index, &unswept);
+        block = next_block(heap, NULL, kind, class_index, &unswept);
         if (block == NULL)
             return false;
         if (unswept)
@@ -145,7 +151,7 @@ static bool refill(struct heap *heap, struct mutator *mutator, struct run *run, 
 
     if (refill_from_magazine(heap, mutator, run, kind, class_index))
         return true;
-    if (wants_own_block(heap, run) ? !refill_from_own_block(heap, run, kind, class_index, &dirty)
+    if (wants_own_block(heap, run) ? !refill_from_own_block(heap, mutator, run, kind, class_index, &dirty)
                                    : !refill_from_shared_block(heap, run, kind, class_index, &dirty))
         return false;
     gc__block_open_run(run, kind, dirty);
@@ -224,6 +230,7 @@ static void give_back_run(struct heap *heap, struct run *run, struct magazine *m
 
 void gc__small_give_back_all(struct heap *heap, struct mutator *mutator)
 {
+    gc__region_leave_homes(&heap->region, &mutator->homes);
     for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
             struct run *run = &mutator->runs[kind][c];

@@ -72,6 +72,10 @@
 /* The first run of a mutator in a class, where there are several mutators. */
 #define GC_FIRST_RUN_BYTES ((size_t)1 << 10)
 
+/* Chunks that a mutator prefers where there are several mutators: as much as it
+ * claims between two collections of a small heap. */
+#define GC_HOME_CHUNKS 4
+
 /* What a mutator may claim before it looks at the counter that all share. */
 #define GC_ALLOWANCE_BYTES ((size_t)64 << 10)
 
@@ -103,6 +107,14 @@
 /* Looks at the heap's lock before a thread sleeps: what it guards takes less
  * than a microsecond, a sleep several. */
 #define GC_LOCK_SPINS 100
+
+/* So often it is looked whether those who allocate stop by themselves, before
+ * they are sent signals. */
+#define GC_ASK_SPINS 500
+
+/* Looks at the word that a stop waits for, before a thread sleeps: some twenty
+ * microseconds, the collection of a small heap. */
+#define GC_STOP_SPINS 10000
 
 /* A thread that was asked to stop is left alone for so long; then it is looked
  * whether it still lives. */
@@ -181,9 +193,15 @@
  * stays a few percent. */
 #define GC_PACE_FLOOR_BYTES ((size_t)1536 << 10)
 
-/* So much for each mutator that allocates, up to this many: the collections of
- * eight threads are then as far apart as those of one. */
-#define GC_PACE_FLOOR_MUTATORS 8
+/* Where several mutators allocate, so much for each, up to this many. To stop
+ * another thread and let it go on takes twenty microseconds, in which each of
+ * them could have allocated a hundred kilobytes. */
+#define GC_PACE_MUTATOR_BYTES ((size_t)4 << 20)
+#define GC_PACE_FLOOR_MUTATORS 4
+
+/* A mutator that has claimed nothing before so many collections in a row does not
+ * count as one that allocates. */
+#define GC_IDLE_CYCLES 4
 
 /* Otherwise it is this share of the live bytes that a cycle has to scan. Those
  * of pointer-free objects cost next to nothing to keep: only this part of them

@@ -127,8 +127,19 @@ static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct cens
 
 struct keeping {
     struct census unissued; /* black, and no object yet */
-    size_t active;          /* mutators that have claimed since the last collection */
+    size_t active;          /* mutators that have claimed lately */
 };
+
+/* One that did not come to claim anything between two collections, as it slept or
+ * waited, will do so before long. */
+static bool is_active(struct mutator *mutator)
+{
+    if (mutator->claimed_bytes != mutator->claimed_before)
+        mutator->idle_cycles = 0;
+    else if (mutator->idle_cycles < GC_IDLE_CYCLES)
+        mutator->idle_cycles++;
+    return mutator->idle_cycles < GC_IDLE_CYCLES;
+}
 
 /* Mutators keep their runs across a collection, but not their blocks and
  * magazines: cells in those became free when everything was made white. */
@@ -137,7 +148,7 @@ static struct keeping keep_runs(struct heap *heap)
     struct keeping keeping = {{0}, 0};
 
     for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
-        keeping.active += mutator->claimed_bytes != mutator->claimed_before;
+        keeping.active += is_active(mutator);
         keep_runs_of(heap, mutator, &keeping.unissued);
         mutator->claimed_before = mutator->claimed_bytes;
         mutator->allowance = 0;
@@ -220,6 +231,7 @@ static void stop_and_cycle(void *argument)
 static void prepare_gang(struct heap *heap)
 {
     gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
+    heap->world.cpus = gc__gang_cpus(&heap->gang);
     for (; heap->helpers_known < heap->gang.helpers; heap->helpers_known++)
         gc__world_note_helper(&heap->world, heap->gang.helper[heap->helpers_known + 1].thread_id);
 }

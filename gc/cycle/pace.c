@@ -22,12 +22,12 @@ static size_t percent_of(size_t bytes, size_t percent)
 void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes,
                           size_t mutators)
 {
-    size_t floor = pace->floor_bytes * gc__max(gc__min(mutators, GC_PACE_FLOOR_MUTATORS), 1);
+    size_t floor = mutators > 1 ? GC_PACE_MUTATOR_BYTES * gc__min(mutators, GC_PACE_FLOOR_MUTATORS) : 0;
     size_t costly = scanned_bytes + percent_of(live_bytes - scanned_bytes, GC_PACE_ATOMIC_PERCENT);
     size_t growth = percent_of(costly, pace->growth_percent) + gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
     size_t held_share = gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT), 2 * growth);
 
-    pace->budget_bytes = gc__max(floor, gc__max(growth, held_share));
+    pace->budget_bytes = gc__max(gc__max(pace->floor_bytes, floor), gc__max(growth, held_share));
     pace->allocated_bytes = 0;
 }

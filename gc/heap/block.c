@@ -184,14 +184,17 @@ void gc__block_sweep(struct region *region, struct block *block)
     block->fresh = false;
 }
 
+/* Writes only what changes: most blocks of a young heap have no mark. */
 void gc__block_sweep_and_whiten(struct region *region, struct block *block)
 {
     struct bits *bits = bits_of_block(region, block);
-    uint64_t keep = block->state == BLOCK_UNSWEPT ? 0 : ~(uint64_t)0;
+    bool unswept = block->state == BLOCK_UNSWEPT;
 
     for (size_t i = 0; i < words_of(block); i++) {
-        bits[i].allocated &= bits[i].mark | keep;
-        bits[i].mark = 0;
+        if (unswept)
+            bits[i].allocated &= bits[i].mark;
+        if (bits[i].mark != 0)
+            bits[i].mark = 0;
     }
 }
 

@@ -369,18 +369,27 @@ static bool find_units(struct region *region, unsigned count, size_t *chunk_foun
     return false;
 }
 
-/* Lets a free chunk serve blocks. */
-static bool open_block_chunk(struct region *region, size_t *opened)
+static void serve_blocks(struct region *region, size_t c)
 {
-    size_t c = 0;
-
-    while (c < region->accessible && region->chunk[c].purpose != CHUNK_FREE)
-        c++;
-    if (c == region->accessible && !grow_by(region, 1))
-        return false;
     region->chunk[c].purpose = CHUNK_BLOCKS;
     region->chunk[c].free_units = ALL_UNITS_FREE;
     region->first_free_block_chunk = gc__min(region->first_free_block_chunk, c);
+}
+
+/* Lets a free chunk serve blocks: nobody's home, if there is a choice. */
+static bool open_block_chunk(struct region *region, size_t *opened)
+{
+    size_t c = 0, home = region->accessible;
+
+    for (; c < region->accessible && (region->chunk[c].purpose != CHUNK_FREE || region->chunk[c].is_home); c++)
+        if (region->chunk[c].purpose == CHUNK_FREE)
+            home = gc__min(home, c);
+    if (c == region->accessible && !grow_by(region, 1)) {
+        c = home;
+        if (c == region->accessible)
+            return false;
+    }
+    serve_blocks(region, c);
     *opened = c;
     return true;
 }
@@ -406,27 +415,64 @@ static bool find_units_among_pages(const struct region *region, unsigned count, 
     return false;
 }
 
+/* The first such units of a chunk that has some. */
+static size_t pick_units(struct region *region, size_t c, unsigned count)
+{
+    struct chunk *chunk = &region->chunk[c];
+    unsigned unit = (unsigned)__builtin_ctz(starts_of_runs(chunk->free_units, count));
+
+    chunk->free_units &= ~(((UINT32_C(1) << count) - 1) << unit);
+    return c * GC_UNITS_PER_CHUNK + unit;
+}
+
 /* In a chunk for blocks; where there is none and none can be had, elsewhere. */
 static bool find_units_anywhere(struct region *region, unsigned count, size_t *first_unit)
 {
-    struct chunk *chunk;
     size_t c;
-    unsigned unit;
 
     if (!find_units(region, count, &c) && !open_block_chunk(region, &c))
         return find_units_among_pages(region, count, first_unit);
-    chunk = &region->chunk[c];
-    unit = (unsigned)__builtin_ctz(starts_of_runs(chunk->free_units, count));
-    chunk->free_units &= ~(((UINT32_C(1) << count) - 1) << unit);
-    *first_unit = c * GC_UNITS_PER_CHUNK + unit;
+    *first_unit = pick_units(region, c, count);
     return true;
 }
 
-bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
+/* In one of the homes; a chunk that was found free becomes one. */
+static bool find_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit)
+{
+    for (unsigned i = 0; i < GC_HOME_CHUNKS; i++) {
+        size_t c = homes->chunk[i] - 1;
+
+        if (homes->chunk[i] == 0) {
+            if (!open_block_chunk(region, &c))
+                return false;
+            homes->chunk[i] = (uint32_t)c + 1;
+            region->chunk[c].is_home = true;
+        }
+        if (region->chunk[c].purpose == CHUNK_FREE)
+            serve_blocks(region, c);
+        if (region->chunk[c].purpose == CHUNK_BLOCKS && starts_of_runs(region->chunk[c].free_units, count) != 0) {
+            *first_unit = pick_units(region, c, count);
+            return true;
+        }
+    }
+    return false;
+}
+
+void gc__region_leave_homes(struct region *region, struct homes *homes)
+{
+    for (unsigned i = 0; i < GC_HOME_CHUNKS && homes->chunk[i] != 0; i++)
+        region->chunk[homes->chunk[i] - 1].is_home = false;
+    *homes = (struct homes){{0}};
+}
+
+static bool take_units(struct region *region, struct homes *homes, unsigned count, size_t *first_unit, bool *fresh)
 {
     size_t first, end;
 
-    if (!limit_allows(region, count * GC_PAGES_PER_UNIT) || !find_units_anywhere(region, count, first_unit))
+    if (!limit_allows(region, count * GC_PAGES_PER_UNIT))
+        return false;
+    if (!(homes != NULL && find_units_at_home(region, homes, count, first_unit)) &&
+        !find_units_anywhere(region, count, first_unit))
         return false;
     first = *first_unit * GC_PAGES_PER_UNIT;
     end = first + count * GC_PAGES_PER_UNIT;
@@ -437,6 +483,17 @@ bool gc__region_take_units(struct region *region, unsigned count, size_t *first_
     if (region->chunk[first / GC_PAGES_PER_CHUNK].purpose == CHUNK_PAGES)
         summarize(region, first / GC_PAGES_PER_CHUNK);
     return true;
+}
+
+bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
+{
+    return take_units(region, NULL, count, first_unit, fresh);
+}
+
+bool gc__region_take_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit,
+                                   bool *fresh)
+{
+    return take_units(region, homes, count, first_unit, fresh);
 }
 
 /* ---- Giving back ------------------------------------------------------------ */

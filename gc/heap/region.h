@@ -51,8 +51,15 @@ struct chunk {
     uint16_t suffix;   /* at the end, */
     uint16_t longest;  /* in a row */
     uint8_t purpose;
+    bool is_home;        /* of somebody, see struct homes */
     bool bits_touched;   /* its part of the bitmaps may take memory */
     uint32_t free_units; /* one bit a unit, while it serves blocks */
+};
+
+/* Chunks of which a mutator takes units before any other: what it gave up and
+ * takes again is then still in its own CPU's cache, and not in another's. */
+struct homes {
+    uint32_t chunk[GC_HOME_CHUNKS]; /* its number plus one; 0: none yet */
 };
 
 enum region_table { TABLE_BITS, TABLE_BLOCKS, TABLE_LARGE_PAGES, TABLE_USED, TABLE_DIRTY, TABLE_CHUNKS, TABLE_COUNT };
@@ -102,6 +109,12 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
 /* `count` (at most GC_MAX_BLOCK_UNITS) free units in a row in one chunk.
  * `*fresh`: all their bytes are zero. */
 bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh);
+
+/* The same, for somebody with homes; while there are fewer than may be, those
+ * that are full get company. And when they are no longer wanted. */
+bool gc__region_take_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit,
+                                   bool *fresh);
+void gc__region_leave_homes(struct region *region, struct homes *homes);
 
 /* Gives pages back; their bits must be clear. */
 void gc__region_give_pages(struct region *region, size_t first_page, size_t count);

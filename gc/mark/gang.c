@@ -133,7 +133,7 @@ void gc__gang_drain(struct gang *gang)
 
 /* ---- Who takes part ------------------------------------------------------------------ */
 
-static unsigned cpus(struct gang *gang)
+unsigned gc__gang_cpus(struct gang *gang)
 {
     uint64_t now_ns = gc__os_clock_ns();
 
@@ -184,7 +184,7 @@ void gc__gang_prepare(struct gang *gang, size_t live_bytes)
     unsigned markers = (unsigned)gc__min(gang->max_markers, 1 + live_bytes / GC_MARKER_BYTES);
 
     if (markers > 1)
-        markers = (unsigned)gc__min(markers, cpus(gang));
+        markers = (unsigned)gc__min(markers, gc__gang_cpus(gang));
     gc__gang_assemble(gang, markers);
 }
 

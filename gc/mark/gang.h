@@ -53,6 +53,9 @@ void gc__gang_init(struct gang *gang, struct region *region, unsigned max_marker
  * Before the world is stopped: threads cannot be started while it stands. */
 void gc__gang_prepare(struct gang *gang, size_t live_bytes);
 
+/* The CPUs that the process may use: asked for now and then. */
+unsigned gc__gang_cpus(struct gang *gang);
+
 /* As gc__gang_prepare, with the number decided. */
 void gc__gang_assemble(struct gang *gang, unsigned markers);
 

@@ -33,9 +33,11 @@ struct mutator {
     struct run runs[GC_KIND_COUNT][GC_CLASS_COUNT];
     struct magazine magazines[GC_KIND_COUNT][GC_CLASS_COUNT];
 
+    struct homes homes;
     uint64_t claimed_bytes;  /* in runs, magazine cells and large objects, since the start */
     uint64_t freed_bytes;    /* by gc_free and gc_realloc, since the start */
     uint64_t claimed_before; /* claimed_bytes at the last collection */
+    unsigned idle_cycles;    /* collections before which it claimed nothing */
     size_t allowance;        /* bytes it may claim before it asks the pace again */
 
     /* A call to us. */
@@ -47,6 +49,7 @@ struct mutator {
     /* Stopping: see gc/roots/world.h. */
     _Atomic uint32_t state;     /* an enum mutator_state */
     volatile bool inside;       /* our code is at work, and is not to be stopped by the signal */
+    bool asked_softly;          /* without a signal, so far */
     bool seen;                  /* in the list of threads that is being read */
     struct gc__context context; /* where it stands while it is stopped, safe or held */
 

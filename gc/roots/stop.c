@@ -22,12 +22,23 @@ static void acknowledge(struct world *world)
         gc__os_wake(&world->unstopped, 1);
 }
 
+/* Where all who are asked have a CPU, most collections take less time than to
+ * sleep and to be woken. */
+static void spin_while(const struct world *world, _Atomic uint32_t *word, uint32_t value)
+{
+    if (!world->has_cpus)
+        return;
+    for (unsigned i = 0; i < GC_STOP_SPINS && atomic_load_explicit(word, memory_order_acquire) == value; i++)
+        gc__os_relax();
+}
+
 static void stop(struct world *world, struct mutator *mutator)
 {
     uint32_t epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
 
     atomic_store_explicit(&mutator->state, MUTATOR_STOPPED, memory_order_release);
     acknowledge(world);
+    spin_while(world, &world->epoch, epoch);
     while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
         gc__os_wait(&world->epoch, epoch, UINT64_MAX);
 }
@@ -177,21 +188,26 @@ static void send_signal(struct world *world, struct mutator *mutator)
         refuse(world, mutator, error);
 }
 
-static void ask(struct world *world, struct mutator *mutator)
+/* True if it has to come by itself, or to be fetched by the signal. */
+static bool asked(struct world *world, struct mutator *mutator)
 {
     atomic_fetch_add_explicit(&world->unstopped, 1, memory_order_relaxed);
     for (;;) {
         uint32_t runs = MUTATOR_RUNS, safe = MUTATOR_SAFE;
 
-        if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_ASKED)) {
-            send_signal(world, mutator);
-            return;
-        }
+        if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_ASKED))
+            return true;
         if (atomic_compare_exchange_strong(&mutator->state, &safe, MUTATOR_HELD)) {
             atomic_fetch_sub_explicit(&world->unstopped, 1, memory_order_relaxed);
-            return;
+            return false;
         }
     }
+}
+
+static void ask(struct world *world, struct mutator *mutator)
+{
+    if (asked(world, mutator))
+        send_signal(world, mutator);
 }
 
 static bool is_to_be_asked(const struct mutator *mutator)
@@ -208,12 +224,31 @@ static bool seems_asleep(const struct mutator *mutator)
 
 /* Those who have not claimed anything for a while are likely to sleep, and take
  * longer to stop: they come first. */
-static void ask_all(struct world *world, const struct mutator *self)
+static void ask_sleepers(struct world *world, const struct mutator *self)
 {
-    for (unsigned round = 0; round < 2; round++)
-        for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-            if (mutator != self && is_to_be_asked(mutator) && (round == 1 || seems_asleep(mutator)))
-                ask(world, mutator);
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (mutator != self && is_to_be_asked(mutator) && seems_asleep(mutator))
+            ask(world, mutator);
+}
+
+/* Those who allocate come by the end of a slow path every microsecond or two,
+ * and a signal takes ten times as long to reach another CPU: so they get a little
+ * time, where nobody has to wait for a CPU. */
+static void ask_the_busy(struct world *world, const struct mutator *self)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (mutator != self && is_to_be_asked(mutator))
+            mutator->asked_softly = asked(world, mutator);
+    for (unsigned i = 0; world->has_cpus && i < GC_ASK_SPINS; i++) {
+        if (atomic_load_explicit(&world->unstopped, memory_order_acquire) == 0)
+            break;
+        gc__os_relax();
+    }
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
+        if (mutator->asked_softly && is_asked(mutator))
+            send_signal(world, mutator);
+        mutator->asked_softly = false;
+    }
 }
 
 /* ---- Those who do not come ------------------------------------------------------------- */
@@ -323,8 +358,10 @@ static void wait_for_all(struct world *world)
     uint32_t unstopped;
 
     while ((unstopped = atomic_load_explicit(&world->unstopped, memory_order_acquire)) != 0) {
-        uint64_t waited_ns = gc__os_clock_ns() - start_ns;
+        uint64_t waited_ns;
 
+        spin_while(world, &world->unstopped, unstopped);
+        waited_ns = gc__os_clock_ns() - start_ns;
         if (waited_ns >= patience_ns) {
             look_after(world, waited_ns);
             patience_ns = longer(patience_ns);
@@ -396,7 +433,9 @@ bool gc__world_stop(struct world *world)
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
-    ask_all(world, self);
+    world->has_cpus = world->count <= world->cpus;
+    ask_sleepers(world, self);
+    ask_the_busy(world, self);
     wait_for_all(world);
     look_at_the_deaf(world);
     for (unsigned i = 0; met && i < GC_STOP_LISTINGS && !gc__world_is_complete(world); i++) {

@@ -96,9 +96,9 @@ static bool try_lock(struct world *world)
                                                    memory_order_relaxed);
 }
 
-static bool spin_for_lock(struct world *world)
+static bool spin_for_lock(struct world *world, unsigned spins)
 {
-    for (unsigned i = 0; i < GC_LOCK_SPINS; i++) {
+    for (unsigned i = 0; i < spins; i++) {
         if (atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_FREE && try_lock(world))
             return true;
         gc__os_relax();
@@ -121,7 +121,8 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
     (void)call;
     gc__world_begin(mutator);
     gc__world_begin_safe(world, mutator, sp);
-    wait_for_lock(world);
+    if (!world->has_cpus || !spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
+        wait_for_lock(world);
     gc__world_end_safe(world, mutator);
     mutator->inside = was_inside; /* nobody asks: they would need the lock */
     return NULL;
@@ -135,7 +136,7 @@ void gc__world_lock(struct world *world)
         world->depth++;
         return;
     }
-    if (!try_lock(world) && !spin_for_lock(world)) {
+    if (!try_lock(world) && !spin_for_lock(world, GC_LOCK_SPINS)) {
         if (gc__mutator_exists(mutator))
             gc__os_spill_registers(lock_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
         else
