@@ -151,6 +151,17 @@ static inline uint64_t gc__block_cell_starts(const struct block *block, size_t g
     return granule + 64 <= end ? starts : starts & ~(~(uint64_t)0 << (end - granule));
 }
 
+/* Changed under the heap's lock, and read by anyone who holds an object in it. */
+static inline enum block_state gc__block_state(const struct block *block)
+{
+    return (enum block_state)__atomic_load_n(&block->state, __ATOMIC_RELAXED);
+}
+
+static inline void gc__block_set_state(struct block *block, enum block_state state)
+{
+    __atomic_store_n(&block->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
 /* In-use heads only: calls that walk all blocks step by this. */
 static inline bool gc__block_is_head(const struct block *block)
 {

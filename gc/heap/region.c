@@ -118,7 +118,7 @@ static bool grow_to(struct region *region, size_t chunks)
             .longest = GC_PAGES_PER_CHUNK,
             .purpose = CHUNK_FREE,
         };
-    region->accessible = chunks;
+    __atomic_store_n(&region->accessible, chunks, __ATOMIC_RELEASE);
     return true;
 }
 

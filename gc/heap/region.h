@@ -154,7 +154,7 @@ static inline uintptr_t gc__region_offset(const struct region *region, uintptr_t
 
 static inline uintptr_t gc__region_span(const struct region *region)
 {
-    return region->accessible << GC_CHUNK_SHIFT;
+    return __atomic_load_n(&region->accessible, __ATOMIC_ACQUIRE) << GC_CHUNK_SHIFT; /* it may be growing */
 }
 
 static inline char *gc__page_address(const struct region *region, size_t page)

@@ -5,7 +5,7 @@
 
 static void list_push(struct region *region, uint32_t *list, struct block *block, enum block_state state)
 {
-    block->state = (uint8_t)state;
+    gc__block_set_state(block, state);
     block->next = *list;
     *list = (uint32_t)gc__block_unit(region, block) + 1;
 }
@@ -43,7 +43,7 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
         if (!gc__block_is_head(block))
             continue;
         gc__block_sweep_and_whiten(region, block);
-        block->state = BLOCK_FULL;
+        gc__block_set_state(block, BLOCK_FULL);
         block->freed = GC_NOTHING_FREED;
     }
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
@@ -104,7 +104,7 @@ struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enu
     if (block == NULL)
         block = list_pop(region, &bin->unswept);
     if (block != NULL)
-        block->state = BLOCK_CURRENT;
+        gc__block_set_state(block, BLOCK_CURRENT);
     return block;
 }
 
@@ -125,7 +125,7 @@ void gc__sweep_retire_block(struct region *region, struct bins *bins, struct blo
     if (freed != GC_NOTHING_FREED)
         list_partial(region, bins, block, freed);
     else
-        block->state = BLOCK_FULL;
+        gc__block_set_state(block, BLOCK_FULL);
 }
 
 void gc__sweep_abandon_block(struct region *region, struct bins *bins, struct block *block)

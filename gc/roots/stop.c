@@ -84,7 +84,7 @@ static void caught(const struct gc__context *context)
         return;
     if (mutator->thread_id != thread_id) {
         mutator = find_stranger(world, thread_id);
-        if (mutator == NULL)
+        if (mutator == NULL || !is_asked(mutator))
             return;
         introduce(mutator, context);
     }

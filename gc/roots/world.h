@@ -34,8 +34,8 @@ struct world {
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
     _Atomic bool stopping;
-    unsigned cpus; /* that the process may use */
-    bool has_cpus; /* for all mutators at once */
+    unsigned cpus;         /* that the process may use */
+    _Atomic bool has_cpus; /* for all mutators at once */
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */

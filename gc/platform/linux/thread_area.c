@@ -2,6 +2,7 @@
 #include "gc/platform/linux/thread_area.h"
 
 #include "gc/base/align.h"
+#include "gc/base/check.h"
 #include "gc/platform/linux/probe.h"
 
 #include <dlfcn.h>
@@ -126,7 +127,8 @@ bool gc__os_thread_pointer_is_own(void)
 
 /* The first block of values lies in the descriptor, the others in memory of
  * malloc's. */
-static void visit_values(uintptr_t descriptor, void (*visit)(struct gc__range range, void *argument), void *argument)
+static GC_SCANS_ANYTHING void visit_values(uintptr_t descriptor, void (*visit)(struct gc__range range, void *argument),
+                                           void *argument)
 {
     const uintptr_t *blocks = field_of(descriptor, layout.values);
     size_t count = (size_t)layout.values->bits * layout.values->elements / 8 / sizeof *blocks;
@@ -138,8 +140,8 @@ static void visit_values(uintptr_t descriptor, void (*visit)(struct gc__range ra
 
 /* A thread that has not looked since a library was unloaded still has the block
  * of that one, which may be shorter: no further than can be read. */
-static void visit_blocks(uintptr_t descriptor, struct gc__range known,
-                         void (*visit)(struct gc__range range, void *argument), void *argument)
+static GC_SCANS_ANYTHING void visit_blocks(uintptr_t descriptor, struct gc__range known,
+                                           void (*visit)(struct gc__range range, void *argument), void *argument)
 {
     const struct tls_entry *table = *(const struct tls_entry *const *)field_of(descriptor, layout.tls_table);
     size_t count = table != NULL ? gc__min(table[-1].value + 1, modules.count) : 0;
@@ -155,7 +157,7 @@ static void visit_blocks(uintptr_t descriptor, struct gc__range known,
 }
 
 /* Of a thread whose pointer is not glibc's nothing is known. */
-static bool is_descriptor(uintptr_t thread_pointer)
+static GC_SCANS_ANYTHING bool is_descriptor(uintptr_t thread_pointer)
 {
     if (layout.descriptor_bytes == NULL || thread_pointer == 0 || thread_pointer % sizeof(void *) != 0)
         return false;
