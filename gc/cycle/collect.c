@@ -138,7 +138,7 @@ static bool is_active(struct mutator *mutator)
         mutator->idle_cycles = 0;
     else if (mutator->idle_cycles < GC_IDLE_CYCLES)
         mutator->idle_cycles++;
-    return mutator->idle_cycles < GC_IDLE_CYCLES;
+    return mutator->claimed_bytes != 0 && mutator->idle_cycles < GC_IDLE_CYCLES;
 }
 
 /* Mutators keep their runs across a collection, but not their blocks and

@@ -169,10 +169,9 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
 
 static bool is_dead(const struct mutator *mutator)
 {
-    switch (mutator->state) {
-    case MUTATOR_ASIDE: return gc__os_thread_sort(mutator->thread_id) != GC_THREAD_ASIDE;
-    default: return mutator->leaving && !gc__os_thread_exists(mutator->thread_id);
-    }
+    if (mutator->state == MUTATOR_ASIDE)
+        return gc__os_thread_sort(mutator->thread_id) != GC_THREAD_ASIDE;
+    return mutator->leaving && !gc__os_thread_exists(mutator->thread_id);
 }
 
 void gc__world_forget_the_dead(struct world *world)
