@@ -140,7 +140,7 @@ static void check_no_roots(const struct hidden *object, size_t count)
 
     collect_with_clear_stack();
     alive = count_alive(object, count);
-    cr_assert(alive <= count / 50, "%zu of %zu are alive", alive, count);
+    cr_assert(alive <= count / 40, "%zu of %zu are alive", alive, count);
 }
 
 Test(reclaim, malloc_memory_is_no_root)

@@ -226,7 +226,7 @@ static void *sleep_and_poll(void *unused)
     return unused;
 }
 
-static void start_timer(int timer, int signal)
+static void start_timer(__itimer_which_t timer, int signal)
 {
     struct sigaction action = {.sa_handler = catch_it, .sa_flags = SA_RESTART};
     struct itimerval interval = {{0, 1000}, {0, 1000}};
