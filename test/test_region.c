@@ -281,6 +281,41 @@ Test(units, fill_every_chunk_to_the_last)
     cr_assert_eq(take_units(1), 100);
 }
 
+static size_t take_unit_at_home(struct homes *homes, size_t may_have)
+{
+    size_t unit;
+    bool fresh;
+
+    cr_assert(gc__region_take_units_at_home(&region, homes, may_have, 1, &unit, &fresh));
+    return unit / GC_UNITS_PER_CHUNK;
+}
+
+Test(units, at_home_come_from_chunks_of_one_s_own)
+{
+    struct homes first = {{0}}, second = {{0}};
+    size_t chunk = take_unit_at_home(&first, 2), other = take_unit_at_home(&second, 2);
+
+    cr_assert_neq(chunk, other);
+    for (size_t i = 1; i < GC_UNITS_PER_CHUNK; i++) {
+        cr_assert_eq(take_unit_at_home(&first, 2), chunk);
+        cr_assert_eq(take_unit_at_home(&second, 2), other);
+    }
+    cr_assert_neq(take_unit_at_home(&first, 2), other, "a second home");
+    gc__region_give_units(&region, chunk * GC_UNITS_PER_CHUNK + 7, 1);
+    cr_assert_eq(take_unit_at_home(&first, 2), chunk, "a unit that was given back");
+    gc__region_leave_homes(&region, &first);
+    cr_assert_eq(first.chunk[0], 0);
+}
+
+Test(units, at_home_come_from_elsewhere_when_all_is_full)
+{
+    struct homes homes = {{0}};
+
+    for (size_t i = 0; i < CHUNKS * GC_UNITS_PER_CHUNK; i++)
+        take_unit_at_home(&homes, 1);
+    cr_assert_not(gc__region_take_units_at_home(&region, &homes, 1, 1, &(size_t){0}, &(bool){false}));
+}
+
 Test(units, are_fresh_once_and_again_when_they_came_from_the_os_anew)
 {
     size_t unit;

@@ -49,7 +49,8 @@ static struct block *new_block(struct heap *heap, struct homes *homes, enum gc__
     size_t unit;
     bool fresh;
 
-    if (homes != NULL ? !gc__region_take_units_at_home(&heap->region, homes, units, &unit, &fresh)
+    if (homes != NULL ? !gc__region_take_units_at_home(&heap->region, homes, GC_HOME_CHUNKS / heap->world.count, units,
+                                                       &unit, &fresh)
                       : !gc__region_take_units(&heap->region, units, &unit, &fresh))
         return NULL;
     return gc__block_create(&heap->region, unit, class_index, kind, fresh);

@@ -72,9 +72,10 @@
 /* The first run of a mutator in a class, where there are several mutators. */
 #define GC_FIRST_RUN_BYTES ((size_t)1 << 10)
 
-/* Chunks that a mutator prefers where there are several mutators: as much as it
- * claims between two collections of a small heap. */
-#define GC_HOME_CHUNKS 4
+/* Chunks that mutators prefer, where there are several, shared out among them: as
+ * much as all claim between two collections of a small heap. Where there are more
+ * mutators than that, none has one. */
+#define GC_HOME_CHUNKS 8
 
 /* What a mutator may claim before it looks at the counter that all share. */
 #define GC_ALLOWANCE_BYTES ((size_t)64 << 10)

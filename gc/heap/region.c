@@ -437,9 +437,10 @@ static bool find_units_anywhere(struct region *region, unsigned count, size_t *f
 }
 
 /* In one of the homes; a chunk that was found free becomes one. */
-static bool find_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit)
+static bool find_units_at_home(struct region *region, struct homes *homes, size_t may_have, unsigned count,
+                               size_t *first_unit)
 {
-    for (unsigned i = 0; i < GC_HOME_CHUNKS; i++) {
+    for (size_t i = 0; i < may_have; i++) {
         size_t c = homes->chunk[i] - 1;
 
         if (homes->chunk[i] == 0) {
@@ -460,18 +461,19 @@ static bool find_units_at_home(struct region *region, struct homes *homes, unsig
 
 void gc__region_leave_homes(struct region *region, struct homes *homes)
 {
-    for (unsigned i = 0; i < GC_HOME_CHUNKS && homes->chunk[i] != 0; i++)
+    for (unsigned i = 0; i < GC_HOME_CHUNKS / 2 && homes->chunk[i] != 0; i++)
         region->chunk[homes->chunk[i] - 1].is_home = false;
     *homes = (struct homes){{0}};
 }
 
-static bool take_units(struct region *region, struct homes *homes, unsigned count, size_t *first_unit, bool *fresh)
+static bool take_units(struct region *region, struct homes *homes, size_t may_have, unsigned count, size_t *first_unit,
+                       bool *fresh)
 {
     size_t first, end;
 
     if (!limit_allows(region, count * GC_PAGES_PER_UNIT))
         return false;
-    if (!(homes != NULL && find_units_at_home(region, homes, count, first_unit)) &&
+    if (!(homes != NULL && find_units_at_home(region, homes, may_have, count, first_unit)) &&
         !find_units_anywhere(region, count, first_unit))
         return false;
     first = *first_unit * GC_PAGES_PER_UNIT;
@@ -487,13 +489,13 @@ static bool take_units(struct region *region, struct homes *homes, unsigned coun
 
 bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh)
 {
-    return take_units(region, NULL, count, first_unit, fresh);
+    return take_units(region, NULL, 0, count, first_unit, fresh);
 }
 
-bool gc__region_take_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit,
-                                   bool *fresh)
+bool gc__region_take_units_at_home(struct region *region, struct homes *homes, size_t may_have, unsigned count,
+                                   size_t *first_unit, bool *fresh)
 {
-    return take_units(region, homes, count, first_unit, fresh);
+    return take_units(region, homes, gc__min(may_have, GC_HOME_CHUNKS / 2), count, first_unit, fresh);
 }
 
 /* ---- Giving back ------------------------------------------------------------ */

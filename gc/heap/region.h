@@ -59,7 +59,7 @@ struct chunk {
 /* Chunks of which a mutator takes units before any other: what it gave up and
  * takes again is then still in its own CPU's cache, and not in another's. */
 struct homes {
-    uint32_t chunk[GC_HOME_CHUNKS]; /* its number plus one; 0: none yet */
+    uint32_t chunk[GC_HOME_CHUNKS / 2]; /* its number plus one; 0: none yet */
 };
 
 enum region_table { TABLE_BITS, TABLE_BLOCKS, TABLE_LARGE_PAGES, TABLE_USED, TABLE_DIRTY, TABLE_CHUNKS, TABLE_COUNT };
@@ -110,10 +110,11 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
  * `*fresh`: all their bytes are zero. */
 bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh);
 
-/* The same, for somebody with homes; while there are fewer than may be, those
- * that are full get company. And when they are no longer wanted. */
-bool gc__region_take_units_at_home(struct region *region, struct homes *homes, unsigned count, size_t *first_unit,
-                                   bool *fresh);
+/* The same, for somebody with homes, of which the first `may_have` count; while
+ * there are fewer, those that are full get company. And when they are no longer
+ * wanted. */
+bool gc__region_take_units_at_home(struct region *region, struct homes *homes, size_t may_have, unsigned count,
+                                   size_t *first_unit, bool *fresh);
 void gc__region_leave_homes(struct region *region, struct homes *homes);
 
 /* Gives pages back; their bits must be clear. */
