@@ -57,7 +57,7 @@ static bool read_thread_file(long id, const char *name, char *text, size_t capac
     if (file < 0)
         return false;
     count = syscall(SYS_read, file, text, capacity - 1);
-    close((int)file);
+    syscall(SYS_close, file);
     text[count > 0 ? count : 0] = '\0';
     return count > 0;
 }
@@ -149,7 +149,7 @@ bool gc__os_each_thread(void (*visit)(long thread_id, void *argument), void *arg
                 visit(id, argument);
         }
     if (folder >= 0)
-        close((int)folder);
+        syscall(SYS_close, folder);
     errno = saved_errno;
     return bytes == 0;
 }
