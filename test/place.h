@@ -110,7 +110,7 @@ static inline void collect_and_check_gone(const struct place *place)
 
     collect_with_clear_stack();
     alive = count_alive(place->object, place->count);
-    cr_assert(alive <= place->count / 4, "%zu of %zu objects were held from elsewhere", alive, place->count);
+    cr_assert(alive <= place->count / 2, "%zu of %zu objects were held from elsewhere", alive, place->count);
 }
 
 /* The words are roots: with pointers in them the objects are held, else not. */
