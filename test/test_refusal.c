@@ -47,8 +47,8 @@ int __real_madvise(void *start, size_t bytes, int advice);
 int __wrap_madvise(void *start, size_t bytes, int advice);
 void *__real_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, ...);
 void *__wrap_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, ...);
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
+bool __real_gc__read_file(const char *path, char *text, size_t capacity);
+bool __wrap_gc__read_file(const char *path, char *text, size_t capacity);
 
 void *__wrap_mmap(void *start, size_t bytes, int protection, int flags, int file, off_t offset)
 {
@@ -76,19 +76,9 @@ void *__wrap_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, 
     return refuses(CALL_MREMAP) ? MAP_FAILED : __real_mremap(start, old_bytes, new_bytes, flags, to);
 }
 
-int __wrap_open(const char *path, int flags, ...)
+bool __wrap_gc__read_file(const char *path, char *text, size_t capacity)
 {
-    va_list arguments;
-    int mode;
-
-    va_start(arguments, flags);
-    mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
-    va_end(arguments);
-    if (os.no_proc && strncmp(path, "/proc/", 6) == 0) {
-        errno = ENOENT;
-        return -1;
-    }
-    return __real_open(path, flags, mode);
+    return !(os.no_proc && strncmp(path, "/proc/", 6) == 0) && __real_gc__read_file(path, text, capacity);
 }
 
 static void refuse(unsigned calls, size_t from, size_t count)

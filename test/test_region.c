@@ -307,6 +307,22 @@ Test(units, at_home_come_from_chunks_of_one_s_own)
     cr_assert_eq(first.chunk[0], 0);
 }
 
+/* As at a collection, when one of two mutators is no more. */
+Test(units, of_forgotten_homes_are_anybody_s)
+{
+    struct homes gone = {{0}}, kept = {{0}};
+    size_t chunk = take_unit_at_home(&gone, 1), other = take_unit_at_home(&kept, 1);
+
+    region.threaded = true;
+    gc__region_give_units(&region, chunk * GC_UNITS_PER_CHUNK, 1);
+    gc__region_give_units(&region, other * GC_UNITS_PER_CHUNK, 1);
+    gc__region_forget_homes(&region);
+    gc__region_keep_homes(&region, &kept);
+    cr_assert_not(region.chunk[chunk].is_home);
+    cr_assert(region.chunk[other].is_home);
+    cr_assert_eq(take_unit_at_home(&(struct homes){{0}}, 1), chunk);
+}
+
 Test(units, at_home_come_from_elsewhere_when_all_is_full)
 {
     struct homes homes = {{0}};

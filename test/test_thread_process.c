@@ -1,6 +1,6 @@
 /* Forks, libraries and signals beside threads that allocate. */
 #define _GNU_SOURCE
-#include "test/survive_plugin.h"
+#include "test/plugin.h"
 #include "test/thread_work.h"
 
 #include "gc/cycle/heap.h"
@@ -124,26 +124,6 @@ Test(thread_process, programs_are_started)
 
 /* ---- Libraries ------------------------------------------------------------------------------------- */
 
-/* Beside the program, or where libtool puts it. */
-static void *open_plugin(void)
-{
-    static const char *const names[] = {"survive_plugin.so", ".libs/survive_plugin.so"};
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 64);
-    char *name;
-    void *plugin = NULL;
-
-    REQUIRE(length > 0);
-    path[length] = '\0';
-    name = strrchr(path, '/') + 1;
-    for (size_t i = 0; plugin == NULL && i < sizeof names / sizeof names[0]; i++) {
-        strcpy(name, names[i]);
-        plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    }
-    REQUIRE(plugin != NULL);
-    return plugin;
-}
-
 static void open_and_close(void)
 {
     size_t rounds = effort(300);
@@ -151,10 +131,11 @@ static void open_and_close(void)
     die_after(300);
     begin_company(3);
     for (size_t i = 0; i < rounds; i++) {
-        void *plugin = open_plugin();
+        void *plugin = find_plugin();
         uintptr_t *(*words)(enum survive_plugin_place place);
         struct tree **place;
 
+        REQUIRE(plugin != NULL);
         *(void **)&words = dlsym(plugin, "survive_plugin_words");
         for (unsigned j = 0; j < SURVIVE_PLUGIN_PLACES; j++) {
             place = (struct tree **)words((enum survive_plugin_place)j);

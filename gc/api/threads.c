@@ -132,7 +132,6 @@ static void in_child(void)
 {
     gc__world_keep_only(&gc__heap.world, gc__mutator);
     gc__gang_forget_helpers(&gc__heap.gang);
-    gc__heap.helpers_known = 0;
     gc__world_unlock(&gc__heap.world);
 }
 

@@ -113,8 +113,8 @@
  * they are sent signals. */
 #define GC_ASK_SPINS 500
 
-/* Looks at the word that a stop waits for, before a thread sleeps: some twenty
- * microseconds, the collection of a small heap. */
+/* Looks at the word that a stop waits for, before a thread sleeps: some three
+ * hundred microseconds, which the collection of a small heap does not take. */
 #define GC_STOP_SPINS 10000
 
 /* A thread that was asked to stop is left alone for so long; then it is looked
@@ -196,7 +196,7 @@
 
 /* Where several mutators allocate, so much for each, up to this many. To stop
  * another thread and let it go on takes twenty microseconds, in which each of
- * them could have allocated a hundred kilobytes. */
+ * them could have allocated some hundred kilobytes. */
 #define GC_PACE_MUTATOR_BYTES ((size_t)4 << 20)
 #define GC_PACE_FLOOR_MUTATORS 4
 

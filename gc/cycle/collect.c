@@ -147,9 +147,11 @@ static struct keeping keep_runs(struct heap *heap)
 {
     struct keeping keeping = {{0}, 0};
 
+    gc__region_forget_homes(&heap->region); /* some mutators ended without leaving theirs */
     for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
         keeping.active += is_active(mutator);
         keep_runs_of(heap, mutator, &keeping.unissued);
+        gc__region_keep_homes(&heap->region, &mutator->homes);
         mutator->claimed_before = mutator->claimed_bytes;
         mutator->allowance = 0;
     }
@@ -231,9 +233,10 @@ static void stop_and_cycle(void *argument)
 static void prepare_gang(struct heap *heap)
 {
     gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
-    heap->world.cpus = gc__gang_cpus(&heap->gang);
-    for (; heap->helpers_known < heap->gang.helpers; heap->helpers_known++)
-        gc__world_note_helper(&heap->world, heap->gang.helper[heap->helpers_known + 1].thread_id);
+    if (heap->region.threaded)
+        heap->world.cpus = gc__gang_cpus(&heap->gang);
+    while (heap->world.helpers < heap->gang.helpers)
+        gc__world_note_helper(&heap->world, heap->gang.helper[heap->world.helpers + 1].thread_id);
 }
 
 /* Under the lock. No library comes or goes while the world stands: a stopped

@@ -34,7 +34,6 @@ struct heap {
     struct world world;
     struct ranges user_roots;
     struct gang gang;
-    unsigned helpers_known; /* to the world, as threads that are no mutators */
     struct bins bins;
     struct pace pace;
     struct cycle_record record;

@@ -459,13 +459,6 @@ static bool find_units_at_home(struct region *region, struct homes *homes, size_
     return false;
 }
 
-void gc__region_leave_homes(struct region *region, struct homes *homes)
-{
-    for (unsigned i = 0; i < GC_HOME_CHUNKS / 2 && homes->chunk[i] != 0; i++)
-        region->chunk[homes->chunk[i] - 1].is_home = false;
-    *homes = (struct homes){{0}};
-}
-
 static bool take_units(struct region *region, struct homes *homes, size_t may_have, unsigned count, size_t *first_unit,
                        bool *fresh)
 {

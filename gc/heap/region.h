@@ -111,11 +111,15 @@ bool gc__region_take_pages_at(struct region *region, size_t first_page, size_t c
 bool gc__region_take_units(struct region *region, unsigned count, size_t *first_unit, bool *fresh);
 
 /* The same, for somebody with homes, of which the first `may_have` count; while
- * there are fewer, those that are full get company. And when they are no longer
- * wanted. */
+ * there are fewer, those that are full get company. */
 bool gc__region_take_units_at_home(struct region *region, struct homes *homes, size_t may_have, unsigned count,
                                    size_t *first_unit, bool *fresh);
+
+/* When they are no longer wanted; when it is not known whose are; and whose are
+ * (gc/heap/homes.c). */
 void gc__region_leave_homes(struct region *region, struct homes *homes);
+void gc__region_forget_homes(struct region *region);
+void gc__region_keep_homes(struct region *region, const struct homes *homes);
 
 /* Gives pages back; their bits must be clear. */
 void gc__region_give_pages(struct region *region, size_t first_page, size_t count);

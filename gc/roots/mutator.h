@@ -93,15 +93,6 @@ void gc__mutator_clear(struct mutator *mutator);
 
 size_t gc__mutator_metadata_bytes(void);
 
-/* Calls `visit` for each of its runs. */
-static inline void gc__mutator_each_run(struct mutator *mutator, void (*visit)(struct run *run, void *argument),
-                                        void *argument)
-{
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
-            visit(&mutator->runs[kind][c], argument);
-}
-
 /* Bytes claimed, but not handed out yet; about, while the mutator runs. */
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);
 

@@ -1,10 +1,10 @@
 #define _GNU_SOURCE
 #include "gc/platform/linux/cpus.h"
 
+#include "gc/platform/linux/file.h"
 #include "gc/platform/platform.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,26 +16,7 @@
 #define PATH_BYTES 1024
 #define TEXT_BYTES 4096
 
-/* ---- Text ------------------------------------------------------------------------ *
- * With system calls alone: the C library's are points of cancellation, and its
- * stdio allocates, perhaps from the heap that is about to be collected. */
-
-static bool read_text(const char *path, char *text, size_t bytes)
-{
-    long file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    size_t used = 0;
-    long got = 1;
-
-    if (file < 0)
-        return false;
-    while (used < bytes - 1 && got > 0) {
-        got = syscall(SYS_read, file, text + used, bytes - 1 - used);
-        used += got > 0 ? (size_t)got : 0;
-    }
-    syscall(SYS_close, file);
-    text[used] = '\0';
-    return used > 0;
-}
+/* ---- Text ------------------------------------------------------------------------ */
 
 static bool append(char *path, const char *text, size_t bytes)
 {
@@ -80,7 +61,7 @@ static unsigned cpus_of(uint64_t quota, uint64_t period)
 static bool read_of_group(char *path, const char *name, char *text)
 {
     size_t length = strlen(path);
-    bool found = append(path, name, strlen(name)) && read_text(path, text, TEXT_BYTES);
+    bool found = append(path, name, strlen(name)) && gc__read_file(path, text, TEXT_BYTES);
 
     path[length] = '\0';
     return found;

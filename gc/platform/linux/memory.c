@@ -2,8 +2,8 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/platform/linux/file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -97,20 +97,16 @@ bool gc__os_renew(void *start, size_t bytes)
     return gc__os_decommit(start, bytes);
 }
 
-/* Address space this process uses. Read with system calls alone: stdio would
- * allocate, perhaps from the heap that is just being made. */
+/* Address space this process uses. */
 static size_t address_space_used(void)
 {
-    char text[32] = {0};
+    char text[32];
     size_t pages = 0;
-    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 
-    if (file < 0)
+    if (!gc__read_file("/proc/self/statm", text, sizeof text))
         return ASSUMED_USED_BYTES;
-    if (read(file, text, sizeof text - 1) > 0)
-        for (const char *c = text; *c >= '0' && *c <= '9'; c++)
-            pages = pages * 10 + (size_t)(*c - '0');
-    close(file);
+    for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+        pages = pages * 10 + (size_t)(*c - '0');
     return pages * gc__os_page_bytes();
 }
 

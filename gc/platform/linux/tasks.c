@@ -1,18 +1,14 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/platform/linux/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* System calls, not the C library: that allocates, and may be cancelled. */
-static long open_file(const char *path, int flags)
-{
-    return syscall(SYS_openat, AT_FDCWD, path, flags | O_RDONLY | O_CLOEXEC);
-}
 
 size_t gc__os_thread_count(void)
 {
@@ -43,7 +39,6 @@ static bool read_thread_file(long id, const char *name, char *text, size_t capac
     char path[64], digits[24];
     char *digit = digits + sizeof digits - 1;
     size_t length = append(path, 0, "/proc/self/task/");
-    long file, count;
 
     *digit = '\0';
     do
@@ -52,14 +47,7 @@ static bool read_thread_file(long id, const char *name, char *text, size_t capac
     length = append(path, length, digit);
     length = append(path, length, "/");
     append(path, length, name);
-
-    file = open_file(path, 0);
-    if (file < 0)
-        return false;
-    count = syscall(SYS_read, file, text, capacity - 1);
-    syscall(SYS_close, file);
-    text[count > 0 ? count : 0] = '\0';
-    return count > 0;
+    return gc__read_file(path, text, capacity);
 }
 
 void gc__os_thread_name(long thread_id, char *name, size_t capacity)
@@ -139,7 +127,7 @@ bool gc__os_each_thread(void (*visit)(long thread_id, void *argument), void *arg
 {
     _Alignas(struct entry) char entries[2048];
     int saved_errno = errno;
-    long folder = open_file("/proc/self/task", O_DIRECTORY);
+    long folder = syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     long bytes = -1;
 
     while (folder >= 0 && (bytes = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0)
