@@ -235,6 +235,7 @@ static void prepare_gang(struct heap *heap)
     gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
     if (heap->region.threaded)
         heap->world.cpus = gc__gang_cpus(&heap->gang);
+    heap->world.helping = heap->gang.markers - 1;
     while (heap->world.helpers < heap->gang.helpers)
         gc__world_note_helper(&heap->world, heap->gang.helper[heap->world.helpers + 1].thread_id);
 }

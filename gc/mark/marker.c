@@ -2,6 +2,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/check.h"
+#include "gc/mark/entry.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -21,7 +22,7 @@ struct trace {
     struct bits *bits;
     struct block *blocks;
     size_t edges_in, edges_out;
-    size_t objects_in, objects_out;
+    size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
     enum company company;          /* a constant: what depends on it is decided by the compiler */
     struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
@@ -40,7 +41,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .edges_in = marker->edges_in,
         .edges_out = marker->edges_out,
         .objects_in = marker->objects_in,
-        .objects_out = marker->objects_out,
+        .objects = marker->objects,
         .top = marker->worklist.top,
         .bottom = marker->worklist.bottom,
         .end = marker->worklist.end,
@@ -64,7 +65,7 @@ static ALWAYS_INLINE void suspend(const struct trace *trace)
     marker->edges_in = trace->edges_in;
     marker->edges_out = trace->edges_out;
     marker->objects_in = trace->objects_in;
-    marker->objects_out = trace->objects_out;
+    marker->objects = trace->objects;
     marker->worklist.top = trace->top;
 }
 
@@ -82,26 +83,6 @@ static ALWAYS_INLINE void take_back_worklist(struct trace *trace)
 }
 
 /* ---- Grey objects ---------------------------------------------------------------- */
-
-/* An entry of the worklist and the object FIFO: the address of a cell and, in
- * the bits that no address has, how many granules to scan; or none there, and
- * the address of a piece of a large object with, in the bits that this leaves
- * free, how many pieces; or none there either: all up to the object's end. */
-#define ENTRY_SHIFT 48
-#define ENTRY_ADDRESS (((uintptr_t)1 << ENTRY_SHIFT) - 1)
-
-static ALWAYS_INLINE uintptr_t entry_of(uintptr_t address, size_t granules)
-{
-    return address | granules << ENTRY_SHIFT;
-}
-
-_Static_assert(GC_SPAN_MAX_PIECES < GC_SCAN_PIECE_BYTES && GC_PAGE_BYTES % GC_SCAN_PIECE_BYTES == 0,
-               "the number of pieces fits into the address of one");
-
-static bool is_span(uintptr_t entry)
-{
-    return entry >> ENTRY_SHIFT == 0;
-}
 
 /* Remembers a grey object that the worklist had no room for. Cold: always so
  * that other markers may do the same. */
@@ -123,10 +104,8 @@ static __attribute__((noinline, cold)) void push_or_overflow(struct marker *mark
         overflow(marker, granule);
 }
 
-static ALWAYS_INLINE void push(struct trace *trace, size_t granule, size_t granules)
+static ALWAYS_INLINE void push(struct trace *trace, size_t granule, uintptr_t entry)
 {
-    uintptr_t entry = entry_of(trace->base + (granule << GC_GRANULE_SHIFT), granules);
-
     if (GC_LIKELY(trace->top != trace->end)) {
         *trace->top++ = entry;
         return;
@@ -186,17 +165,21 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
 {
+    uintptr_t address;
     size_t scanned;
 
     if (!turn_from_white(trace, bits, granule))
         return;
+    address = trace->base + (granule << GC_GRANULE_SHIFT);
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
-    if (scanned == 0)
+    if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
+        push(trace, granule, gc__entry_narrow(address, scanned));
+    else if (scanned == 0)
         return;
-    if (GC_LIKELY(scanned != GC_SCANNED_LARGE))
-        push(trace, granule, scanned);
+    else if (scanned != GC_SCANNED_LARGE)
+        push(trace, granule, gc__entry_wide(address, scanned));
     else if (large_is_scanned(trace->marker, granule) && has_large_to_itself(trace, bits, granule))
-        push(trace, granule, 0);
+        push(trace, granule, gc__entry_span(address, 0));
 }
 
 void gc__marker_mark(struct marker *marker, struct object object)
@@ -238,17 +221,27 @@ static ALWAYS_INLINE void visit(struct trace *trace, uintptr_t offset)
 
 /* ---- Grey to black --------------------------------------------------------------- */
 
+/* Between two calls of visit_batches_due no more edges may be enqueued than a
+ * narrow object can have: two a word, with those past an end. */
+_Static_assert(2 * GC_EDGE_BATCH + 4 * GC_ENTRY_NARROW_MAX <= GC_EDGE_RING_ENTRIES, "no edge is overwritten");
+
 static ALWAYS_INLINE void enqueue_edge(struct trace *trace, uintptr_t offset)
 {
-    uintptr_t *place = &trace->marker->edge[trace->edges_in++ % GC_EDGE_FIFO_ENTRIES];
-    uintptr_t oldest = *place;
-
     __builtin_prefetch(&trace->bits[offset >> GC_GRANULE_SHIFT >> 6], 1);
-    *place = offset;
-    if (trace->edges_in - trace->edges_out > GC_EDGE_FIFO_ENTRIES) { /* it was full */
-        trace->edges_out++;
-        visit(trace, oldest);
-    }
+    trace->marker->edge[trace->edges_in++ % GC_EDGE_RING_ENTRIES] = offset;
+}
+
+static ALWAYS_INLINE void visit_oldest(struct trace *trace)
+{
+    visit(trace, trace->marker->edge[trace->edges_out++ % GC_EDGE_RING_ENTRIES]);
+}
+
+/* As long as there is another batch, for which the prefetches are under way. */
+static ALWAYS_INLINE void visit_batches_due(struct trace *trace)
+{
+    while (trace->edges_in - trace->edges_out >= 2 * GC_EDGE_BATCH)
+        for (unsigned i = 0; i < GC_EDGE_BATCH; i++)
+            visit_oldest(trace);
 }
 
 /* `offset` is the last byte before a word that may be one past an end. */
@@ -277,6 +270,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t 
     for (const uintptr_t *word = (const uintptr_t *)start; (uintptr_t)word < end; word += 2) {
         scan_word(trace, word[0], past_end);
         scan_word(trace, word[1], past_end);
+        visit_batches_due(trace);
     }
 }
 
@@ -290,7 +284,7 @@ static size_t head_of_piece(const struct marker *marker, uintptr_t piece)
 
 static void push_span(struct marker *marker, uintptr_t from, size_t pieces)
 {
-    if (!gc__worklist_push(&marker->worklist, from | pieces))
+    if (!gc__worklist_push(&marker->worklist, gc__entry_span(from, pieces)))
         overflow(marker, gc__large_granule(head_of_piece(marker, from)));
 }
 
@@ -313,8 +307,8 @@ static size_t cut_span(struct marker *marker, uintptr_t from)
  * go to other markers, are worth most, and pieces are still scanned in order. */
 static __attribute__((noinline)) struct gc__range split_large(struct marker *marker, uintptr_t entry)
 {
-    size_t pieces = entry % GC_SCAN_PIECE_BYTES;
-    uintptr_t from = entry - pieces;
+    size_t pieces = gc__entry_count(entry);
+    uintptr_t from = gc__entry_address(entry);
 
     if (pieces == 0)
         pieces = cut_span(marker, from);
@@ -323,21 +317,36 @@ static __attribute__((noinline)) struct gc__range split_large(struct marker *mar
     return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};
 }
 
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_narrow(struct trace *trace, uintptr_t start, size_t granules,
+                                                        enum past_end past_end)
+{
+    const uintptr_t *word = (const uintptr_t *)start;
+
+    for (; granules != 0; granules--, word += 2) {
+        scan_word(trace, word[0], past_end);
+        scan_word(trace, word[1], past_end);
+    }
+    visit_batches_due(trace);
+}
+
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
-    uintptr_t start = entry & ENTRY_ADDRESS;
-    uintptr_t end = start + (entry >> ENTRY_SHIFT << GC_GRANULE_SHIFT);
+    size_t granules = gc__entry_narrow_granules(entry);
 
-    if (GC_UNLIKELY(end == start)) {
+    if (GC_LIKELY(granules != 0)) {
+        scan_narrow(trace, entry - granules, granules, past_end);
+    } else if (!gc__entry_is_span(entry)) {
+        uintptr_t start = gc__entry_address(entry);
+        scan(trace, start, start + (gc__entry_count(entry) << GC_GRANULE_SHIFT), past_end);
+    } else {
         struct gc__range piece;
 
         hand_over_worklist(trace);
-        piece = split_large(trace->marker, start);
+        piece = split_large(trace->marker, entry);
         take_back_worklist(trace);
-        start = piece.start, end = piece.end;
+        scan(trace, piece.start, piece.end, past_end);
         trace->until_offer = 1; /* a piece is worth as many objects as lie between two offers */
     }
-    scan(trace, start, end, past_end);
 }
 
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintptr_t start, uintptr_t end,
@@ -348,6 +357,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintpt
     scan(trace, start, even, past_end);
     if (even < end)
         scan_word(trace, *(const uintptr_t *)even, past_end);
+    visit_batches_due(trace);
 }
 
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
@@ -373,13 +383,13 @@ static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
     uintptr_t *place = &trace->marker->object[trace->objects_in++ % GC_OBJECT_FIFO_ENTRIES];
     uintptr_t oldest = *place;
 
-    __builtin_prefetch((const void *)(*entry & ENTRY_ADDRESS));
+    __builtin_prefetch((const void *)gc__entry_address(*entry));
     *place = *entry;
     *entry = oldest;
-    if (trace->objects_in - trace->objects_out <= GC_OBJECT_FIFO_ENTRIES)
-        return false;
-    trace->objects_out++;
-    return true;
+    if (GC_LIKELY(trace->objects == GC_OBJECT_FIFO_ENTRIES))
+        return true;
+    trace->objects++;
+    return false;
 }
 
 /* Gives the older half of the worklist, or a packet of it, if somebody waits.
@@ -391,7 +401,7 @@ static bool offer(struct marker *marker)
 
     if (half == 0 || !gc__pool_wants(marker->pool))
         return false;
-    if (entries < GC_OFFER_MIN_ENTRIES && !is_span(*list->bottom))
+    if (entries < GC_OFFER_MIN_ENTRIES && !gc__entry_is_span(*list->bottom))
         return false;
     half = half < GC_PACKET_ENTRIES ? half : GC_PACKET_ENTRIES;
     if (!gc__pool_give(marker->pool, list->bottom, half))
@@ -436,13 +446,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     do {
         if (trace.top != trace.bottom) {
             entry = *--trace.top;
-            if ((trace.top != trace.bottom || trace.objects_in != trace.objects_out) && !fetch_object(&trace, &entry))
+            if ((trace.objects != 0 || trace.top != trace.bottom) && !fetch_object(&trace, &entry))
                 continue;
         } else if (trace.edges_in != trace.edges_out) {
-            visit(&trace, marker->edge[trace.edges_out++ % GC_EDGE_FIFO_ENTRIES]);
+            visit_oldest(&trace);
             continue;
-        } else if (trace.objects_in != trace.objects_out) {
-            entry = marker->object[trace.objects_out++ % GC_OBJECT_FIFO_ENTRIES];
+        } else if (trace.objects != 0) {
+            entry = marker->object[(trace.objects_in - trace.objects--) % GC_OBJECT_FIFO_ENTRIES];
         } else {
             left = false;
             break;
@@ -487,12 +497,12 @@ void gc__marker_drain_shared(struct marker *marker)
 void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uintptr_t offset = (entries[i] & ENTRY_ADDRESS) - marker->base;
+        uintptr_t address = gc__entry_address(entries[i]);
 
-        if (is_span(entries[i]))
-            push_span(marker, entries[i] & ~(GC_SCAN_PIECE_BYTES - 1), entries[i] % GC_SCAN_PIECE_BYTES);
+        if (gc__entry_is_span(entries[i]))
+            push_span(marker, address, gc__entry_count(entries[i]));
         else
-            push_or_overflow(marker, entries[i], offset >> GC_GRANULE_SHIFT);
+            push_or_overflow(marker, entries[i], (address - marker->base) >> GC_GRANULE_SHIFT);
     }
 }
 

@@ -16,7 +16,8 @@
  *
  * Every word that passes the range test enters the edge FIFO, so the mark bits
  * are in the cache when it leaves (edge enqueuing: Garner, Blackburn, Frampton,
- * "Effective prefetch for mark-sweep garbage collection", ISMM 2007). Only
+ * "Effective prefetch for mark-sweep garbage collection", ISMM 2007). Edges
+ * leave in batches: neither loop is then interrupted by the other. Only
  * objects that were white, and may hold pointers, have their own lines
  * fetched: the second FIFO (Cher, Hosking, Vijaykumar, ASPLOS 2004). FIFOs
  * that are nearly empty cost nothing: a list has one edge in flight, and its
@@ -48,11 +49,12 @@ struct marker {
     uintptr_t span;
     struct worklist worklist;
 
-    /* FIFOs: rings, and counts of all that was ever put in and taken out. */
-    uintptr_t edge[GC_EDGE_FIFO_ENTRIES]; /* offsets from the base */
+    /* FIFOs: rings, counts of all that was ever put in, and of what was taken out
+     * or is inside. */
+    uintptr_t edge[GC_EDGE_RING_ENTRIES]; /* offsets from the base */
     size_t edges_in, edges_out;
     uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
-    size_t objects_in, objects_out;
+    size_t objects_in, objects;
 
     bool past_end_everywhere; /* an option: see gc_past_end */
     bool overflowed;          /* some block has its rescan flag set */

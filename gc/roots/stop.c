@@ -22,12 +22,11 @@ static void acknowledge(struct world *world)
         gc__os_wake(&world->unstopped, 1);
 }
 
-/* Where all who are asked have a CPU, most collections take less time than to
- * sleep and to be woken. */
-static void spin_while(const struct world *world, _Atomic uint32_t *word, uint32_t value)
+/* Most collections of small heaps take less time than to sleep and to be woken.
+ * Only where nobody else needs the CPU: the system would leave a helper waiting
+ * for it, and the gang without. */
+static void spin_while(_Atomic uint32_t *word, uint32_t value)
 {
-    if (!world->has_cpus)
-        return;
     for (unsigned i = 0; i < GC_STOP_SPINS && atomic_load_explicit(word, memory_order_acquire) == value; i++)
         gc__os_relax();
 }
@@ -38,7 +37,8 @@ static void stop(struct world *world, struct mutator *mutator)
 
     atomic_store_explicit(&mutator->state, MUTATOR_STOPPED, memory_order_release);
     acknowledge(world);
-    spin_while(world, &world->epoch, epoch);
+    if (world->has_spare_cpus)
+        spin_while(&world->epoch, epoch);
     while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
         gc__os_wait(&world->epoch, epoch, UINT64_MAX);
 }
@@ -360,7 +360,8 @@ static void wait_for_all(struct world *world)
     while ((unstopped = atomic_load_explicit(&world->unstopped, memory_order_acquire)) != 0) {
         uint64_t waited_ns;
 
-        spin_while(world, &world->unstopped, unstopped);
+        if (world->has_cpus)
+            spin_while(&world->unstopped, unstopped);
         waited_ns = gc__os_clock_ns() - start_ns;
         if (waited_ns >= patience_ns) {
             look_after(world, waited_ns);
@@ -434,6 +435,7 @@ bool gc__world_stop(struct world *world)
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count <= world->cpus;
+    world->has_spare_cpus = world->count + world->helping <= world->cpus;
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);

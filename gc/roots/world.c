@@ -121,7 +121,7 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
     (void)call;
     gc__world_begin(mutator);
     gc__world_begin_safe(world, mutator, sp);
-    if (!world->has_cpus || !spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
+    if (!world->has_spare_cpus || !spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
         wait_for_lock(world);
     gc__world_end_safe(world, mutator);
     mutator->inside = was_inside; /* nobody asks: they would need the lock */

@@ -34,8 +34,10 @@ struct world {
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
     _Atomic bool stopping;
-    unsigned cpus;         /* that the process may use */
-    _Atomic bool has_cpus; /* for all mutators at once */
+    unsigned cpus;               /* that the process may use */
+    unsigned helping;            /* threads of our own that work while the world stands */
+    _Atomic bool has_cpus;       /* for all mutators at once */
+    _Atomic bool has_spare_cpus; /* and for those who help, too */
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */
