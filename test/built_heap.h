@@ -133,7 +133,10 @@ static inline void set_marked(const void *address, bool value)
 {
     size_t granule = gc__granule_of(&built.region, address);
     struct bits *bits = gc__bits_of(&built.region, granule);
+    struct block *block = &built.region.blocks[granule / GC_UNIT_GRANULES];
 
+    if (block->form == FORM_BLOCK)
+        gc__block_note_mark(gc__block_head(block));
     bits->mark = value ? bits->mark | gc__bit_of(granule) : bits->mark & ~gc__bit_of(granule);
 }
 

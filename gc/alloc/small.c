@@ -204,6 +204,7 @@ void gc__small_free(struct heap *heap, struct mutator *mutator, struct object ob
         give_back(heap, block, object.granule);
         return;
     }
+    gc__block_note_mark(block);
     gc__bits_set(&heap->region, &bits->mark, bit);
     gc__bits_clear(&heap->region, &bits->allocated, bit);
     mutator->magazines[block->kind][block->class_index].cell[run->freed++] =

@@ -158,6 +158,10 @@
  * about a millisecond, and waking a thread and waiting for it a twentieth. */
 #define GC_MARKER_BYTES ((size_t)4 << 20)
 
+/* The helpers are called when so many objects were scanned and more are grey:
+ * some forty microseconds, about what it takes to wake them. */
+#define GC_CALL_OBJECTS 8192
+
 /* Entries that one marker gives to others at once: an exchange costs two
  * misses of the cache, scanning so many objects some hundred. */
 #define GC_PACKET_ENTRIES 256

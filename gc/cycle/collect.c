@@ -114,6 +114,8 @@ static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct cens
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
             struct run *run = &mutator->runs[kind][c];
 
+            if (run->end == NULL && run->freed == 0) /* not used: not to be fetched from another CPU */
+                continue;
             run->block = 0;
             run->freed = 0;
             run->claimed = 0;
@@ -190,7 +192,10 @@ static void cycle(struct heap *heap)
 
     mark_globals(heap);
     mark_mutators(heap);
-    gc__gang_drain(&heap->gang);
+    if (!gc__gang_drain_alone(&heap->gang)) {
+        gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
+        gc__gang_drain(&heap->gang);
+    }
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
@@ -235,7 +240,6 @@ static void prepare_gang(struct heap *heap)
     gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
     if (heap->region.threaded)
         heap->world.cpus = gc__gang_cpus(&heap->gang);
-    heap->world.helping = heap->gang.markers - 1;
     while (heap->world.helpers < heap->gang.helpers)
         gc__world_note_helper(&heap->world, heap->gang.helper[heap->world.helpers + 1].thread_id);
 }

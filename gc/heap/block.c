@@ -130,6 +130,8 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     if (!block->fresh)
         end = find_cell(block, bits, from, end, true);
 
+    if (black)
+        gc__block_note_mark(block);
     allocate_cells(region, block, bits, from, end, black);
     block->cursor = (uint16_t)end;
     run->cur = gc__granule_address(region, first + from);
@@ -184,12 +186,16 @@ void gc__block_sweep(struct region *region, struct block *block)
     block->fresh = false;
 }
 
-/* Writes only what changes: most blocks of a young heap have no mark. */
+/* Most blocks of a young heap have no mark, and their bits are in the caches of
+ * other CPUs. */
 void gc__block_sweep_and_whiten(struct region *region, struct block *block)
 {
     struct bits *bits = bits_of_block(region, block);
     bool unswept = block->state == BLOCK_UNSWEPT;
 
+    if (!block->marked)
+        return;
+    block->marked = false;
     for (size_t i = 0; i < words_of(block); i++) {
         if (unswept)
             bits[i].allocated &= bits[i].mark;
@@ -214,6 +220,7 @@ void gc__block_audit(const struct region *region, const struct block *block)
         uint64_t taken = bits[i].allocated | bits[i].mark;
 
         GC_AUDIT((taken & ~gc__block_cell_starts(block, i * 64)) == 0);
+        GC_AUDIT(block->marked || bits[i].mark == 0);
         if (block->fresh && (i + 1) * 64 > block->cursor)
             GC_AUDIT((taken & ~(i * 64 < block->cursor ? gc__word_mask(i * 64, block->cursor) : 0)) == 0);
     }

@@ -22,7 +22,8 @@
  * Invariants (checked by gc__block_audit):
  *  1. only bits at the start of a cell are set
  *  2. the descriptors of a block's units agree but for units_to_head
- *  3. no cell at or behind the cursor of a fresh block has a bit set */
+ *  3. no cell at or behind the cursor of a fresh block has a bit set
+ *  4. between two cycles no mark bit is set in a block that is not `marked` */
 #ifndef GC_HEAP_BLOCK_H
 #define GC_HEAP_BLOCK_H
 
@@ -70,7 +71,7 @@ struct block {
     uint16_t cursor; /* the granule from where the next run is sought */
     uint16_t freed;  /* while it is current: the lowest granule that became free; else GC_NOTHING_FREED */
     uint32_t next;   /* in a list: the next block's unit plus one */
-    uint32_t unused;
+    bool marked;     /* some mark bit may be set */
 };
 
 _Static_assert(sizeof(struct block) == 32, "a block's descriptor is indexed by a shift");
@@ -160,6 +161,12 @@ static inline enum block_state gc__block_state(const struct block *block)
 static inline void gc__block_set_state(struct block *block, enum block_state state)
 {
     __atomic_store_n(&block->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+/* By whoever sets a mark bit between two cycles. */
+static inline void gc__block_note_mark(struct block *block)
+{
+    __atomic_store_n(&block->marked, true, __ATOMIC_RELAXED);
 }
 
 /* In-use heads only: calls that walk all blocks step by this. */

@@ -124,6 +124,13 @@ static void drain_together(struct gang *gang)
     }
 }
 
+bool gc__gang_drain_alone(struct gang *gang)
+{
+    struct marker *leader = gc__gang_leader(gang);
+
+    return gc__marker_drain_some(leader, gang->markers > 1 ? GC_CALL_OBJECTS : SIZE_MAX) && !leader->overflowed;
+}
+
 void gc__gang_drain(struct gang *gang)
 {
     if (gang->markers > 1)

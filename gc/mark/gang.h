@@ -3,8 +3,8 @@
  *
  * The leader is the thread that collects, with marker 0: it scans the roots and
  * begins to drain. Helpers, threads of the collector with a marker each, are
- * called then, and join as soon as the system lets them run; who comes when all
- * is done finds the door closed. So a busy machine makes a cycle wait for no
+ * called when that turns out to be much, and join as soon as the system lets them
+ * run; who comes when all is done finds the door closed. So a busy machine makes a cycle wait for no
  * thread but those that have work in their hands. How entries go from one to
  * another, and how all learn that nothing is grey, is said in pool.h.
  *
@@ -67,6 +67,9 @@ static inline struct marker *gc__gang_leader(struct gang *gang)
 {
     return &gang->marker[0];
 }
+
+/* The leader begins. True if that was all, and helpers need not be called. */
+bool gc__gang_drain_alone(struct gang *gang);
 
 /* Works until nothing is grey, all markers together. */
 void gc__gang_drain(struct gang *gang);

@@ -27,10 +27,10 @@ struct trace {
     enum company company;          /* a constant: what depends on it is decided by the compiler */
     struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
     uint64_t pending_marks;        /* ...these */
-    unsigned until_offer;          /* objects to be scanned until then */
+    size_t patience;               /* objects to be scanned before the marker looks up */
 };
 
-static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company company)
+static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company company, size_t patience)
 {
     return (struct trace){
         .marker = marker,
@@ -46,7 +46,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .bottom = marker->worklist.bottom,
         .end = marker->worklist.end,
         .company = company,
-        .until_offer = GC_OFFER_INTERVAL,
+        .patience = patience,
     };
 }
 
@@ -165,13 +165,16 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
 {
+    struct block *unit;
     uintptr_t address;
     size_t scanned;
 
     if (!turn_from_white(trace, bits, granule))
         return;
+    unit = &trace->blocks[granule / GC_UNIT_GRANULES];
+    gc__block_note_mark(unit);
     address = trace->base + (granule << GC_GRANULE_SHIFT);
-    scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
+    scanned = unit->scanned_granules;
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
         push(trace, granule, gc__entry_narrow(address, scanned));
     else if (scanned == 0)
@@ -184,7 +187,7 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
 void gc__marker_mark(struct marker *marker, struct object object)
 {
-    struct trace trace = resume(marker, ALONE);
+    struct trace trace = resume(marker, ALONE, SIZE_MAX);
 
     mark(&trace, &trace.bits[object.granule / 64], object.granule);
     suspend(&trace);
@@ -345,7 +348,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
         piece = split_large(trace->marker, entry);
         take_back_worklist(trace);
         scan(trace, piece.start, piece.end, past_end);
-        trace->until_offer = 1; /* a piece is worth as many objects as lie between two offers */
+        trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
     }
 }
 
@@ -363,7 +366,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintpt
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    struct trace trace = resume(marker, ALONE);
+    struct trace trace = resume(marker, ALONE, SIZE_MAX);
 
     if (past_end == PAST_END_COUNTS)
         scan_any(&trace, start, end, PAST_END_COUNTS);
@@ -418,16 +421,20 @@ static __attribute__((noinline)) bool look_around(struct marker *marker, enum co
     return company == AMONG_IDLE ? given : !given && gc__pool_is_left_to_one(marker->pool);
 }
 
+/* Whether to leave the loop: the marker's company has changed, or it has none, and
+ * its time is over. */
 static ALWAYS_INLINE bool company_changed(struct trace *trace)
 {
     bool changed;
 
-    if (trace->company == ALONE || GC_LIKELY(--trace->until_offer != 0))
+    if (GC_LIKELY(--trace->patience != 0))
         return false;
+    if (trace->company == ALONE)
+        return true;
     hand_over_worklist(trace);
     changed = look_around(trace->marker, trace->company);
     take_back_worklist(trace);
-    trace->until_offer = GC_OFFER_INTERVAL;
+    trace->patience = GC_OFFER_INTERVAL;
     return changed;
 }
 
@@ -435,11 +442,11 @@ static ALWAYS_INLINE bool company_changed(struct trace *trace)
  * as can be, then emptied: it is scanned as late after its prefetch as possible
  * (Cher, Hosking, Vijaykumar, ASPLOS 2004). The only grey object of all, one of
  * a list, is scanned at once. Ends when nothing is left (true), or when the
- * company has changed. */
+ * company has changed, or after so many objects alone. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, enum past_end past_end,
-                                                       enum company company)
+                                                       enum company company, size_t patience)
 {
-    struct trace trace = resume(marker, company);
+    struct trace trace = resume(marker, company, patience);
     bool left = true;
     uintptr_t entry;
 
@@ -463,26 +470,30 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     return !left;
 }
 
-static GC_SCANS_ANYTHING void drain(struct marker *marker)
+GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objects)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        drain_with(marker, PAST_END_COUNTS, ALONE);
-    else
-        drain_with(marker, PAST_END_IGNORED, ALONE);
+        return drain_with(marker, PAST_END_COUNTS, ALONE, objects);
+    return drain_with(marker, PAST_END_IGNORED, ALONE, objects);
+}
+
+static void drain(struct marker *marker)
+{
+    gc__marker_drain_some(marker, SIZE_MAX);
 }
 
 static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, AMONG_IDLE);
-    return drain_with(marker, PAST_END_IGNORED, AMONG_IDLE);
+        return drain_with(marker, PAST_END_COUNTS, AMONG_IDLE, GC_OFFER_INTERVAL);
+    return drain_with(marker, PAST_END_IGNORED, AMONG_IDLE, GC_OFFER_INTERVAL);
 }
 
 static GC_SCANS_ANYTHING bool drain_in_company(struct marker *marker)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, IN_COMPANY);
-    return drain_with(marker, PAST_END_IGNORED, IN_COMPANY);
+        return drain_with(marker, PAST_END_COUNTS, IN_COMPANY, GC_OFFER_INTERVAL);
+    return drain_with(marker, PAST_END_IGNORED, IN_COMPANY, GC_OFFER_INTERVAL);
 }
 
 void gc__marker_drain_shared(struct marker *marker)

@@ -83,6 +83,10 @@ void gc__marker_mark_root_kinds(struct marker *marker);
 /* Works until nothing is grey. Alone. */
 void gc__marker_drain(struct marker *marker);
 
+/* Works alone until it has nothing grey left (true; something may have
+ * overflowed), or has scanned so many objects. */
+bool gc__marker_drain_some(struct marker *marker, size_t objects);
+
 /* As one of a gang: works until it has nothing grey left, giving others a part
  * when they wait for it. What overflowed is left to a gc__marker_drain. */
 void gc__marker_drain_shared(struct marker *marker);

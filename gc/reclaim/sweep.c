@@ -64,6 +64,7 @@ static void publish_block(struct region *region, struct bins *bins, struct censu
     size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
 
     count(census, marked, marked * cell_bytes, gc__kinds[block->kind].scanned);
+    block->marked = marked != 0;
     if (marked == 0)
         gc__block_destroy(region, block);
     else if (marked < block->cells)

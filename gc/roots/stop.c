@@ -22,13 +22,16 @@ static void acknowledge(struct world *world)
         gc__os_wake(&world->unstopped, 1);
 }
 
-/* Most collections of small heaps take less time than to sleep and to be woken.
- * Only where nobody else needs the CPU: the system would leave a helper waiting
- * for it, and the gang without. */
-static void spin_while(_Atomic uint32_t *word, uint32_t value)
+/* Most collections of small heaps take less time than to sleep and to be woken. */
+static void spin_while(const _Atomic bool *may_spin, const _Atomic uint32_t *word, uint32_t value)
 {
-    for (unsigned i = 0; i < GC_STOP_SPINS && atomic_load_explicit(word, memory_order_acquire) == value; i++)
+    for (unsigned i = 0; i < GC_STOP_SPINS; i++) {
+        if (!atomic_load_explicit(may_spin, memory_order_relaxed))
+            return;
+        if (atomic_load_explicit(word, memory_order_acquire) != value)
+            return;
         gc__os_relax();
+    }
 }
 
 static void stop(struct world *world, struct mutator *mutator)
@@ -37,8 +40,7 @@ static void stop(struct world *world, struct mutator *mutator)
 
     atomic_store_explicit(&mutator->state, MUTATOR_STOPPED, memory_order_release);
     acknowledge(world);
-    if (world->has_spare_cpus)
-        spin_while(&world->epoch, epoch);
+    spin_while(&world->may_spin, &world->epoch, epoch);
     while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
         gc__os_wait(&world->epoch, epoch, UINT64_MAX);
 }
@@ -360,8 +362,7 @@ static void wait_for_all(struct world *world)
     while ((unstopped = atomic_load_explicit(&world->unstopped, memory_order_acquire)) != 0) {
         uint64_t waited_ns;
 
-        if (world->has_cpus)
-            spin_while(&world->unstopped, unstopped);
+        spin_while(&world->has_cpus, &world->unstopped, unstopped);
         waited_ns = gc__os_clock_ns() - start_ns;
         if (waited_ns >= patience_ns) {
             look_after(world, waited_ns);
@@ -435,7 +436,7 @@ bool gc__world_stop(struct world *world)
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count <= world->cpus;
-    world->has_spare_cpus = world->count + world->helping <= world->cpus;
+    world->may_spin = world->has_cpus;
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
@@ -447,6 +448,12 @@ bool gc__world_stop(struct world *world)
     return met;
 }
 
+/* The system would leave a helper waiting for the CPU of somebody who spins. */
+void gc__world_lend_cpus(struct world *world, unsigned threads)
+{
+    world->may_spin = world->count + threads <= world->cpus;
+}
+
 void gc__world_resume(struct world *world)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
@@ -455,6 +462,7 @@ void gc__world_resume(struct world *world)
         if (!atomic_compare_exchange_strong(&mutator->state, &stopped, MUTATOR_RUNS))
             atomic_compare_exchange_strong(&mutator->state, &held, MUTATOR_SAFE);
     }
+    world->may_spin = world->has_cpus;
     atomic_store_explicit(&world->stopping, false, memory_order_relaxed);
     atomic_fetch_add_explicit(&world->epoch, 1, memory_order_release);
     gc__os_wake(&world->epoch, UINT32_MAX);

@@ -98,7 +98,7 @@ static bool try_lock(struct world *world)
 
 static bool spin_for_lock(struct world *world, unsigned spins)
 {
-    for (unsigned i = 0; i < spins; i++) {
+    for (unsigned i = 0; i < spins && (i < GC_LOCK_SPINS || world->may_spin); i++) {
         if (atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_FREE && try_lock(world))
             return true;
         gc__os_relax();
@@ -121,7 +121,7 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
     (void)call;
     gc__world_begin(mutator);
     gc__world_begin_safe(world, mutator, sp);
-    if (!world->has_spare_cpus || !spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
+    if (!spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
         wait_for_lock(world);
     gc__world_end_safe(world, mutator);
     mutator->inside = was_inside; /* nobody asks: they would need the lock */

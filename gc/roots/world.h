@@ -34,10 +34,9 @@ struct world {
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
     _Atomic bool stopping;
-    unsigned cpus;               /* that the process may use */
-    unsigned helping;            /* threads of our own that work while the world stands */
-    _Atomic bool has_cpus;       /* for all mutators at once */
-    _Atomic bool has_spare_cpus; /* and for those who help, too */
+    unsigned cpus;         /* that the process may use */
+    _Atomic bool has_cpus; /* for all mutators at once */
+    _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */
@@ -143,6 +142,10 @@ void gc__world_end_safe(struct world *world, struct mutator *mutator);
  * mutators. False: there is no memory to note them, and they run on. Resumed by
  * the caller in any case. */
 bool gc__world_stop(struct world *world);
+
+/* So many threads of our own are going to work while the world stands. */
+void gc__world_lend_cpus(struct world *world, unsigned threads);
+
 void gc__world_resume(struct world *world);
 
 #endif
