@@ -226,6 +226,7 @@ static inline void consume_tree(struct tree *tree)
 static struct {
     pthread_t thread[8];
     unsigned count;
+    _Atomic unsigned begun;
     _Atomic bool ends;
     _Atomic size_t trees;
 } company;
@@ -234,6 +235,7 @@ static inline void *keep_company(void *first)
 {
     struct tree *tree = first;
 
+    company.begun++;
     while (!company.ends) {
         consume_tree(tree);
         tree = build_tree((unsigned)thread_random_below(4));
@@ -242,12 +244,17 @@ static inline void *keep_company(void *first)
     return tree;
 }
 
+/* They run when it returns: while a thread starts it may hold a lock of
+ * AddressSanitizer's, which the child of a fork would inherit. */
 static inline void begin_company(unsigned count)
 {
+    company.begun = 0;
     company.ends = false;
     company.count = count;
     for (unsigned i = 0; i < count; i++)
         company.thread[i] = begin_thread(keep_company, build_tree(2));
+    while (company.begun != count)
+        sleep_ms(1);
 }
 
 static inline void end_company(void)
