@@ -84,6 +84,7 @@ static bool take_own_block(struct heap *heap, struct mutator *mutator, struct ru
     if (run->block != 0)
         gc__sweep_retire_block(&heap->region, &heap->bins, &heap->region.blocks[run->block - 1]);
     block = next_block(heap, homes, kind, class_index, &unswept);
+    gc__mutator_use_run(mutator, kind, class_index);
     run->block = block != NULL ? (uint32_t)gc__block_unit(&heap->region, block) + 1 : 0;
     gc__world_unlock(&heap->world);
     if (unswept && block != NULL)
@@ -171,6 +172,7 @@ void *gc__small_allocate(struct heap *heap, struct mutator *mutator, enum gc__ki
     gc__collect_if_due(heap, mutator, run->cell_bytes);
     if (!refill(heap, mutator, run, kind, class_index))
         return NULL;
+    gc__mutator_use_run(mutator, kind, class_index);
     gc__note_claimed(heap, mutator, (size_t)(run->end - run->cur));
     run->claimed = (uint32_t)gc__min(run->claimed + (size_t)(run->end - run->cur), GC_UNIT_BYTES);
     return gc__run_next(run);
@@ -204,6 +206,7 @@ void gc__small_free(struct heap *heap, struct mutator *mutator, struct object ob
         give_back(heap, block, object.granule);
         return;
     }
+    gc__mutator_use_run(mutator, block->kind, block->class_index);
     gc__block_note_mark(block);
     gc__bits_set(&heap->region, &bits->mark, bit);
     gc__bits_clear(&heap->region, &bits->allocated, bit);
@@ -233,8 +236,8 @@ static void give_back_run(struct heap *heap, struct run *run, struct magazine *m
 void gc__small_give_back_all(struct heap *heap, struct mutator *mutator)
 {
     gc__region_leave_homes(&heap->region, &mutator->homes);
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
             struct run *run = &mutator->runs[kind][c];
 
             mutator->claimed_bytes -= (size_t)(run->end - run->cur);

@@ -108,22 +108,27 @@ static bool gives_up_runs(const struct heap *heap, const struct mutator *mutator
     return heap->hard && mutator->sp != 0;
 }
 
+static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
+{
+    run->block = 0;
+    run->freed = 0;
+    run->claimed = 0;
+    if (gives_up_runs(heap, mutator)) {
+        mutator->claimed_bytes -= (size_t)(run->end - run->cur);
+        run->cur = run->end = NULL;
+    }
+    blacken_run(&heap->region, run, unissued);
+}
+
 static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct census *unissued)
 {
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
             struct run *run = &mutator->runs[kind][c];
 
-            if (run->end == NULL && run->freed == 0) /* not used: not to be fetched from another CPU */
-                continue;
-            run->block = 0;
-            run->freed = 0;
-            run->claimed = 0;
-            if (gives_up_runs(heap, mutator)) {
-                mutator->claimed_bytes -= (size_t)(run->end - run->cur);
-                run->cur = run->end = NULL;
-            }
-            blacken_run(&heap->region, run, unissued);
+            keep_run(heap, mutator, run, unissued);
+            if (run->cur == run->end)
+                gc__bitmap_clear(mutator->used[kind], c, c + 1);
         }
 }
 

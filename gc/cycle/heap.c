@@ -52,12 +52,22 @@ static void audit_run(const struct region *region, const struct run *run, unsign
     }
 }
 
+static void audit_runs(const struct heap *heap, const struct mutator *mutator)
+{
+    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
+            const struct run *run = &mutator->runs[kind][c];
+
+            audit_run(&heap->region, run, kind, c);
+            if (!gc__bitmap_test(mutator->used[kind], c))
+                GC_AUDIT(run->cur == run->end && run->block == 0 && run->freed == 0);
+        }
+}
+
 static void audit_mutators(const struct heap *heap)
 {
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-            for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
-                audit_run(&heap->region, &mutator->runs[kind][c], kind, c);
+        audit_runs(heap, mutator);
 }
 
 void gc__heap_audit(const struct heap *heap)

@@ -31,7 +31,7 @@ struct mutator *gc__mutator_create(void)
 /* The magazines are as full as the runs say. */
 void gc__mutator_clear(struct mutator *mutator)
 {
-    size_t behind = offsetof(struct mutator, homes);
+    size_t behind = offsetof(struct mutator, used);
 
     memset(mutator->runs, 0, sizeof mutator->runs);
     memset((char *)mutator + behind, 0, sizeof *mutator - behind);

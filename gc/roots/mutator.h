@@ -8,6 +8,7 @@
 #ifndef GC_ROOTS_MUTATOR_H
 #define GC_ROOTS_MUTATOR_H
 
+#include "gc/base/bitmap.h"
 #include "gc/heap/block.h"
 #include "gc/platform/platform.h"
 
@@ -32,6 +33,8 @@ enum mutator_state {
 struct mutator {
     struct run runs[GC_KIND_COUNT][GC_CLASS_COUNT];
     struct magazine magazines[GC_KIND_COUNT][GC_CLASS_COUNT];
+
+    uint64_t used[GC_KIND_COUNT][GC_CLASS_COUNT / GC_WORD_BITS + 1]; /* the runs: others are empty, without a block */
 
     struct homes homes;
     uint64_t claimed_bytes;  /* in runs, magazine cells and large objects, since the start */
@@ -75,6 +78,19 @@ extern const struct mutator gc__no_mutator;
 static inline bool gc__mutator_exists(const struct mutator *mutator)
 {
     return mutator != &gc__no_mutator;
+}
+
+/* When the run or its magazine gets anything: not before a wait for the lock,
+ * during which a collection may find the run empty still. */
+static inline void gc__mutator_use_run(struct mutator *mutator, enum gc__kind kind, unsigned class_index)
+{
+    gc__bitmap_set(mutator->used[kind], class_index, class_index + 1);
+}
+
+/* The first class from there on whose run is used; GC_CLASS_COUNT: none. */
+static inline unsigned gc__mutator_used_class(const struct mutator *mutator, enum gc__kind kind, unsigned class_index)
+{
+    return (unsigned)gc__bitmap_find(mutator->used[kind], class_index, GC_CLASS_COUNT, true);
 }
 
 /* As good as stopped, by its own will. */

@@ -57,11 +57,12 @@ struct gc__range gc__os_whole_stack(struct gc__range stack)
     return (struct gc__range){start, stack.end};
 }
 
-/* The limit of a stack says how far it may grow, not that nothing else lies
- * there: another stack does not hang together with it. */
+/* The limit of the initial stack says how far it may grow, not that nothing else
+ * lies there: another stack does not hang together with it. */
 static bool is_on_stack(uintptr_t sp, struct gc__range stack)
 {
-    return sp >= lowest(stack) && sp < stack.end && gc__all_is_mapped(sp, stack.end);
+    return sp >= lowest(stack) && sp < stack.end &&
+           (stack.end != initial_stack_end() || gc__all_is_mapped(sp, stack.end));
 }
 
 struct gc__context gc__os_context_of(uintptr_t sp)
