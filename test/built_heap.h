@@ -42,6 +42,15 @@ static inline void drop_heap(void)
     gc__region_destroy(&built.region);
 }
 
+/* As drop_heap, after a cycle whose marks were not published. */
+static inline void drop_marked_heap(void)
+{
+    for (size_t unit = 0; unit < built.region.accessible * GC_UNITS_PER_CHUNK; unit++)
+        if (gc__block_is_head(&built.region.blocks[unit]))
+            gc__block_note_mark(&built.region.blocks[unit]);
+    drop_heap();
+}
+
 static inline struct block *build_block(unsigned class_index, enum gc__kind kind)
 {
     size_t unit;

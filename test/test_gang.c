@@ -193,7 +193,7 @@ static size_t objects_of_array(size_t pages)
     return pages * GC_PAGE_BYTES / sizeof(void *) + 1;
 }
 
-TestSuite(gang, .init = build_heap_and_gang, .fini = drop_heap);
+TestSuite(gang, .init = build_heap_and_gang, .fini = drop_marked_heap);
 
 Test(gang, marks_random_graphs_as_one_does)
 {
@@ -297,7 +297,7 @@ Test(gang, marks_many_times_in_a_row)
 
 /* ---- Who takes part ----------------------------------------------------------------------- */
 
-TestSuite(members, .init = build_heap_and_gang, .fini = drop_heap);
+TestSuite(members, .init = build_heap_and_gang, .fini = drop_marked_heap);
 
 Test(members, are_one_for_small_heaps)
 {

@@ -114,7 +114,7 @@ static void allow_entries(size_t entries)
     gc__worklist_init(&marker.worklist, region->mark_stack, entries * sizeof(uintptr_t));
 }
 
-TestSuite(graph, .init = build_heap_and_marker, .fini = drop_heap);
+TestSuite(graph, .init = build_heap_and_marker, .fini = drop_marked_heap);
 
 Test(graph, is_marked_as_far_as_it_can_be_reached)
 {

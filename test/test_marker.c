@@ -3,7 +3,7 @@
 
 /* ---- Roots --------------------------------------------------------------------------- */
 
-TestSuite(roots, .init = build_heap_and_marker, .fini = drop_heap);
+TestSuite(roots, .init = build_heap_and_marker, .fini = drop_marked_heap);
 
 Test(roots, mark_what_they_point_at_and_nothing_else)
 {
@@ -195,7 +195,7 @@ Test(roots, may_be_given_one_by_one)
 
 /* ---- One past the end ------------------------------------------------------------------- */
 
-TestSuite(past_end, .init = build_heap_and_marker, .fini = drop_heap);
+TestSuite(past_end, .init = build_heap_and_marker, .fini = drop_marked_heap);
 
 static void assert_past_end(const void *root, const void *object, enum past_end past_end, bool expected)
 {
@@ -281,7 +281,7 @@ Test(past_end, inside_objects_counts_only_with_the_option)
 
 /* ---- Edges ---------------------------------------------------------------------------------- */
 
-TestSuite(edges, .init = build_heap_and_marker, .fini = drop_heap);
+TestSuite(edges, .init = build_heap_and_marker, .fini = drop_marked_heap);
 
 Test(edges, are_the_aligned_words_of_whole_cells)
 {
@@ -364,7 +364,7 @@ Test(edges, make_long_lists)
 
 /* ---- What a cycle leaves behind ---------------------------------------------------------------- */
 
-TestSuite(cycle, .init = build_heap_and_marker, .fini = drop_heap);
+TestSuite(cycle, .init = build_heap_and_marker, .fini = drop_marked_heap);
 
 Test(cycle, sees_what_the_region_has_grown_by)
 {

@@ -47,6 +47,8 @@ int __real_madvise(void *start, size_t bytes, int advice);
 int __wrap_madvise(void *start, size_t bytes, int advice);
 void *__real_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, ...);
 void *__wrap_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, ...);
+size_t __real_gc__os_thread_count(void);
+size_t __wrap_gc__os_thread_count(void);
 bool __real_gc__read_file(const char *path, char *text, size_t capacity);
 bool __wrap_gc__read_file(const char *path, char *text, size_t capacity);
 
@@ -79,6 +81,11 @@ void *__wrap_mremap(void *start, size_t old_bytes, size_t new_bytes, int flags, 
 bool __wrap_gc__read_file(const char *path, char *text, size_t capacity)
 {
     return !(os.no_proc && strncmp(path, "/proc/", 6) == 0) && __real_gc__read_file(path, text, capacity);
+}
+
+size_t __wrap_gc__os_thread_count(void)
+{
+    return os.no_proc ? 0 : __real_gc__os_thread_count();
 }
 
 static void refuse(unsigned calls, size_t from, size_t count)
@@ -408,6 +415,8 @@ static void use_heap_without_proc(void)
     os.no_proc = true;
     start_list();
     REQUIRE(use_heap());
+    gc_collect();
+    REQUIRE(gc__heap.record.collections > 0);
 }
 
 Test(refusal, without_proc)

@@ -43,7 +43,7 @@ static struct block *take_swept(enum gc__kind kind, unsigned class_index)
     struct block *block = gc__sweep_take_block(region, &bins, kind, class_index, &unswept);
 
     if (block != NULL && unswept)
-        gc__block_sweep(region, block);
+        gc__sweep_block(region, block);
     return block;
 }
 

@@ -88,7 +88,7 @@ static bool take_own_block(struct heap *heap, struct mutator *mutator, struct ru
     run->block = block != NULL ? (uint32_t)gc__block_unit(&heap->region, block) + 1 : 0;
     gc__world_unlock(&heap->world);
     if (unswept && block != NULL)
-        gc__block_sweep(&heap->region, block);
+        gc__sweep_block(&heap->region, block);
     return block != NULL;
 }
 
@@ -123,7 +123,7 @@ static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc_
         if (block == NULL)
             return false;
         if (unswept)
-            gc__block_sweep(&heap->region, block);
+            gc__sweep_block(&heap->region, block);
         bin->shared = (uint32_t)gc__block_unit(&heap->region, block) + 1;
     }
 }

@@ -40,7 +40,7 @@ enum block_form {
 
 /* Where a block is between two collections. */
 enum block_state {
-    BLOCK_UNSWEPT, /* in its bin's list of unswept blocks */
+    BLOCK_UNSWEPT, /* in its bin's list of unswept blocks, or being swept by who took it off */
     BLOCK_PARTIAL, /* in its bin's list of swept blocks with free cells */
     BLOCK_CURRENT, /* a mutator claims runs from it */
     BLOCK_FULL     /* in no list: nothing was free when it was last looked at */
@@ -152,15 +152,16 @@ static inline uint64_t gc__block_cell_starts(const struct block *block, size_t g
     return granule + 64 <= end ? starts : starts & ~(~(uint64_t)0 << (end - granule));
 }
 
-/* Changed under the heap's lock, and read by anyone who holds an object in it. */
+/* Changed under the heap's lock, or by who has swept the block, whose bits are
+ * then seen. Read by anyone who holds an object in it. */
 static inline enum block_state gc__block_state(const struct block *block)
 {
-    return (enum block_state)__atomic_load_n(&block->state, __ATOMIC_RELAXED);
+    return (enum block_state)__atomic_load_n(&block->state, __ATOMIC_ACQUIRE);
 }
 
 static inline void gc__block_set_state(struct block *block, enum block_state state)
 {
-    __atomic_store_n(&block->state, (uint8_t)state, __ATOMIC_RELAXED);
+    __atomic_store_n(&block->state, (uint8_t)state, __ATOMIC_RELEASE);
 }
 
 /* By whoever sets a mark bit between two cycles. */

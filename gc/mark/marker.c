@@ -165,16 +165,13 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
 {
-    struct block *unit;
     uintptr_t address;
     size_t scanned;
 
     if (!turn_from_white(trace, bits, granule))
         return;
-    unit = &trace->blocks[granule / GC_UNIT_GRANULES];
-    gc__block_note_mark(unit);
     address = trace->base + (granule << GC_GRANULE_SHIFT);
-    scanned = unit->scanned_granules;
+    scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
         push(trace, granule, gc__entry_narrow(address, scanned));
     else if (scanned == 0)

@@ -101,12 +101,18 @@ struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enu
     struct bin *bin = &bins->bin[kind][class_index];
     struct block *block = list_pop(region, &bin->partial);
 
-    *unswept = block == NULL;
-    if (block == NULL)
-        block = list_pop(region, &bin->unswept);
+    *unswept = block == NULL && bin->unswept != 0;
+    if (*unswept)
+        return list_pop(region, &bin->unswept);
     if (block != NULL)
         gc__block_set_state(block, BLOCK_CURRENT);
     return block;
+}
+
+void gc__sweep_block(struct region *region, struct block *block)
+{
+    gc__block_sweep(region, block);
+    gc__block_set_state(block, BLOCK_CURRENT);
 }
 
 /* Into the list of those with free cells, from `cursor` on. */

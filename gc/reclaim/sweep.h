@@ -44,11 +44,12 @@ struct census {
  * without a free cell. */
 struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
 
-/* A block off its list, or NULL; it is current then, and still to be swept if
- * `*unswept`, which needs no lock. It may turn out to be full: whoever claims
+/* A block off its list, or NULL; it is current then, or, if `*unswept`, still to
+ * be swept by gc__sweep_block, which needs no lock. It may turn out to be full: whoever claims
  * from it finds that out. */
 struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
                                    bool *unswept);
+void gc__sweep_block(struct region *region, struct block *block);
 
 /* There are no more free cells behind the cursor of a current block. */
 void gc__sweep_retire_block(struct region *region, struct bins *bins, struct block *block);

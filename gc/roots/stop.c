@@ -37,9 +37,10 @@ static void spin_while(const _Atomic bool *may_spin, const _Atomic uint32_t *wor
 static void stop(struct world *world, struct mutator *mutator)
 {
     uint32_t epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
+    uint32_t asked = MUTATOR_ASKED;
 
-    atomic_store_explicit(&mutator->state, MUTATOR_STOPPED, memory_order_release);
-    acknowledge(world);
+    if (atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_STOPPED))
+        acknowledge(world); /* else it was left alone a moment ago: it stands still all the same */
     spin_while(&world->may_spin, &world->epoch, epoch);
     while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
         gc__os_wait(&world->epoch, epoch, UINT64_MAX);
@@ -286,6 +287,14 @@ static void leave_alone(struct world *world, struct mutator *mutator)
         atomic_fetch_sub(&world->unstopped, 1);
 }
 
+/* Those that no longer sleep are asked again. */
+static void ask_the_deaf_again(struct world *world)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (mutator->state == MUTATOR_DEAF && gc__os_sleeping_thread_sp(mutator->thread_id) == 0)
+            mutator->state = MUTATOR_RUNS;
+}
+
 /* Where it stands now; all of its stack, if it runs. */
 static void look_at_deaf(struct mutator *mutator)
 {
@@ -431,21 +440,24 @@ static bool meet_strangers(struct world *world, struct mutator *self)
 bool gc__world_stop(struct world *world)
 {
     struct mutator *self = gc__mutator;
-    bool met = true;
+    unsigned listings = 0;
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count <= world->cpus;
     world->may_spin = world->has_cpus;
+    ask_the_deaf_again(world);
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
     look_at_the_deaf(world);
-    for (unsigned i = 0; met && i < GC_STOP_LISTINGS && !gc__world_is_complete(world); i++) {
-        met = meet_strangers(world, self);
+    drop_the_dead(world);
+    while (!gc__world_is_complete(world)) {
+        if (++listings > GC_STOP_LISTINGS || !meet_strangers(world, self))
+            return false;
         wait_for_all(world);
     }
-    return met;
+    return true;
 }
 
 /* The system would leave a helper waiting for the CPU of somebody who spins. */

@@ -137,7 +137,7 @@ void gc__world_lock(struct world *world)
         return;
     }
     if (!try_lock(world) && !spin_for_lock(world, GC_LOCK_SPINS)) {
-        if (gc__mutator_exists(mutator))
+        if (gc__mutator_exists(mutator) && !gc__mutator_is_safe(mutator))
             gc__os_spill_registers(lock_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
         else
             wait_for_lock(world);
@@ -162,8 +162,8 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
     if (mutator->serial == 0) {
         mutator->serial = ++world->serials;
         mutator->handle = gc__os_thread_handle();
-        mutator->detached = gc__os_thread_is_detached();
     }
+    mutator->detached = mutator->detached || gc__os_thread_is_detached(); /* before it had begun, perhaps */
     mutator->result = result;
 }
 
@@ -251,7 +251,7 @@ bool gc__world_is_complete(struct world *world)
     size_t count = gc__os_thread_count();
 
     gc__world_forget_the_dead(world);
-    return count == world->count + world->helpers;
+    return count == 0 || count == world->count + world->helpers;
 }
 
 static struct mutator *find_handle(struct mutator *list, uintptr_t handle)

@@ -139,8 +139,8 @@ void gc__world_end_safe(struct world *world, struct mutator *mutator);
 /* ---- Stopping ---------------------------------------------------------------- */
 
 /* Under the lock. Every thread but the calling one stops; strangers become
- * mutators. False: there is no memory to note them, and they run on. Resumed by
- * the caller in any case. */
+ * mutators. False: they cannot be found, or there is no memory to note them, and
+ * they run on. Resumed by the caller in any case. */
 bool gc__world_stop(struct world *world);
 
 /* So many threads of our own are going to work while the world stands. */
