@@ -206,11 +206,20 @@ static void assert_past_end(const void *root, const void *object, enum past_end 
 
 Test(past_end, of_a_full_cell_counts_if_asked_for)
 {
-    for (size_t bytes = 16; bytes <= GC_SMALL_MAX_BYTES; bytes *= 2) {
+    for (size_t bytes = 16; bytes <= 128; bytes += 16) {
         char *object = new_cell(bytes);
 
         assert_past_end(object + bytes, object, PAST_END_IGNORED, false);
         assert_past_end(object + bytes, object, PAST_END_COUNTS, true);
+    }
+}
+
+Test(past_end, of_larger_objects_is_inside_them)
+{
+    for (size_t bytes = 136; bytes <= 16 * GC_PAGE_BYTES; bytes += bytes < 200 ? 8 : bytes / 16 * 8) {
+        char *object = build_object(GC_KIND_CONSERVATIVE, bytes);
+
+        assert_past_end(object + bytes, object, PAST_END_IGNORED, true);
     }
 }
 
@@ -234,23 +243,21 @@ Test(past_end, of_a_block_s_last_cell)
 {
     char *object, *last = NULL;
 
-    for (unsigned i = 0; i < GC_UNIT_BYTES / 4096; i++) {
-        object = new_cell(4096);
+    for (unsigned i = 0; i < GC_UNIT_BYTES / 128; i++) {
+        object = new_cell(128);
         last = last == NULL || object > last ? object : last;
     }
-    cr_assert_eq((uintptr_t)(last + 4096) % GC_UNIT_BYTES, 0);
-    assert_past_end(last + 4096, last, PAST_END_COUNTS, true);
-    assert_past_end(last + 4096, last, PAST_END_IGNORED, false);
+    cr_assert_eq((uintptr_t)(last + 128) % GC_UNIT_BYTES, 0);
+    assert_past_end(last + 128, last, PAST_END_COUNTS, true);
+    assert_past_end(last + 128, last, PAST_END_IGNORED, false);
 }
 
 Test(past_end, of_a_large_object)
 {
     char *object = build_large(GC_KIND_ATOMIC, 11);
 
-    assert_past_end(object + 11 * GC_PAGE_BYTES, object, PAST_END_IGNORED, false);
-    assert_past_end(object + 11 * GC_PAGE_BYTES, object, PAST_END_COUNTS, true);
-    assert_past_end(object + 11 * GC_PAGE_BYTES + 16, object, PAST_END_COUNTS, false);
-    assert_past_end(object + 11 * GC_PAGE_BYTES + 1, object, PAST_END_COUNTS, false);
+    assert_past_end(object + 11 * GC_PAGE_BYTES - GC_WORD_BYTES, object, PAST_END_IGNORED, true);
+    assert_past_end(object + 11 * GC_PAGE_BYTES, object, PAST_END_COUNTS, false);
 }
 
 Test(past_end, of_the_accessible_part)
@@ -258,7 +265,7 @@ Test(past_end, of_the_accessible_part)
     char *object = build_large(GC_KIND_ATOMIC, GC_PAGES_PER_CHUNK);
 
     cr_assert_eq((uintptr_t)object + GC_CHUNK_BYTES, region->base + gc__region_span(region));
-    assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_COUNTS, true);
+    assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_COUNTS, false);
     assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_IGNORED, false);
 }
 

@@ -119,7 +119,7 @@ Test(publish, gives_back_blocks_without_a_marked_object)
 {
     char *cells[5];
 
-    fill_blocks(5, 1024, cells);
+    fill_blocks(5, 1016, cells);
     finish_and_whiten();
     mark(cells[1]);
     mark(cells[3]);
@@ -133,14 +133,14 @@ Test(publish, lists_the_lowest_block_first)
 {
     char *cells[5];
 
-    fill_blocks(5, 1024, cells);
+    fill_blocks(5, 1016, cells);
     finish_and_whiten();
     for (size_t i = 0; i < 5; i++)
         mark(cells[i]);
     publish();
     for (size_t i = 0; i < 5; i++)
-        cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), object_at(cells[i]).block);
-    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
+        cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), object_at(cells[i]).block);
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1016));
 }
 
 Test(publish, keeps_kinds_and_classes_apart)
@@ -182,15 +182,15 @@ Test(publish, counts_what_is_marked)
 Test(publish, does_not_list_full_blocks)
 {
     char *cells[1] = {NULL};
-    size_t per_block = gc__sizeclass(gc__sizeclass_of(1024))->cells;
+    size_t per_block = gc__sizeclass(gc__sizeclass_of(1016))->cells;
 
-    fill_blocks(1, 1024, cells);
+    fill_blocks(1, 1016, cells);
     finish_and_whiten();
     for (size_t i = 0; i < per_block; i++)
         mark(cells[0] + i * 1024);
     publish();
     cr_assert_eq(object_at(cells[0]).block->state, BLOCK_FULL);
-    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1016));
 }
 
 /* ---- Taking blocks --------------------------------------------------------------------------- */
@@ -201,12 +201,12 @@ Test(take, sweeps_the_block)
     struct block *block;
 
     for (size_t i = 0; i < 16; i++)
-        cells[i] = build_cell(GC_KIND_CONSERVATIVE, 4096);
+        cells[i] = build_cell(GC_KIND_CONSERVATIVE, 4088);
     finish_and_whiten();
     for (size_t i = 0; i < 16; i += 3)
         mark(cells[i]);
     publish();
-    block = take(GC_KIND_CONSERVATIVE, 4096);
+    block = take(GC_KIND_CONSERVATIVE, 4088);
     cr_assert_eq(block, object_at(cells[0]).block);
     cr_assert_eq(block->state, BLOCK_CURRENT);
     cr_assert_eq(block->cursor, 0);
@@ -217,18 +217,18 @@ Test(take, sweeps_the_block)
 Test(take, gives_all_that_is_free_to_claim_and_no_more)
 {
     char *cells[8];
-    size_t per_block = gc__sizeclass(gc__sizeclass_of(2048))->cells, claimed = 0;
+    size_t per_block = gc__sizeclass(gc__sizeclass_of(2040))->cells, claimed = 0;
     struct block *block;
     struct run run;
 
-    fill_blocks(8, 2048, cells);
+    fill_blocks(8, 2040, cells);
     finish_and_whiten();
     for (size_t i = 0; i < 8; i++)
         for (size_t c = 0; c < per_block; c++)
             if (i % 4 == 0 || c % 2 == 0) /* every fourth block is full */
                 mark(cells[i] + c * 2048);
     publish();
-    while ((block = take(GC_KIND_CONSERVATIVE, 2048)) != NULL) {
+    while ((block = take(GC_KIND_CONSERVATIVE, 2040)) != NULL) {
         while (claim_run(region, block, &run, SIZE_MAX, false))
             claimed += (size_t)(run.end - run.cur) / 2048;
         gc__sweep_retire_block(region, &bins, block);
@@ -259,15 +259,15 @@ Test(note_free, makes_a_full_block_partial_and_its_cell_claimable)
     struct block *block;
     struct run run;
 
-    fill_blocks(1, 1024, cells);
+    fill_blocks(1, 1016, cells);
     block = object_at(cells[0]).block;
     gc__sweep_retire_block(region, &bins, block);
-    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1016));
     free_cell(cells[0] + 5 * 1024);
     free_cell(cells[0] + 3 * 1024);
     free_cell(cells[0] + 9 * 1024);
     cr_assert_eq(block->state, BLOCK_PARTIAL);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
     cr_assert_eq(block->state, BLOCK_CURRENT);
     for (size_t i = 3; i < 10; i += i == 5 ? 4 : 2) {
         cr_assert(claim_run(region, block, &run, 0, false));
@@ -279,7 +279,7 @@ Test(note_free, makes_a_full_block_partial_and_its_cell_claimable)
 /* Until then its cursor is the claimer's. */
 Test(note_free, in_the_current_block_is_found_once_that_is_retired)
 {
-    char *first = build_cell(GC_KIND_CONSERVATIVE, 1024), *second = build_cell(GC_KIND_CONSERVATIVE, 1024);
+    char *first = build_cell(GC_KIND_CONSERVATIVE, 1016), *second = build_cell(GC_KIND_CONSERVATIVE, 1016);
     struct block *block = object_at(second).block;
     struct run run;
 
@@ -288,7 +288,7 @@ Test(note_free, in_the_current_block_is_found_once_that_is_retired)
     cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, second + 1024);
     gc__sweep_retire_block(region, &bins, block);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
     cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, first);
     cr_assert(bytes_are(first, 1024, 0), "it is not fresh any longer");
@@ -296,13 +296,13 @@ Test(note_free, in_the_current_block_is_found_once_that_is_retired)
 
 Test(abandon, lets_others_claim_the_rest)
 {
-    char *first = build_cell(GC_KIND_CONSERVATIVE, 1024);
+    char *first = build_cell(GC_KIND_CONSERVATIVE, 1016);
     struct block *block = object_at(first).block;
     struct run run;
 
     gc__sweep_abandon_block(region, &bins, block);
     gc__sweep_audit(region, &bins);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
     cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, first + 1024);
 }
@@ -312,17 +312,17 @@ Test(abandon, of_a_used_up_block_leaves_it_full)
     char *cells[1];
     struct block *block;
 
-    fill_blocks(1, 1024, cells);
+    fill_blocks(1, 1016, cells);
     block = object_at(cells[0]).block;
     gc__sweep_abandon_block(region, &bins, block);
     gc__sweep_audit(region, &bins);
     cr_assert_eq(block->state, BLOCK_FULL);
-    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1024));
+    cr_assert_null(take(GC_KIND_CONSERVATIVE, 1016));
 }
 
 Test(note_free, in_an_unswept_block_is_found_by_sweeping)
 {
-    char *freed = build_cell(GC_KIND_CONSERVATIVE, 1024), *live = build_cell(GC_KIND_CONSERVATIVE, 1024);
+    char *freed = build_cell(GC_KIND_CONSERVATIVE, 1016), *live = build_cell(GC_KIND_CONSERVATIVE, 1016);
     struct block *block = object_at(freed).block;
     struct run run;
 
@@ -332,7 +332,7 @@ Test(note_free, in_an_unswept_block_is_found_by_sweeping)
     publish();
     free_cell(freed);
     cr_assert_eq(block->state, BLOCK_UNSWEPT);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
     cr_assert(claim_run(region, block, &run, 0, false));
     cr_assert_eq(run.cur, freed);
 }
@@ -341,16 +341,16 @@ Test(note_free, partial_blocks_are_taken_before_unswept_ones)
 {
     char *cells[2];
 
-    fill_blocks(2, 1024, cells);
+    fill_blocks(2, 1016, cells);
     finish_and_whiten();
     mark(cells[0]);
     mark(cells[0] + 1024);
     mark(cells[1]);
     publish();
-    gc__sweep_retire_block(region, &bins, take(GC_KIND_CONSERVATIVE, 1024));
+    gc__sweep_retire_block(region, &bins, take(GC_KIND_CONSERVATIVE, 1016));
     free_cell(cells[0]);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), object_at(cells[0] + 1024).block);
-    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1024), object_at(cells[1]).block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), object_at(cells[0] + 1024).block);
+    cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), object_at(cells[1]).block);
 }
 
 /* ---- Large objects ----------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "gc/alloc/large.h"
 #include "gc/alloc/small.h"
 #include "gc/base/align.h"
+#include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 #include "gc/cycle/observer.h"
 
@@ -124,7 +125,8 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     return new;
 }
 
-void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, const void *address,
+                     size_t bytes)
 {
     void *start = gc__object_start(&heap->region, &object);
     int saved_errno = errno;
@@ -132,6 +134,7 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
 
     gc__world_begin(mutator);
     mutator->held[0] = start; /* also if the caller keeps no other pointer to it */
+    GC_HOLD_UNTIL_HERE(address);
     if (object.block == NULL)
         resized = gc__large_resize(heap, mutator, object, bytes);
     else if (fits(gc__object_usable_bytes(&heap->region, &object), bytes))
@@ -142,10 +145,11 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     return hand_out(heap, mutator, resized);
 }
 
-void gc__free(struct heap *heap, struct mutator *mutator, struct object object)
+void gc__free(struct heap *heap, struct mutator *mutator, struct object object, const void *address)
 {
     gc__world_begin(mutator);
     mutator->held[0] = gc__object_start(&heap->region, &object); /* while the lock is waited for */
+    GC_HOLD_UNTIL_HERE(address);
     free_object(heap, mutator, object);
     mutator->held[0] = NULL;
     gc__world_end(&heap->world, mutator);

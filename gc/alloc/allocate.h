@@ -10,11 +10,12 @@
  * half done and nothing held: it may leave by longjmp. */
 void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment);
 
-/* `object` resized, moved if it must be; NULL with errno = ENOMEM, and the
- * object as it was. */
-void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes);
+/* `object`, which is at `address`, resized, moved if it must be; NULL with errno =
+ * ENOMEM, and the object as it was. */
+void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, const void *address,
+                     size_t bytes);
 
-/* Takes a live object back. */
-void gc__free(struct heap *heap, struct mutator *mutator, struct object object);
+/* Takes a live object back, which is at `address`. */
+void gc__free(struct heap *heap, struct mutator *mutator, struct object object, const void *address);
 
 #endif

@@ -87,6 +87,13 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     return gc__page_address(region, to);
 }
 
+/* When the object was larger once, its spare word was in use. */
+static void clear_spare_word(const struct region *region, const struct object *object)
+{
+    if (gc__kinds[gc__object_kind(region, object)].zeroed)
+        memset(gc__object_start(region, object) + gc__object_usable_bytes(region, object), 0, GC_WORD_BYTES);
+}
+
 static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
 {
     struct region *region = &heap->region;
@@ -100,6 +107,7 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
         gc__large_shrink(region, head, pages);
         note_freed(heap, mutator, old_pages - pages);
     } else if (pages > old_pages) {
+        clear_spare_word(region, &object);
         if (!gc__large_grow_in_place(region, head, pages))
             return move(heap, mutator, head, pages);
         note_claimed(heap, mutator, pages - old_pages);

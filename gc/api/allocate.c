@@ -71,7 +71,7 @@ static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object
 {
     struct object old = gc__enter_object(call, (void *)object); /* first: a hook may leave after a misuse */
 
-    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, bytes);
+    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes);
 }
 
 static void *reallocate(const char *call, void *object, size_t bytes)
@@ -95,7 +95,7 @@ void gc_free(void *object)
 {
     if (object == NULL)
         return;
-    gc__free(&gc__heap, gc__enter("gc_free"), gc__enter_object("gc_free", object));
+    gc__free(&gc__heap, gc__enter("gc_free"), gc__enter_object("gc_free", object), object);
 }
 
 static void *allocate_aligned_spilled(uintptr_t sp, const char *call, uintptr_t alignment, uintptr_t bytes)

@@ -115,6 +115,7 @@ void *gc_base(const void *pointer)
     start = gc__object_start(region, &object);
     if (object.block != NULL && gc__mutator_holds_unissued(gc__mutator, object.block, start))
         return NULL;
+    GC_HOLD_UNTIL_HERE(pointer);
     return start;
 }
 

@@ -45,15 +45,28 @@ static void leave(void)
 
 /* ---- What pthread_create and its like tell ------------------------------------------- */
 
-static void *starting(struct gc__start start, bool detached)
+static void *starting(struct gc__start start, bool detached, uint64_t *serial)
 {
     struct mutator *mutator;
 
     gc__enter("pthread_create");
     gc__world_lock(&gc__heap.world);
     mutator = gc__world_expect(&gc__heap.world, start, detached);
+    *serial = mutator != NULL ? mutator->serial : 0;
     gc__world_unlock(&gc__heap.world);
     return mutator;
+}
+
+/* It may have begun, and given back what `handle` lies in; or be over already, and
+ * its record another's. */
+static void started(void *ticket, uint64_t serial, const uintptr_t *handle)
+{
+    struct mutator *mutator = ticket;
+
+    gc__world_lock(&gc__heap.world);
+    if (mutator->serial == serial && mutator->thread_id == 0)
+        mutator->handle = *handle;
+    gc__world_unlock(&gc__heap.world);
 }
 
 static void not_started(void *mutator)
@@ -120,6 +133,8 @@ static void detached(uintptr_t handle)
 /* The forking thread holds the lock, so that the child finds the heap whole. */
 static void before_fork(void)
 {
+    if (!gc__mutator_exists(gc__mutator))
+        gc__threads_enter(); /* other handlers may allocate, under this lock */
     gc__world_lock(&gc__heap.world);
 }
 
@@ -137,6 +152,7 @@ static void in_child(void)
 
 static const struct gc__thread_watcher watcher = {
     .starting = starting,
+    .started = started,
     .not_started = not_started,
     .begun = begun,
     .returning = returning,
@@ -185,10 +201,11 @@ static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, u
 
     gc__world_begin(mutator);
     gc__world_begin_safe(&gc__heap.world, mutator, sp);
+    mutator->held[1] = (void *)argument;
     result = gc__os_run_cancellable((void *(*)(void *))function, (void *)argument, end_blocking, mutator);
     mutator->held[0] = result;
     end_blocking(mutator);
-    mutator->held[0] = NULL;
+    mutator->held[0] = mutator->held[1] = NULL;
     return result;
 }
 

@@ -20,6 +20,10 @@
  * sanitizer's own. They alone are exempt from it. */
 #define GC_SCANS_ANYTHING __attribute__((no_sanitize("address", "undefined", "thread")))
 
+/* Until here the address stands in a register or on the stack, where a collection
+ * sees it, also if the compiler has made something else of it. */
+#define GC_HOLD_UNTIL_HERE(address) __asm__ volatile("" : : "g"(address) : "memory")
+
 /* Assertions compile in every build and vanish where GC_DEBUG is 0. */
 #ifndef GC_DEBUG
 #define GC_DEBUG 0

@@ -39,8 +39,10 @@
 #define GC_UNITS_PER_CHUNK (GC_CHUNK_BYTES >> GC_UNIT_SHIFT)
 
 /* Objects up to here live in blocks, larger ones in page runs of their own:
- * from here on rounding up to pages loses less than an eighth. */
-#define GC_SMALL_MAX_BYTES ((size_t)32 << 10)
+ * from here on rounding up to pages loses less than an eighth. The largest cells
+ * have a spare word, too (gc/heap/sizeclass.h). */
+#define GC_LARGEST_CELL_BYTES ((size_t)32 << 10)
+#define GC_SMALL_MAX_BYTES (GC_LARGEST_CELL_BYTES - GC_WORD_BYTES)
 
 /* ---- Address space ------------------------------------------------------ */
 

@@ -40,16 +40,34 @@ static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *sta
     return true;
 }
 
+/* A signal handler's stack may be an object, and what it interrupted stand in
+ * another, or anywhere. */
+static unsigned find_stacks(struct heap *heap, const struct mutator *mutator, struct gc__range stacks[4])
+{
+    struct gc__context context = mutator->context;
+    unsigned count = 0;
+
+    if (stack_in_heap(heap, context.sp, &stacks[count]) &&
+        context.interrupted_sp - stacks[count++].start < stacks[0].end - stacks[0].start) {
+        stacks[count] = gc__os_whole_stack(mutator->stack);
+        return count + 1;
+    }
+    if (count > 0) {
+        context = (struct gc__context){.sp = context.interrupted_sp, .interrupted_sp = context.interrupted_sp};
+        if (stack_in_heap(heap, context.sp, &stacks[count])) {
+            stacks[count + 1] = gc__os_whole_stack(mutator->stack);
+            return count + 2;
+        }
+    }
+    return count + gc__os_stacks_in_use(&context, mutator->stack, &stacks[count]);
+}
+
 static void mark_stacks(struct heap *heap, const struct mutator *mutator)
 {
     enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
-    struct gc__range stacks[3];
-    unsigned count = 2;
+    struct gc__range stacks[4];
+    unsigned count = find_stacks(heap, mutator, stacks);
 
-    if (stack_in_heap(heap, mutator->context.sp, &stacks[0]))
-        stacks[1] = gc__os_whole_stack(mutator->stack);
-    else
-        count = gc__os_stacks_in_use(&mutator->context, mutator->stack, stacks);
     for (unsigned i = 0; i < count; i++)
         gc__marker_scan_roots(gc__gang_leader(&heap->gang), stacks[i], past_end);
 }
@@ -80,7 +98,7 @@ static void mark_threads_to_be(struct heap *heap)
 static void mark_mutators(struct heap *heap)
 {
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        if (mutator->state != MUTATOR_ASIDE)
+        if (gc__mutator_has_roots(mutator))
             mark_mutator(heap, mutator);
     mark_threads_to_be(heap);
 }

@@ -8,9 +8,9 @@
 
 size_t gc__large_pages_for(size_t bytes)
 {
-    if (bytes > SIZE_MAX - GC_PAGE_BYTES)
+    if (bytes > SIZE_MAX - 2 * GC_PAGE_BYTES)
         return 0;
-    return gc__max(gc__divide_up(bytes, GC_PAGE_BYTES), GC_LARGE_MIN_PAGES);
+    return gc__max(gc__divide_up(bytes + GC_WORD_BYTES, GC_PAGE_BYTES), GC_LARGE_MIN_PAGES);
 }
 
 /* Pages [from, to) of the object learn where they belong. */

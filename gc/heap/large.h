@@ -61,7 +61,8 @@ static inline size_t gc__large_granule(size_t head)
     return head << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
 }
 
-/* Pages that `bytes` bytes need; 0 when that overflows. */
+/* Pages that `bytes` bytes need, and a spare word, so that their end is inside; 0
+ * when that overflows. */
 size_t gc__large_pages_for(size_t bytes);
 
 /* Takes pages for an object. They are still to be opened: see

@@ -86,7 +86,7 @@ static inline size_t gc__object_usable_bytes(const struct region *region, const 
 {
     if (object->block != NULL)
         return gc__sizeclass(object->block->class_index)->usable_bytes;
-    return gc__large_bytes(region, gc__object_head(object));
+    return gc__large_bytes(region, gc__object_head(object)) - GC_WORD_BYTES;
 }
 
 static inline enum gc__kind gc__object_kind(const struct region *region, const struct object *object)

@@ -19,7 +19,7 @@ static size_t class_usable_bytes(unsigned class_index)
     doubling = (class_index - GC_LINEAR_CLASSES) / GC_CLASSES_PER_DOUBLING;
     step = (class_index - GC_LINEAR_CLASSES) % GC_CLASSES_PER_DOUBLING + 1;
     start = (GC_LINEAR_CLASSES * GC_WORD_BYTES) << doubling;
-    return start + start / GC_CLASSES_PER_DOUBLING * step;
+    return start + start / GC_CLASSES_PER_DOUBLING * step - GC_WORD_BYTES;
 }
 
 static uint64_t cell_pattern(size_t cell_granules)

@@ -1,13 +1,17 @@
 /* sizeclass.h - which cell an object of a given size gets (segregated fits;
  * GC Handbook, 2nd ed., section 7.4).
  *
- * Every 8 bytes up to 128, then eight classes a doubling up to 32 KiB: above
- * 112 bytes at most an eighth of a cell is lost. Cells are whole granules, so
- * every other of the first classes has eight spare bytes at the end of its
- * cells. They make an address one past the end of its objects point into the
- * same cell still; only where cells are used to the last byte (`full`) must
- * such an address count for the cell before, and keep it alive on suspicion. Made once by
- * gc__sizeclass_init, then constant; any thread.
+ * Every 8 bytes up to 128, then eight classes a doubling up to cells of 32 KiB.
+ * Cells are whole granules, so every other of the first classes has eight spare
+ * bytes at the end of its cells; all above 128 bytes have them by design, and
+ * large objects, too. So an address one past the end of an object
+ * points into the same cell still. That matters for buffers that a program keeps
+ * along with their ends: each end would keep the buffer behind it, whose own end
+ * the next, and so on. Cells of 16, 32 ... 128 bytes are used to the last one
+ * (`full`), as half of the memory of small objects would be lost otherwise: there
+ * such an address may count for the cell before, and keep it alive on suspicion.
+ *
+ * Made once by gc__sizeclass_init, then constant; any thread.
  *
  * Invariants (checked by gc__sizeclass_audit):
  *  1. usable bytes grow with the class; cells are whole granules that hold them
@@ -24,7 +28,7 @@
 
 #define GC_LINEAR_CLASSES 16 /* 8, 16, 24 ... 128 */
 #define GC_CLASSES_PER_DOUBLING 8
-#define GC_DOUBLINGS 8 /* 128 to 32 KiB */
+#define GC_DOUBLINGS 8 /* cells of 128 bytes to 32 KiB */
 #define GC_CLASS_COUNT (GC_LINEAR_CLASSES + GC_CLASSES_PER_DOUBLING * GC_DOUBLINGS)
 
 /* Exact because offset (below 2^14 granules) times the reciprocal's rounding
@@ -64,7 +68,7 @@ static inline const struct sizeclass *gc__sizeclass(unsigned class_index)
 }
 
 /* The smallest class for `bytes` whose cells all start at multiples of
- * `alignment` bytes, a power of two up to GC_SMALL_MAX_BYTES. */
+ * `alignment` bytes, a power of two up to GC_LARGEST_CELL_BYTES. */
 unsigned gc__sizeclass_aligned(size_t bytes, size_t alignment);
 
 #endif

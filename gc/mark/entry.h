@@ -23,7 +23,7 @@
 #define GC_ENTRY_ADDRESS (((uintptr_t)1 << GC_ENTRY_SHIFT) - GC_GRANULE_BYTES)
 #define GC_ENTRY_SPAN ((uintptr_t)1 << 63)
 
-_Static_assert((GC_SMALL_MAX_BYTES >> GC_GRANULE_SHIFT) < GC_ENTRY_SPAN >> GC_ENTRY_SHIFT &&
+_Static_assert((GC_LARGEST_CELL_BYTES >> GC_GRANULE_SHIFT) < GC_ENTRY_SPAN >> GC_ENTRY_SHIFT &&
                    GC_SPAN_MAX_PIECES < GC_ENTRY_SPAN >> GC_ENTRY_SHIFT,
                "the number fits above the address");
 

@@ -249,7 +249,7 @@ static ALWAYS_INLINE void enqueue_past_end(struct trace *trace, uintptr_t offset
 {
     const struct block *block = &trace->blocks[offset >> GC_UNIT_SHIFT];
 
-    if (block->full || block->form == FORM_LARGE)
+    if (block->full)
         enqueue_edge(trace, offset);
 }
 

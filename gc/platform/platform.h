@@ -150,6 +150,7 @@ void gc__os_unblock_stop_signal(void); /* for the calling thread */
  * says. */
 int gc__os_stop_thread(long thread_id);
 bool gc__os_thread_exists(long thread_id);
+bool gc__os_thread_blocks_stop_signal(long thread_id);
 
 /* How many threads the process has, of all sorts; 0 if the system does not say. */
 size_t gc__os_thread_count(void);
@@ -174,9 +175,11 @@ void gc__os_thread_name(long thread_id, char *name, size_t capacity);
 /* What there is to tell of threads, by whoever interposes the calls that make,
  * end and join them (gc/platform/linux/interpose.c). */
 struct gc__thread_watcher {
-    /* A thread is going to be made: returns what the next two are given, or NULL
-     * for want of memory. */
-    void *(*starting)(struct gc__start start, bool detached);
+    /* A thread is going to be made: returns what the next three are given, or NULL
+     * for want of memory, and its serial number. It was made, and may be over; or
+     * was not. */
+    void *(*starting)(struct gc__start start, bool detached, uint64_t *serial);
+    void (*started)(void *ticket, uint64_t serial, const uintptr_t *handle);
     void (*not_started)(void *ticket);
     struct gc__start (*begun)(void *ticket); /* it runs: returns what it is to do */
 

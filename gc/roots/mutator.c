@@ -44,7 +44,7 @@ static size_t unissued_bytes_of(const struct run *run)
     const char *end = __atomic_load_n(&run->end, __ATOMIC_RELAXED);
     size_t bytes = (size_t)(end - cur);
 
-    return bytes <= GC_SMALL_MAX_BYTES ? bytes : 0;
+    return bytes <= GC_LARGEST_CELL_BYTES ? bytes : 0;
 }
 
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator)

@@ -101,6 +101,15 @@ static inline bool gc__mutator_is_safe(const struct mutator *mutator)
     return state == MUTATOR_SAFE || state == MUTATOR_HELD;
 }
 
+/* Whether it has any of its own: the stack of a thread that is over may be unmapped
+ * at any moment. */
+static inline bool gc__mutator_has_roots(const struct mutator *mutator)
+{
+    uint32_t state = atomic_load_explicit(&mutator->state, memory_order_relaxed);
+
+    return state != MUTATOR_ASIDE && !(state == MUTATOR_DEAF && mutator->leaving);
+}
+
 /* New, empty memory for one. NULL: there is none. */
 struct mutator *gc__mutator_create(void);
 

@@ -324,6 +324,13 @@ static bool has_ended(long thread_id, uint64_t waited_ns)
            (waited_ns > GC_STOP_DOUBT_NS && gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE);
 }
 
+/* The C library blocks all signals in a thread that is over, and may then wait for
+ * a lock of its own that a stopped thread holds. */
+static bool is_past_its_program(const struct mutator *mutator)
+{
+    return mutator->leaving && gc__os_thread_blocks_stop_signal(mutator->thread_id);
+}
+
 /* The signal may have been taken by sigwait, or refused for want of room. */
 static void look_after(struct world *world, uint64_t waited_ns)
 {
@@ -332,6 +339,8 @@ static void look_after(struct world *world, uint64_t waited_ns)
             continue;
         if (has_ended(mutator->thread_id, waited_ns))
             give_up(world, mutator);
+        else if (is_past_its_program(mutator))
+            leave_alone(world, mutator);
         else if (waited_ns >= NS_PER_SECOND) {
             report(mutator, waited_ns);
             if (is_deaf_stranger(mutator))

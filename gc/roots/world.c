@@ -261,9 +261,17 @@ static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
     return list;
 }
 
+/* The youngest of that handle: one that ends gives it to the next. */
+static struct mutator *find_living(struct world *world, uintptr_t handle)
+{
+    struct mutator *mutator = find_handle(world->starting, handle);
+
+    return mutator != NULL ? mutator : find_handle(world->first, handle);
+}
+
 uint64_t gc__world_serial_of(struct world *world, uintptr_t handle)
 {
-    struct mutator *mutator = find_handle(world->first, handle);
+    struct mutator *mutator = find_living(world, handle);
 
     if (mutator == NULL)
         mutator = find_handle(world->ended, handle);
@@ -294,7 +302,7 @@ void gc__world_forget_result(struct world *world, uintptr_t handle, uint64_t ser
 
 void gc__world_detach(struct world *world, uintptr_t handle)
 {
-    struct mutator *mutator = find_handle(world->first, handle);
+    struct mutator *mutator = find_living(world, handle);
 
     if (mutator != NULL)
         mutator->detached = true;

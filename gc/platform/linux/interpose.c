@@ -115,17 +115,20 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 {
     const struct gc__thread_watcher *watcher = threads.watcher;
     struct gc__start start = {function, argument};
+    uint64_t serial;
     void *ticket;
     int error;
 
     if (watcher == NULL)
         return create_unwatched(thread, attributes, start);
-    ticket = watcher->starting(start, will_be_detached(attributes));
+    ticket = watcher->starting(start, will_be_detached(attributes), &serial);
     if (ticket == NULL)
         return EAGAIN;
     error = GC_REAL(pthread_create)(thread, attributes, run, ticket);
     if (error != 0)
         watcher->not_started(ticket);
+    else
+        watcher->started(ticket, serial, (const uintptr_t *)thread);
     return error;
 }
 

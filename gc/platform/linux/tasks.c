@@ -104,6 +104,23 @@ static enum gc__thread_sort sort_of(long id)
     return (flags & (IO_WORKER | USER_WORKER)) != 0 ? GC_THREAD_ASIDE : GC_THREAD_OF_PROGRAM;
 }
 
+/* Of `status`, the line of the signals that are blocked: a bit each. */
+bool gc__os_thread_blocks_stop_signal(long thread_id)
+{
+    static const char name[] = "\nSigBlk:\t";
+    char text[4096];
+    int saved_errno = errno;
+    const char *digit = read_thread_file(thread_id, "status", text, sizeof text) ? strstr(text, name) : NULL;
+    uint64_t blocked = 0;
+
+    errno = saved_errno;
+    if (digit == NULL)
+        return false;
+    for (digit += sizeof name - 1; *digit != '\n' && *digit != '\0'; digit++)
+        blocked = blocked * 16 + (uint64_t)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
+    return (blocked >> (gc__os_stop_signal() - 1) & 1) != 0;
+}
+
 /* ---- All of them ------------------------------------------------------------------ */
 
 struct entry {
