@@ -150,13 +150,20 @@ static void in_child(void)
     gc__world_unlock(&gc__heap.world);
 }
 
+static void ended(void)
+{
+    leave();
+    if (gc__mutator_exists(gc__mutator))
+        gc__mutator->over = true;
+}
+
 static const struct gc__thread_watcher watcher = {
     .starting = starting,
     .started = started,
     .not_started = not_started,
     .begun = begun,
     .returning = returning,
-    .ended = leave,
+    .ended = ended,
     .joining = joining,
     .joined = joined,
     .detached = detached,

@@ -83,7 +83,6 @@ static void mark_mutator(struct heap *heap, const struct mutator *mutator)
     if (mutator->thread_pointer != 0)
         gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
-    mark_words(heap, &mutator->result, 1);
 }
 
 /* Of threads that have not begun, and of those that nobody has joined. */
@@ -97,9 +96,11 @@ static void mark_threads_to_be(struct heap *heap)
 
 static void mark_mutators(struct heap *heap)
 {
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
         if (gc__mutator_has_roots(mutator))
             mark_mutator(heap, mutator);
+        mark_words(heap, &mutator->result, 1);
+    }
     mark_threads_to_be(heap);
 }
 

@@ -65,7 +65,8 @@ struct mutator {
     uintptr_t handle;         /* by which it is joined */
     uint64_t serial;          /* of its own, if pthread_create told of it */
     bool detached;
-    bool leaving; /* its function has returned; destructors may run, and allocate */
+    bool leaving; /* it has given back what it holds; it may allocate again, in destructors say */
+    bool over;    /* and its function has returned */
     struct mutator *next;
 };
 
@@ -101,13 +102,13 @@ static inline bool gc__mutator_is_safe(const struct mutator *mutator)
     return state == MUTATOR_SAFE || state == MUTATOR_HELD;
 }
 
-/* Whether it has any of its own: the stack of a thread that is over may be unmapped
- * at any moment. */
+/* Whether it has any but its result: the stack of a thread that is over may be
+ * unmapped at any moment. */
 static inline bool gc__mutator_has_roots(const struct mutator *mutator)
 {
     uint32_t state = atomic_load_explicit(&mutator->state, memory_order_relaxed);
 
-    return state != MUTATOR_ASIDE && !(state == MUTATOR_DEAF && mutator->leaving);
+    return state != MUTATOR_ASIDE && !(state == MUTATOR_DEAF && mutator->over);
 }
 
 /* New, empty memory for one. NULL: there is none. */

@@ -134,14 +134,14 @@ void gc__world_stop_here(struct world *world, struct mutator *mutator)
 
 void gc__world_begin_safe(struct world *world, struct mutator *mutator, uintptr_t sp)
 {
-    uint32_t runs = MUTATOR_RUNS;
+    uint32_t state = atomic_load(&mutator->state);
 
-    GC_ASSERT(mutator->inside);
+    GC_ASSERT(mutator->inside && !gc__mutator_is_safe(mutator));
     mutator->context = gc__os_context_of(spilled_at(mutator, sp));
-    if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_SAFE))
-        return;
-    atomic_store_explicit(&mutator->state, MUTATOR_HELD, memory_order_release);
-    acknowledge(world);
+    while (!atomic_compare_exchange_weak(&mutator->state, &state, state == MUTATOR_ASKED ? MUTATOR_HELD : MUTATOR_SAFE))
+        continue;
+    if (state == MUTATOR_ASKED) /* not RUNS, nor DEAF */
+        acknowledge(world);
 }
 
 void gc__world_end_safe(struct world *world, struct mutator *mutator)
@@ -328,7 +328,7 @@ static bool has_ended(long thread_id, uint64_t waited_ns)
  * a lock of its own that a stopped thread holds. */
 static bool is_past_its_program(const struct mutator *mutator)
 {
-    return mutator->leaving && gc__os_thread_blocks_stop_signal(mutator->thread_id);
+    return mutator->over && gc__os_thread_blocks_stop_signal(mutator->thread_id);
 }
 
 /* The signal may have been taken by sigwait, or refused for want of room. */
