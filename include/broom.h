@@ -178,8 +178,8 @@ GC__EXPORT void gc_thread_unregister(void);
 
 /* Returns function(argument), during which collections do not interrupt the
  * calling thread: for calls that block for long, or must not be interrupted by a
- * signal. The function must not call Broom, nor read or write an object that
- * only it knows, and leaves by returning.
+ * signal. The function must not call Broom, nor write into objects, nor read any
+ * but what `argument` leads to; it may make, join and fork. It leaves by returning.
  * collects: never. */
 GC__EXPORT void *gc_thread_blocking(void *(*function)(void *argument), void *argument);
 

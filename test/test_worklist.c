@@ -4,6 +4,11 @@
 
 #include <criterion/criterion.h>
 
+static uintptr_t pop(struct worklist *worklist)
+{
+    return *--worklist->top;
+}
+
 #define STEP_ENTRIES (GC_MARK_STACK_STEP_BYTES / sizeof(uintptr_t))
 
 static struct worklist list;
@@ -40,7 +45,7 @@ Test(worklist, gives_the_youngest_first)
         cr_assert(gc__worklist_push(&list, i));
     for (uintptr_t i = 100; i-- > 0;) {
         cr_assert_not(gc__worklist_is_empty(&list));
-        cr_assert_eq(gc__worklist_pop(&list), i);
+        cr_assert_eq(pop(&list), i);
     }
     cr_assert(gc__worklist_is_empty(&list));
 }
@@ -63,7 +68,7 @@ Test(worklist, refuses_at_its_limit_and_keeps_what_it_has)
     cr_assert_eq(fill(), 3 * STEP_ENTRIES);
     cr_assert_not(gc__worklist_push(&list, 1));
     for (size_t i = 3 * STEP_ENTRIES; i-- > 0;)
-        if (gc__worklist_pop(&list) != i + 1000)
+        if (pop(&list) != i + 1000)
             cr_assert_fail("entry %zu", i);
     cr_assert(gc__worklist_is_empty(&list));
     cr_assert(gc__worklist_push(&list, 1));
@@ -73,10 +78,10 @@ Test(worklist, has_room_again_after_a_refusal)
 {
     make_list(GC_MARK_STACK_STEP_BYTES);
     fill();
-    cr_assert_eq(gc__worklist_pop(&list), STEP_ENTRIES - 1 + 1000);
+    cr_assert_eq(pop(&list), STEP_ENTRIES - 1 + 1000);
     cr_assert(gc__worklist_push(&list, 7));
     cr_assert_not(gc__worklist_push(&list, 8));
-    cr_assert_eq(gc__worklist_pop(&list), 7);
+    cr_assert_eq(pop(&list), 7);
 }
 
 Test(worklist, may_be_smaller_than_a_step)
@@ -100,7 +105,7 @@ Test(worklist, trimmed_gives_back_all_but_a_step)
     make_list(4 * GC_MARK_STACK_STEP_BYTES);
     fill();
     while (!gc__worklist_is_empty(&list))
-        gc__worklist_pop(&list);
+        pop(&list);
     gc__worklist_trim(&list);
     cr_assert_eq(gc__worklist_metadata_bytes(&list), GC_MARK_STACK_STEP_BYTES);
     cr_assert_eq(list.base[STEP_ENTRIES - 1], STEP_ENTRIES - 1 + 1000, "the first step stays");
@@ -114,14 +119,14 @@ Test(worklist, trimmed_when_small_stays_as_it_is)
     gc__worklist_trim(&list);
     cr_assert_eq(gc__worklist_metadata_bytes(&list), 0);
     cr_assert(gc__worklist_push(&list, 1));
-    gc__worklist_pop(&list);
+    pop(&list);
     gc__worklist_trim(&list);
     cr_assert_eq(gc__worklist_metadata_bytes(&list), GC_MARK_STACK_STEP_BYTES);
 
     make_list(64);
     fill();
     while (!gc__worklist_is_empty(&list))
-        gc__worklist_pop(&list);
+        pop(&list);
     gc__worklist_trim(&list);
     cr_assert_eq(fill(), 8);
 }

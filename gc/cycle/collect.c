@@ -158,7 +158,7 @@ struct keeping {
 
 /* One that did not come to claim anything between two collections, as it slept or
  * waited, will do so before long. */
-static bool is_active(struct mutator *mutator)
+static bool note_activity(struct mutator *mutator)
 {
     if (mutator->claimed_bytes != mutator->claimed_before)
         mutator->idle_cycles = 0;
@@ -175,7 +175,7 @@ static struct keeping keep_runs(struct heap *heap)
 
     gc__region_forget_homes(&heap->region); /* some mutators ended without leaving theirs */
     for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
-        keeping.active += is_active(mutator);
+        keeping.active += note_activity(mutator);
         keep_runs_of(heap, mutator, &keeping.unissued);
         gc__region_keep_homes(&heap->region, &mutator->homes);
         mutator->claimed_before = mutator->claimed_bytes;

@@ -81,7 +81,8 @@ void gc__large_shrink(struct region *region, size_t head, size_t pages);
 bool gc__large_grow_in_place(struct region *region, size_t head, size_t pages);
 
 /* Moves the contents of `from` to the start of `to`, which is as large at
- * least and not opened there, by moving page tables. False when that cannot be had: nothing has changed then. */
+ * least and not opened there, by moving page tables. False when that cannot be
+ * had: nothing has changed then. */
 bool gc__large_move(struct region *region, size_t to, size_t from);
 
 /* Steps through the large objects by address: the first at or behind `page`. */

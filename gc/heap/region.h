@@ -3,8 +3,9 @@
  * Owns the address space of the heap and of the side tables, and gives out
  * page runs: units of 64 KiB for blocks, single pages for large objects. A
  * chunk serves one of the two at a time, so that pages of large objects do not
- * cut up what blocks need, until the range is used up: then chunks are mixed. First fit by address (GC Handbook, 2nd
- * ed., section 7.2) keeps the heap at the low end of the range.
+ * cut up what blocks need, until the range is used up: then chunks are mixed.
+ * First fit by address (GC Handbook, 2nd ed., section 7.2) keeps the heap at the
+ * low end of the range.
  *
  * The accessible part is [base, base + accessible chunks), one mapping; it only
  * grows. Memory goes back page by page with gc__os_decommit, never by unmapping.

@@ -204,14 +204,6 @@ void gc__gang_forget_helpers(struct gang *gang)
     share_mark_stack(gang);
 }
 
-bool gc__gang_is_helper(const struct gang *gang, long thread_id)
-{
-    for (unsigned i = 1; i <= gang->helpers; i++)
-        if (gang->helper[i].thread_id == thread_id)
-            return true;
-    return false;
-}
-
 /* ---- A cycle ------------------------------------------------------------------------- */
 
 void gc__gang_init(struct gang *gang, struct region *region, unsigned max_markers)

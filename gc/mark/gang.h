@@ -4,16 +4,17 @@
  * The leader is the thread that collects, with marker 0: it scans the roots and
  * begins to drain. Helpers, threads of the collector with a marker each, are
  * called when that turns out to be much, and join as soon as the system lets them
- * run; who comes when all is done finds the door closed. So a busy machine makes a cycle wait for no
- * thread but those that have work in their hands. How entries go from one to
- * another, and how all learn that nothing is grey, is said in pool.h.
+ * run; who comes when all is done finds the door closed. So a busy machine makes a
+ * cycle wait for no thread but those that have work in their hands. How entries go
+ * from one to another, and how all learn that nothing is grey, is said in pool.h.
  *
  * A gang of one is a marker: no atomic operation, no thread.
  *
  * The door (`attendance`): whether it is closed, and how many helpers are
  * inside. A helper enters by adding itself while it is open; the leader closes
  * it and waits until nobody is inside. Between cycles it is closed: then all
- * markers are the leader's, and helpers touch nothing but their own `calls`.
+ * markers are the leader's, and helpers touch nothing of the gang's but their own
+ * `calls`, the door, and what sleepers look at in the pool.
  *
  * Threads: the leader's only, whoever that is: the heap's lock is held. */
 #ifndef GC_MARK_GANG_H
@@ -80,9 +81,6 @@ void gc__gang_trim(struct gang *gang);
 /* In the child after a fork: the threads are gone, and are started again when
  * they are wanted. No cycle was under way. */
 void gc__gang_forget_helpers(struct gang *gang);
-
-/* Whether a thread is one of the helpers: stopping the world passes them over. */
-bool gc__gang_is_helper(const struct gang *gang, long thread_id);
 
 size_t gc__gang_metadata_bytes(const struct gang *gang);
 

@@ -27,7 +27,7 @@ struct trace {
     enum company company;          /* a constant: what depends on it is decided by the compiler */
     struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
     uint64_t pending_marks;        /* ...these */
-    size_t patience;               /* objects to be scanned before the marker looks up */
+    size_t patience;               /* steps before the marker looks up: objects, and edges of lists */
 };
 
 static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company company, size_t patience)
@@ -420,7 +420,7 @@ static __attribute__((noinline)) bool look_around(struct marker *marker, enum co
 
 /* Whether to leave the loop: the marker's company has changed, or it has none, and
  * its time is over. */
-static ALWAYS_INLINE bool company_changed(struct trace *trace)
+static ALWAYS_INLINE bool must_leave(struct trace *trace)
 {
     bool changed;
 
@@ -462,7 +462,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
             break;
         }
         scan_entry(&trace, entry, past_end);
-    } while (!company_changed(&trace));
+    } while (!must_leave(&trace));
     suspend(&trace);
     return !left;
 }

@@ -50,11 +50,6 @@ static inline size_t gc__worklist_entries(const struct worklist *list)
     return (size_t)(list->top - list->bottom);
 }
 
-static inline uintptr_t gc__worklist_pop(struct worklist *list)
-{
-    return *--list->top;
-}
-
 static inline size_t gc__worklist_metadata_bytes(const struct worklist *list)
 {
     return (size_t)(list->end - list->base) * sizeof *list->base;

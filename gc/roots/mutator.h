@@ -34,7 +34,8 @@ struct mutator {
     struct run runs[GC_KIND_COUNT][GC_CLASS_COUNT];
     struct magazine magazines[GC_KIND_COUNT][GC_CLASS_COUNT];
 
-    uint64_t used[GC_KIND_COUNT][GC_CLASS_COUNT / GC_WORD_BITS + 1]; /* the runs: others are empty, without a block */
+    uint64_t used[GC_KIND_COUNT]
+                 [GC_CLASS_COUNT / GC_WORD_BITS + 1]; /* runs that may have a block, cells, or freed ones */
 
     struct homes homes;
     uint64_t claimed_bytes;  /* in runs, magazine cells and large objects, since the start */

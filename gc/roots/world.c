@@ -11,14 +11,12 @@ static void push(struct mutator **list, struct mutator *mutator)
     __atomic_store_n(list, mutator, __ATOMIC_RELEASE); /* strangers look for themselves meanwhile */
 }
 
-static bool remove_from(struct mutator **list, const struct mutator *mutator)
+static void remove_from(struct mutator **list, const struct mutator *mutator)
 {
-    for (; *list != NULL; list = &(*list)->next)
-        if (*list == mutator) {
-            *list = mutator->next;
-            return true;
-        }
-    return false;
+    while (*list != NULL && *list != mutator)
+        list = &(*list)->next;
+    if (*list != NULL)
+        *list = mutator->next;
 }
 
 struct mutator *gc__world_thread(struct world *world, long thread_id)
