@@ -147,7 +147,7 @@ void gc__sweep_note_free(struct region *region, struct bins *bins, struct block 
 {
     uint16_t in_block = (uint16_t)(granule - gc__block_first_granule(region, block));
 
-    switch (block->state) {
+    switch (gc__block_state(block)) {
     case BLOCK_UNSWEPT: break; /* sweeping will find it */
     case BLOCK_CURRENT: block->freed = lower(block->freed, in_block); break;
     case BLOCK_PARTIAL: block->cursor = lower(block->cursor, in_block); break;

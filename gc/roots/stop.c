@@ -287,11 +287,11 @@ static void leave_alone(struct world *world, struct mutator *mutator)
         atomic_fetch_sub(&world->unstopped, 1);
 }
 
-/* Those that no longer sleep are asked again. */
+/* Those that take the signal again are asked again. */
 static void ask_the_deaf_again(struct world *world)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-        if (mutator->state == MUTATOR_DEAF && gc__os_sleeping_thread_sp(mutator->thread_id) == 0)
+        if (mutator->state == MUTATOR_DEAF && !gc__os_thread_blocks_stop_signal(mutator->thread_id))
             mutator->state = MUTATOR_RUNS;
 }
 

@@ -22,7 +22,7 @@
  *          └──────────────────ask─────────────────────┘
  *
  * Who cannot be stopped and runs no code of the program, as far as can be told,
- * becomes DEAF instead of STOPPED, and is asked again when it runs. ASIDE is no
+ * becomes DEAF instead of STOPPED, until it takes the signal again. ASIDE is no
  * mutator, but counts among the threads that the system knows. */
 #ifndef GC_ROOTS_WORLD_H
 #define GC_ROOTS_WORLD_H

@@ -23,13 +23,14 @@ GC_OWN_STATE static struct {
 
 /* ---- Ends ------------------------------------------------------------------------- */
 
-/* Destructors may allocate, and set values again: ours sets its own in all
- * rounds but the last (POSIX, pthread_key_create). */
+/* Destructors may allocate, and set values again (POSIX, pthread_key_create): ours
+ * sets its own in all rounds but the last two. In the last one sanitizers take
+ * away what they know of a thread. */
 static void destructors_run(void *round)
 {
     uintptr_t number = (uintptr_t)round;
 
-    if (number < PTHREAD_DESTRUCTOR_ITERATIONS)
+    if (number < PTHREAD_DESTRUCTOR_ITERATIONS - 1)
         pthread_setspecific(threads.end, (void *)(number + 1));
     else
         threads.watcher->ended();
