@@ -215,42 +215,6 @@ Test(thread_churn, the_argument_of_a_blocking_call_is_a_root)
     check_child(collect_beside_a_blocking_call);
 }
 
-/* ---- In sigwait ------------------------------------------------------------------------------------- */
-
-/* As programs do that handle their signals in a thread of its own. */
-static void *take_all_signals(void *unused)
-{
-    sigset_t all;
-    int signal = 0;
-
-    sigfillset(&all);
-    REQUIRE(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
-    while (signal != SIGUSR1)
-        REQUIRE(sigwait(&all, &signal) == 0);
-    return unused;
-}
-
-static void collect_beside_sigwait(void)
-{
-    pthread_t thread;
-
-    die_after(60);
-    gc_init();
-    thread = begin_thread(take_all_signals, NULL);
-    sleep_ms(20);
-    for (unsigned i = 0; i < 3; i++)
-        gc_collect();
-    REQUIRE(pthread_kill(thread, SIGUSR1) == 0);
-    end_thread(thread);
-}
-
-Test(thread_churn, a_thread_that_waits_for_all_signals_stops)
-{
-    struct child child = child_run(collect_beside_sigwait); /* it may say that it takes long */
-
-    cr_assert(child_returned(&child), "status %d: %s", child.status, child.text);
-}
-
 /* ---- Strangers that took no signals ---------------------------------------------------------------- */
 
 static int wake_ends[2];

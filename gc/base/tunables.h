@@ -124,11 +124,8 @@
 #define GC_STOP_PATIENCE_NS ((uint64_t)100 * 1000)
 
 /* After so long it is also looked whether it is of those that take no signals,
- * which costs more, and it is sent others. */
+ * which costs more. */
 #define GC_STOP_DOUBT_NS ((uint64_t)5 * 1000 * 1000)
-
-/* So many at once, then. */
-#define GC_STOP_SIGNALS 64
 
 /* How often the system is asked which threads there are, as long as they are not
  * those that we know. */

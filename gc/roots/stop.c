@@ -331,15 +331,7 @@ static bool is_past_its_program(const struct mutator *mutator)
     return mutator->over && gc__os_thread_blocks_stop_signal(mutator->thread_id);
 }
 
-/* Some may be taken by sigwait, which waits for all signals in many a program; one
- * that comes before the thread waits again stops it. */
-static void send_signals(struct world *world, struct mutator *mutator)
-{
-    for (unsigned i = 0; i < GC_STOP_SIGNALS && is_asked(mutator); i++)
-        send_signal(world, mutator);
-}
-
-/* Signals may also have been refused for want of room. */
+/* The signal may have been taken by sigwait, or refused for want of room. */
 static void look_after(struct world *world, uint64_t waited_ns)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
@@ -349,13 +341,12 @@ static void look_after(struct world *world, uint64_t waited_ns)
             give_up(world, mutator);
         else if (is_past_its_program(mutator))
             leave_alone(world, mutator);
-        else if (waited_ns >= NS_PER_SECOND && is_deaf_stranger(mutator)) {
+        else if (waited_ns >= NS_PER_SECOND) {
             report(mutator, waited_ns);
-            leave_alone(world, mutator);
-        } else if (waited_ns >= GC_STOP_DOUBT_NS) {
-            send_signals(world, mutator);
-            if (waited_ns >= NS_PER_SECOND)
-                report(mutator, waited_ns);
+            if (is_deaf_stranger(mutator))
+                leave_alone(world, mutator);
+            else
+                send_signal(world, mutator);
         }
     }
 }
