@@ -4,10 +4,10 @@
  * Every 8 bytes up to 128, then eight classes a doubling up to cells of 32 KiB.
  * Cells are whole granules, so every other of the first classes has eight spare
  * bytes at the end of its cells; all above 128 bytes have them by design, and
- * large objects, too. So an address one past the end of an object
- * points into the same cell still. That matters for buffers that a program keeps
- * along with their ends: each end would keep the buffer behind it, whose own end
- * the next, and so on. Cells of 16, 32 ... 128 bytes are used to the last one
+ * large objects, too. So an address one past the end of an object points into the
+ * same cell still. That matters for buffers that a program keeps along with their
+ * ends: each end would keep the buffer behind it, whose own end the next, and so
+ * on. Cells of 16, 32 ... 128 bytes are used to the last one
  * (`full`), as half of the memory of small objects would be lost otherwise: there
  * such an address may count for the cell before, and keep it alive on suspicion.
  *
