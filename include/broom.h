@@ -51,7 +51,7 @@ enum gc_past_end {
 /* Every option has an environment variable, BROOM_ and its name in capitals,
  * which wins over the struct. Zero in a field means the default. */
 struct gc_options {
-    size_t initial_heap;       /* bytes that may be allocated before the first collection */
+    size_t initial_heap;       /* bytes: no collection is due before the heap is so large */
     size_t max_heap;           /* bytes the heap may hold; default: as many as there are */
     uint32_t growth_percent;   /* allocation between two collections, as a share of the live bytes that are scanned */
     uint32_t past_end;         /* an enum gc_past_end */

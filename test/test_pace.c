@@ -90,6 +90,17 @@ Test(budget, at_first_is_the_floor_or_what_was_asked_for)
     cr_assert_not(gc__pace_is_due(&pace, GIB));
 }
 
+Test(budget, fills_the_initial_heap_each_time)
+{
+    gc__pace_init(&pace, MIB, 50, 10 * MIB);
+    cr_assert_eq(budget_after(4 * MIB, 0, 0), 6 * MIB);
+    cr_assert_eq(budget_after(0, 0, 0), 10 * MIB);
+    gc__pace_init(&pace, MIB, 50, 0);
+    size_t without = budget_after(20 * MIB, 0, 0);
+    gc__pace_init(&pace, MIB, 50, 10 * MIB);
+    cr_assert_eq(budget_after(20 * MIB, 0, 0), without);
+}
+
 Test(budget, starts_over_with_each_collection)
 {
     gc__pace_note_allocated(&pace, 5 * MIB);

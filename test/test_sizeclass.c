@@ -27,7 +27,15 @@ Test(sizeclass, keeps_the_promised_sizes)
 {
     cr_assert_eq(cell_for(16), 16);
     cr_assert_eq(cell_for(1016), 1024);
-    cr_assert_eq(cell_for(1024), 1152);
+    cr_assert_eq(cell_for(1024), 1040);
+    cr_assert_eq(cell_for(1032), 1040);
+    cr_assert_eq(cell_for(1033), 1152);
+}
+
+Test(sizeclass, powers_of_two_take_a_granule_more)
+{
+    for (size_t bytes = 128; bytes < GC_SMALL_MAX_BYTES; bytes *= 2)
+        cr_assert_eq(cell_for(bytes), bytes + (bytes > 128 ? GC_GRANULE_BYTES : 0));
 }
 
 Test(sizeclass, small_multiples_of_16_lose_nothing)

@@ -12,7 +12,7 @@
 
 const struct option gc__options[] = {
     {"BROOM_INITIAL_HEAP", OPTION_BYTES, FIELD(initial_heap), 0, INT64_MAX, 0, "0",
-     "bytes that may be allocated before the first collection; at least 1536K"},
+     "bytes: no collection is due before the heap is so large; at least 1536K"},
     {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), 4 * MIB, INT64_MAX, 0, "no limit",
      "bytes that the heap may hold; beyond it allocation fails"},
     {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), 5, 1000, GC_PACE_GROWTH_PERCENT, "100",

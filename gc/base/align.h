@@ -11,6 +11,12 @@ static inline bool gc__is_power_of_two(size_t n)
     return n != 0 && (n & (n - 1)) == 0;
 }
 
+/* The largest power of two that is not above n, which is not 0. */
+static inline size_t gc__power_of_two_in(size_t n)
+{
+    return (size_t)1 << (63 - __builtin_clzl(n));
+}
+
 /* `to` is a power of two; the caller knows that the result does not overflow. */
 static inline size_t gc__align_up(size_t n, size_t to)
 {

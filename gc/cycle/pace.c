@@ -8,6 +8,7 @@ void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent,
     *pace = (struct pace){
         .floor_bytes = floor_bytes,
         .growth_percent = growth_percent,
+        .initial_bytes = initial_bytes,
         .budget_bytes = gc__max(floor_bytes, initial_bytes),
     };
 }
@@ -28,6 +29,9 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
     size_t held_share = gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT), 2 * growth);
 
-    pace->budget_bytes = gc__max(gc__max(pace->floor_bytes, floor), gc__max(growth, held_share));
+    size_t initial = pace->initial_bytes > live_bytes ? pace->initial_bytes - live_bytes : 0;
+
+    floor = gc__max(gc__max(pace->floor_bytes, floor), initial);
+    pace->budget_bytes = gc__max(floor, gc__max(growth, held_share));
     pace->allocated_bytes = 0;
 }

@@ -17,11 +17,12 @@
 struct pace {
     size_t floor_bytes;
     size_t growth_percent;
+    size_t initial_bytes;
     size_t budget_bytes;    /* until the next collection */
     size_t allocated_bytes; /* of it, used: changed by atomic steps */
 };
 
-/* `initial_bytes`: the first budget, at least. */
+/* `initial_bytes`: with less in the heap, nothing is due. */
 void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent, size_t initial_bytes);
 
 static inline size_t gc__pace_allocated(const struct pace *pace)

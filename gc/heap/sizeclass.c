@@ -9,17 +9,15 @@ GC_OWN_STATE struct sizeclasses gc__sizeclasses;
 /* A larger block is worth it while it saves more than this share of itself. */
 #define TAIL_SHARE 32
 
-static size_t class_usable_bytes(unsigned class_index)
+/* The cell that comes after one of at least 128 bytes. */
+static size_t next_cell_bytes(size_t cell_bytes)
 {
-    unsigned doubling, step;
-    size_t start;
+    size_t power = gc__power_of_two_in(cell_bytes);
+    size_t step = power / GC_STEPS_PER_DOUBLING;
 
-    if (class_index < GC_LINEAR_CLASSES)
-        return (class_index + 1) * GC_WORD_BYTES;
-    doubling = (class_index - GC_LINEAR_CLASSES) / GC_CLASSES_PER_DOUBLING;
-    step = (class_index - GC_LINEAR_CLASSES) % GC_CLASSES_PER_DOUBLING + 1;
-    start = (GC_LINEAR_CLASSES * GC_WORD_BYTES) << doubling;
-    return start + start / GC_CLASSES_PER_DOUBLING * step - GC_WORD_BYTES;
+    if (cell_bytes == power && step > GC_GRANULE_BYTES)
+        return cell_bytes + GC_GRANULE_BYTES;
+    return gc__align_down(cell_bytes, step) + step;
 }
 
 static uint64_t cell_pattern(size_t cell_granules)
@@ -52,13 +50,16 @@ static unsigned block_units(size_t cell_bytes)
 void gc__sizeclass_init(void)
 {
     unsigned words = 0;
+    size_t bytes = 0;
 
     for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
         struct sizeclass *class = &gc__sizeclasses.classes[c];
-        size_t usable = class_usable_bytes(c);
-        size_t bytes = gc__align_up(usable, GC_GRANULE_BYTES);
-        uint64_t cell_granules = bytes >> GC_GRANULE_SHIFT;
+        bool linear = c < GC_LINEAR_CLASSES;
+        size_t usable, cell_granules;
 
+        bytes = linear ? gc__align_up((c + 1) * GC_WORD_BYTES, GC_GRANULE_BYTES) : next_cell_bytes(bytes);
+        usable = linear ? (c + 1) * GC_WORD_BYTES : bytes - GC_WORD_BYTES;
+        cell_granules = bytes >> GC_GRANULE_SHIFT;
         class->usable_bytes = (uint32_t)usable;
         class->full = usable == bytes;
         class->cell_bytes = (uint32_t)bytes;
@@ -100,6 +101,7 @@ void gc__sizeclass_audit(void)
 {
     for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
         audit_class(c);
+    GC_AUDIT(gc__sizeclass(GC_CLASS_COUNT - 1)->cell_bytes == GC_LARGEST_CELL_BYTES);
     for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++) {
         unsigned c = gc__sizeclass_of(bytes);
         GC_AUDIT(gc__sizeclass(c)->usable_bytes >= bytes);

@@ -1,7 +1,8 @@
 /* sizeclass.h - which cell an object of a given size gets (segregated fits;
  * GC Handbook, 2nd ed., section 7.4).
  *
- * Every 8 bytes up to 128, then eight classes a doubling up to cells of 32 KiB.
+ * Every 8 bytes up to 128, then cells in eight steps a doubling up to 32 KiB, and
+ * one a granule above each power of two, which is what most buffers are.
  * Cells are whole granules, so every other of the first classes has eight spare
  * bytes at the end of its cells; all above 128 bytes have them by design, and
  * large objects, too. So an address one past the end of an object points into the
@@ -27,9 +28,10 @@
 #include <stdint.h>
 
 #define GC_LINEAR_CLASSES 16 /* 8, 16, 24 ... 128 */
-#define GC_CLASSES_PER_DOUBLING 8
-#define GC_DOUBLINGS 8 /* cells of 128 bytes to 32 KiB */
-#define GC_CLASS_COUNT (GC_LINEAR_CLASSES + GC_CLASSES_PER_DOUBLING * GC_DOUBLINGS)
+#define GC_STEPS_PER_DOUBLING 8
+#define GC_DOUBLINGS 8        /* cells of 128 bytes to 32 KiB */
+#define GC_POWERS_AND_A_BIT 7 /* 272, 528 ... 16400 */
+#define GC_CLASS_COUNT (GC_LINEAR_CLASSES + GC_STEPS_PER_DOUBLING * GC_DOUBLINGS + GC_POWERS_AND_A_BIT)
 
 /* Exact because offset (below 2^14 granules) times the reciprocal's rounding
  * error (below the cell's 2^11 granules) stays below 2^31. */
