@@ -5,6 +5,7 @@
 #include "test/hidden.h"
 #include "test/random.h"
 
+#include <broom/inline.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -86,6 +87,58 @@ Test(allocate, zeroed_where_other_sizes_were)
         }
         gc_collect();
     }
+}
+
+/* ---- Inlined ---------------------------------------------------------------------- */
+
+Test(inlined, gives_what_the_functions_give)
+{
+    for (size_t bytes = 0; bytes <= 200; bytes++)
+        for (unsigned i = 0; i < 20; i++) {
+            char *object = gc_malloc_inline(bytes);
+            char *atomic = gc_malloc_atomic_inline(bytes);
+
+            cr_assert_eq(gc_usable_size(object), gc_usable_size(gc_malloc(bytes)));
+            cr_assert_eq(gc_usable_size(atomic), gc_usable_size(gc_malloc_atomic(bytes)));
+            cr_assert(gc_base(object) == object && gc_base(atomic) == atomic);
+            check_filled(object, 0, 0, gc_usable_size(object));
+            memset(object, 0xa5, gc_usable_size(object));
+            memset(atomic, 0xa5, gc_usable_size(atomic));
+        }
+}
+
+Test(inlined, refuses_what_the_functions_refuse)
+{
+    volatile size_t bytes = SIZE_MAX;
+
+    cr_assert_null(gc_malloc_inline(bytes));
+    cr_assert_eq(errno, ENOMEM);
+    cr_assert_null(gc_malloc_atomic_inline(bytes));
+}
+
+static size_t list_length(void **list)
+{
+    size_t length = 0;
+
+    for (; list != NULL; list = list[0])
+        length++;
+    return length;
+}
+
+Test(inlined, survives_collections)
+{
+    enum { NODES = 300000 };
+    void **list = NULL;
+
+    for (unsigned i = 0; i < NODES; i++) {
+        void **node = gc_malloc_inline(2 * sizeof *node);
+
+        node[0] = list;
+        list = node;
+        memset(gc_malloc_atomic_inline(24), 0xa5, 24);
+    }
+    gc_collect();
+    cr_assert_eq(list_length(list), NODES);
 }
 
 /* ---- Identity ---------------------------------------------------------------------- */

@@ -8,7 +8,16 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
+#include <broom/inline.h>
 #include <errno.h>
+
+/* What broom/inline.h compiles into programs. */
+_Static_assert(sizeof(struct gc_run) == sizeof(struct run), "the layout of a run");
+_Static_assert(offsetof(struct gc_run, next) == offsetof(struct run, cur), "the layout of a run");
+_Static_assert(offsetof(struct gc_run, end) == offsetof(struct run, end), "the layout of a run");
+_Static_assert(GC_INLINE_CLASSES == GC_CLASS_COUNT, "the runs of atomic objects come behind the others");
+_Static_assert(GC_KIND_CONSERVATIVE == 0 && GC_KIND_ATOMIC == 1, "the order of the kinds");
+_Static_assert(GC_INLINE_BYTES == GC_LINEAR_CLASSES * 8, "a class for every eight bytes");
 
 /* The largest alignment that is served: a chunk's. */
 #define MAX_ALIGNMENT GC_CHUNK_BYTES

@@ -9,6 +9,12 @@ const struct mutator gc__no_mutator;
 _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
     (struct mutator *)(uintptr_t)&gc__no_mutator;
 
+/* As broom/inline.h knows it: a mutator begins with its runs. */
+extern _Thread_local struct mutator *gc_runs
+    __attribute__((alias("gc__mutator"), visibility("default"), tls_model("initial-exec")));
+
+_Static_assert(offsetof(struct mutator, runs) == 0, "gc_runs points at the runs");
+
 size_t gc__mutator_metadata_bytes(void)
 {
     return gc__align_up(sizeof(struct mutator), gc__os_page_bytes());

@@ -1,12 +1,13 @@
 #!/bin/sh
-# exports.sh [LIBRARY [HEADER]] - the shared library exports what the header
-# declares with GC__EXPORT, not more, not less; all of it begins with gc_, and
+# exports.sh [LIBRARY [HEADER...]] - the shared library exports what the headers
+# declare with GC__EXPORT, not more, not less; all of it begins with gc_, and
 # none with gc__, which is internal. Beside that only the calls of the C library
 # that are interposed: all of these, or none.
 set -eu
 : "${NM:=nm}"
 library=${1:-${top_builddir:-.}/.libs/libbroom.so}
-header=${2:-${top_srcdir:-.}/include/broom.h}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- "${top_srcdir:-.}/include/broom.h" "${top_srcdir:-.}/include/broom/inline.h"
 
 if [ ! -e "$library" ]; then
     echo "no $library: configured with --disable-shared?"
@@ -24,10 +25,11 @@ printf '%s\n' $interposed | sort >"$work/interposed"
 $NM -D --defined-only "$library" | awk '{ print $NF }' | sort >"$work/all"
 comm -23 "$work/all" "$work/interposed" >"$work/exported"
 
-# One declaration a line, from GC__EXPORT to its semicolon: the function is the
-# first name before a parenthesis.
-grep -v '^ *#' "$header" | tr '\n' ' ' | sed 's/GC__EXPORT/\n&/g' |
-    sed -n 's/^GC__EXPORT [^(]*[ *]\(gc_[a-z0-9_]*\)(.*/\1/p' | sort >"$work/declared"
+# One declaration a line, from GC__EXPORT to its semicolon: a function is the
+# first name before a parenthesis, a variable that before its attributes.
+cat "$@" | grep -v '^ *#' | tr '\n' ' ' | sed 's/GC__EXPORT/\n&/g' |
+    sed -n 's/^GC__EXPORT [^(]*[ *]\(gc_[a-z0-9_]*\)(.*/\1/p
+        s/^GC__EXPORT extern [^(]*[ *]\(gc_[a-z0-9_]*\) __attribute__.*/\1/p' | sort >"$work/declared"
 
 status=0
 if comm -12 "$work/all" "$work/interposed" | grep -q . &&

@@ -101,16 +101,18 @@ echo 'int gc__secret;' >>library.c && build
 catches 'not of the interface: gc__secret' exports.sh library.so include/broom.h
 echo 'void gc_three(void) {}' >>library.c && build
 catches 'exported, but not declared: gc_three' exports.sh library.so include/broom.h
+echo 'GC__EXPORT extern __thread int gc_five __attribute__((unused));' >>include/broom.h && build
+catches 'declared, but not exported: gc_five' exports.sh library.so include/broom.h
 echo 'GC__EXPORT int *gc_four(void);' >>include/broom.h && build
 catches 'declared, but not exported: gc_four' exports.sh library.so include/broom.h
 
-passes header.sh include/broom.h
+passes header.sh include
 echo 'size_t gc_three(void);' >>include/broom.h
-catches 'is not good c11' header.sh include/broom.h
+catches 'is not good c11' header.sh include
 echo 'typeof(1) gc_three(void);' >>include/broom.h
-catches 'is not good c11' header.sh include/broom.h
-PACKAGE_VERSION=0.1.0 passes header.sh include/broom.h
-PACKAGE_VERSION=0.2.0 catches 'says version 0.1.0' header.sh include/broom.h
+catches 'is not good c11' header.sh include
+PACKAGE_VERSION=0.1.0 passes header.sh include
+PACKAGE_VERSION=0.2.0 catches 'says version 0.1.0' header.sh include
 
 passes paths.sh .
 for folder in home work; do

@@ -1,0 +1,65 @@
+/* broom/inline.h - gc_malloc and gc_malloc_atomic with their fast path inlined,
+ * for the allocator of a language runtime, where the call itself counts.
+ *
+ * They do what the functions do; the same holds for them in every respect. Sizes
+ * above 128 bytes are passed on to those. Inlining pays where the size is a
+ * constant; elsewhere it makes the program larger, and hardly faster.
+ *
+ * What is compiled here is part of the program: the layout below belongs to the
+ * library's soname. */
+#ifndef BROOM_INLINE_H
+#define BROOM_INLINE_H
+
+#include <broom.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Free cells that the thread bumps through: the next, and where they end. */
+struct gc_run {
+    char *next;
+    char *end;
+    uint64_t reserved[2];
+};
+
+/* The calling thread's runs, by size class, those for atomic objects behind the
+ * others. Up to GC_INLINE_BYTES there is a class for every 8 bytes. */
+#define GC_INLINE_BYTES 128
+#define GC_INLINE_CLASSES 87
+GC__EXPORT extern __thread struct gc_run *gc_runs __attribute__((tls_model("initial-exec")));
+
+/* The next cell, or NULL if the slow path has to be asked. The object is held by
+ * `cell` from before it leaves the run: hence the empty instruction, without which
+ * the compiler might know the object by the end of its cell alone. */
+static inline __attribute__((always_inline)) void *gc__inline_next(size_t first_class, size_t bytes)
+{
+    struct gc_run *run = &gc_runs[first_class + (bytes - 1) / 8];
+    char *cell = run->next;
+
+    if (__builtin_expect(cell == run->end, 0))
+        return NULL;
+    __asm__("" : "+r"(cell));
+    run->next = cell + ((bytes + 15) & ~(size_t)15);
+    return cell;
+}
+
+static inline GC__MALLOC GC__SIZE(1) __attribute__((always_inline)) void *gc_malloc_inline(size_t bytes)
+{
+    void *object = bytes - 1 < GC_INLINE_BYTES ? gc__inline_next(0, bytes) : NULL;
+
+    return __builtin_expect(object != NULL, 1) ? object : gc_malloc(bytes);
+}
+
+static inline GC__MALLOC GC__SIZE(1) __attribute__((always_inline)) void *gc_malloc_atomic_inline(size_t bytes)
+{
+    void *object = bytes - 1 < GC_INLINE_BYTES ? gc__inline_next(GC_INLINE_CLASSES, bytes) : NULL;
+
+    return __builtin_expect(object != NULL, 1) ? object : gc_malloc_atomic(bytes);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
