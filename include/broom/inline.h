@@ -29,33 +29,45 @@ struct gc_run {
 #define GC_INLINE_CLASSES 87
 GC__EXPORT extern __thread struct gc_run *gc_runs __attribute__((tls_model("initial-exec")));
 
-/* The next cell, or NULL if the slow path has to be asked. The object is held by
- * `cell` from before it leaves the run: hence the empty instruction, without which
- * the compiler might know the object by the end of its cell alone. */
-static inline __attribute__((always_inline)) void *gc__inline_next(size_t first_class, size_t bytes)
+#define GC__INLINE static inline __attribute__((always_inline))
+
+GC__INLINE struct gc_run *gc__inline_run(size_t first_class, size_t bytes)
 {
-    struct gc_run *run = &gc_runs[first_class + (bytes - 1) / 8];
+    return &gc_runs[first_class + (bytes - 1) / 8];
+}
+
+/* The object is held by `cell` from before it leaves the run: hence the empty
+ * instruction, without which the compiler might know the object by the end of its
+ * cell alone. */
+GC__INLINE void *gc__inline_next(struct gc_run *run, size_t bytes)
+{
     char *cell = run->next;
 
-    if (__builtin_expect(cell == run->end, 0))
-        return NULL;
     __asm__("" : "+r"(cell));
     run->next = cell + ((bytes + 15) & ~(size_t)15);
     return cell;
 }
 
-static inline GC__MALLOC GC__SIZE(1) __attribute__((always_inline)) void *gc_malloc_inline(size_t bytes)
+/* Small enough, and the run is not used up. */
+GC__INLINE bool gc__inline_serves(size_t first_class, size_t bytes)
 {
-    void *object = bytes - 1 < GC_INLINE_BYTES ? gc__inline_next(0, bytes) : NULL;
-
-    return __builtin_expect(object != NULL, 1) ? object : gc_malloc(bytes);
+    if (bytes - 1 >= GC_INLINE_BYTES)
+        return false;
+    return __builtin_expect(gc__inline_run(first_class, bytes)->next != gc__inline_run(first_class, bytes)->end, 1);
 }
 
-static inline GC__MALLOC GC__SIZE(1) __attribute__((always_inline)) void *gc_malloc_atomic_inline(size_t bytes)
+GC__INLINE GC__MALLOC GC__SIZE(1) void *gc_malloc_inline(size_t bytes)
 {
-    void *object = bytes - 1 < GC_INLINE_BYTES ? gc__inline_next(GC_INLINE_CLASSES, bytes) : NULL;
+    if (!gc__inline_serves(0, bytes))
+        return gc_malloc(bytes);
+    return gc__inline_next(gc__inline_run(0, bytes), bytes);
+}
 
-    return __builtin_expect(object != NULL, 1) ? object : gc_malloc_atomic(bytes);
+GC__INLINE GC__MALLOC GC__SIZE(1) void *gc_malloc_atomic_inline(size_t bytes)
+{
+    if (!gc__inline_serves(GC_INLINE_CLASSES, bytes))
+        return gc_malloc_atomic(bytes);
+    return gc__inline_next(gc__inline_run(GC_INLINE_CLASSES, bytes), bytes);
 }
 
 #ifdef __cplusplus
