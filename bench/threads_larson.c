@@ -1,15 +1,15 @@
 /* threads_larson.c - a server, after Larson and Krishnan's "Memory allocation
  * for long-running server applications": each thread has a set of objects and
  * replaces one at random, again and again; after each round the sets move on
- * to the next threads. So most objects are freed by another thread than
- * allocated them. Sizes are from 16 to 1023 bytes; the kind of each object is
- * drawn, too.
+ * to the next threads. As many are replaced in a round as there are, so of
+ * those freed, two in three were allocated by another thread. Sizes are from 16
+ * to 1023 bytes, the two kinds take turns.
  */
 #include <stdatomic.h>
 
 #include "threads.h"
 
-enum { SLOTS = 5000, ROUNDS = 20, REPLACEMENTS = 200000, SMALLEST = 16, LARGEST = 1023 };
+enum { SLOTS = 5000, REPLACEMENTS = 5000, ROUNDS = 800, SMALLEST = 16, LARGEST = 1023 };
 
 struct set {
     uint64_t random; /* goes with the set: the result does not depend on who has it when */
@@ -24,7 +24,7 @@ struct set {
 };
 
 static struct set **sets;
-static size_t threads, replacements;
+static size_t threads, rounds;
 static atomic_size_t started;
 static pthread_barrier_t end_of_round;
 
@@ -65,7 +65,7 @@ static struct set *new_set(size_t number)
 
 static void work_on(struct set *set)
 {
-    for (size_t i = 0; i < replacements; i++) {
+    for (size_t i = 0; i < REPLACEMENTS; i++) {
         struct slot *slot = &set->slots[random_below(set, SLOTS)];
         empty(set, slot);
         fill(set, slot);
@@ -75,7 +75,7 @@ static void work_on(struct set *set)
 static bool serve(uint64_t *result)
 {
     size_t number = atomic_fetch_add(&started, 1);
-    for (size_t round = 0; round < ROUNDS; round++) {
+    for (size_t round = 0; round < rounds; round++) {
         work_on(sets[(number + round) % threads]);
         pthread_barrier_wait(&end_of_round);
     }
@@ -96,7 +96,7 @@ static bool finish_set(struct set *set, uint64_t *result)
 int main(int argc, char **argv)
 {
     threads = bench_start_threaded(argc, argv);
-    replacements = bench_scaled(REPLACEMENTS);
+    rounds = bench_scaled(ROUNDS);
     sets = bench_alloc(threads * sizeof *sets);
     for (size_t i = 0; i < threads; i++)
         sets[i] = new_set(i);
