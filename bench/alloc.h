@@ -1,8 +1,10 @@
 /* alloc.h - the memory allocators under comparison, behind one interface.
  *
  * Every program of this folder is written once over these functions and built
- * three times: with -DBENCH_BROOM, -DBENCH_BDWGC and -DBENCH_MALLOC. All three
- * run with their default settings: nothing is tuned but the first call.
+ * three times: with -DBENCH_BROOM, -DBENCH_BDWGC and -DBENCH_MALLOC. The objects
+ * of the last are linked three times: with the C library alone, with mimalloc and
+ * with jemalloc. All run with their default settings: nothing is tuned but the
+ * first call.
  *
  *   bench_alloc         zeroed, scanned for pointers
  *   bench_alloc_atomic  not scanned, not zeroed
@@ -22,6 +24,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* What a collector says of itself at exit. */
@@ -31,6 +34,7 @@ struct bench_counters {
     uint64_t heap_peak_bytes;
     uint64_t pause_last_ns;
     uint64_t pause_max_ns;
+    uint64_t pause_total_ns;
 };
 
 static inline void *bench_checked(void *object)
@@ -104,6 +108,7 @@ static inline struct bench_counters bench_counters(void)
         .heap_peak_bytes = stats.heap_peak_bytes,
         .pause_last_ns = stats.pause_last_ns,
         .pause_max_ns = stats.pause_max_ns,
+        .pause_total_ns = stats.pause_total_ns,
     };
 }
 
@@ -125,6 +130,7 @@ static struct {
     uint64_t started_ns;
     uint64_t pause_last_ns;
     uint64_t pause_max_ns;
+    uint64_t pause_total_ns;
     uint64_t heap_peak_bytes;
 } bench_bdwgc;
 
@@ -135,6 +141,7 @@ static inline void GC_CALLBACK bench_on_collection(GC_EventType event)
     if (event == GC_EVENT_END) {
         bench_bdwgc.collections++;
         bench_bdwgc.pause_last_ns = bench_now_ns() - bench_bdwgc.started_ns;
+        bench_bdwgc.pause_total_ns += bench_bdwgc.pause_last_ns;
         if (bench_bdwgc.pause_last_ns > bench_bdwgc.pause_max_ns)
             bench_bdwgc.pause_max_ns = bench_bdwgc.pause_last_ns;
     }
@@ -197,13 +204,32 @@ static inline struct bench_counters bench_counters(void)
         .heap_peak_bytes = bench_bdwgc.heap_peak_bytes,
         .pause_last_ns = bench_bdwgc.pause_last_ns,
         .pause_max_ns = bench_bdwgc.pause_max_ns,
+        .pause_total_ns = bench_bdwgc.pause_total_ns,
     };
 }
 
 #elif defined BENCH_MALLOC
 
 enum { BENCH_FREES = 1 };
-#define BENCH_VARIANT "malloc"
+#define BENCH_VARIANT bench_malloc_name()
+
+/* Whose malloc it is shows only when the program runs: the library that was
+ * linked may have one of its own or not. */
+int mi_version(void) __attribute__((weak));
+bool mi_is_in_heap_region(const void *object) __attribute__((weak));
+int mallctl(const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes) __attribute__((weak));
+
+static inline bool bench_is_mimalloc(void)
+{
+    void *object = bench_checked(calloc(1, 1));
+    bool is = mi_version && mi_is_in_heap_region && mi_is_in_heap_region(object);
+    free(object);
+    return is;
+}
+static inline const char *bench_malloc_name(void)
+{
+    return bench_is_mimalloc() ? "mimalloc" : mallctl ? "jemalloc" : "malloc";
+}
 
 static inline void bench_init(void)
 {
@@ -236,11 +262,19 @@ static inline void bench_resume_collecting(void)
 
 static inline void bench_version(char *text, size_t bytes)
 {
+    const char *version = "libc";
+    size_t version_bytes = sizeof version;
+    if (bench_is_mimalloc()) {
+        snprintf(text, bytes, "%d.%d.%d", mi_version() / 100, mi_version() / 10 % 10, mi_version() % 10);
+    } else if (mallctl && mallctl("version", &version, &version_bytes, NULL, 0) == 0) {
+        snprintf(text, bytes, "%.*s", (int)strcspn(version, "-"), version); /* without the commit */
+    } else {
 #ifdef __GLIBC__
-    snprintf(text, bytes, "glibc-%d.%d", __GLIBC__, __GLIBC_MINOR__);
+        snprintf(text, bytes, "glibc-%d.%d", __GLIBC__, __GLIBC_MINOR__);
 #else
-    snprintf(text, bytes, "libc");
+        snprintf(text, bytes, "%s", version);
 #endif
+    }
 }
 
 static inline struct bench_counters bench_counters(void)

@@ -90,11 +90,12 @@ static inline void bench_write_report(FILE *out, uint64_t checksum)
 {
     char version[32];
     bench_version(version, sizeof version);
-    fprintf(out, "variant=" BENCH_VARIANT " version=%s checksum=%" PRIx64, version, checksum);
+    fprintf(out, "variant=%s version=%s checksum=%" PRIx64, BENCH_VARIANT, version, checksum);
     struct bench_counters counters = bench_counters();
     if (counters.known)
-        fprintf(out, " collections=%" PRIu64 " heap_peak_bytes=%" PRIu64 " pause_max_ns=%" PRIu64, counters.collections,
-                counters.heap_peak_bytes, counters.pause_max_ns);
+        fprintf(out,
+                " collections=%" PRIu64 " heap_peak_bytes=%" PRIu64 " pause_max_ns=%" PRIu64 " pause_total_ns=%" PRIu64,
+                counters.collections, counters.heap_peak_bytes, counters.pause_max_ns, counters.pause_total_ns);
     if (bench.seconds >= 0)
         fprintf(out, " seconds=%.6f", bench.seconds);
     fprintf(out, "%s\n", bench.details);
