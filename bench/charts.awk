@@ -16,10 +16,14 @@ END {
     chart_of_threads()
 }
 
-function colour(allocator)
-{
-    return allocator == "broom" ? "#1f6fb2" : allocator == "bdwgc" ? "#d2622a" : allocator == "malloc" ? "#8a8f96" :
-        allocator == "mimalloc" ? "#3f9c78" : "#c79a2b"
+# The same in all charts.
+BEGIN {
+    rgb["broom"] = "#1f6fb2"
+    rgb["bdwgc"] = "#d2622a"
+    rgb["malloc"] = "#8a8f96"
+    rgb["mimalloc"] = "#3f9c78"
+    rgb["jemalloc"] = "#c79a2b"
+    rgb["faint bdwgc"] = "#efc4ab"
 }
 
 # ---- What all charts have in common, in pixels ----------------------------------
@@ -53,19 +57,21 @@ function margins(left, right, top, bottom)
     printf "set tmargin at screen %.5f\nset bmargin at screen %.5f\n", 1 - top / height, bottom / height
 }
 
-function legend(text, rgb)
+function legend(text, colour)
 {
-    printf "set object rectangle from %s to %s fs solid noborder fc rgb '%s'\n", screen(legend_x, 66), screen(legend_x + 12, 78), rgb
+    printf "set object rectangle from %s to %s fs solid noborder fc rgb '%s'\n", screen(legend_x, 66), screen(legend_x + 12, 78), colour
     label(legend_x + 18, 72, "left", "tc rgb '#333333'", text)
     legend_x += 18 + 7.4 * length(text) + 22
 }
 
 # Rows are added with their height in pixels, from the top down.
-function begin_rows() { row_count = rows_height = 0 }
+function begin_rows() { row_count = rows_height = longest_name = 0 }
 
 function add_row(name, pixels)
 {
     row_name[++row_count] = name
+    if (length(name) > longest_name)
+        longest_name = length(name)
     row_middle[row_count] = rows_height + pixels / 2
     rows_height += pixels
 }
@@ -80,7 +86,7 @@ function axes_of_rows(least, most, unit,    r)
         printf "set ytics add (\"%s%s\" %g)\n", row_name[r], (row_name[r] in self_timed ? " *" : ""), row_middle[r]
     printf "set logscale xx2\nset xrange [%g:%g]\nset x2range [%g:%g]\n", least, most, least, most
     tics_from(least, most, unit)
-    margins(150, 40, 112, 14)
+    margins(34 + 7.5 * longest_name, 40, 112, 14)
 }
 
 # 1, 2, 5, 10 and so on, at the upper edge.
@@ -113,7 +119,7 @@ function begin_bars()
     highest = 1.5
 }
 
-function bar(value, rgb)
+function bar(value, colour)
 {
     if (value == "")
         return
@@ -121,7 +127,7 @@ function bar(value, rgb)
     bar_value[bar_count] = value
     bar_least[bar_count] = least
     bar_most[bar_count] = most
-    bar_colour[bar_count] = rgb
+    bar_colour[bar_count] = colour
     if (least < lowest)
         lowest = least
     if (most > highest)
@@ -144,7 +150,7 @@ function print_bars(    b)
             bar_least[b], bar_most[b], "0x" substr(bar_colour[b], 2)
     }
     print "EOD"
-    printf "set arrow from 1, graph 0 to 1, graph 1 nohead lw 1.5 lc rgb '%s' front\n", colour("broom")
+    printf "set arrow from 1, graph 0 to 1, graph 1 nohead lw 1.5 lc rgb '%s' front\n", rgb["broom"]
     print "plot $bars using 1:2:(1):1:3:4:7 with boxxyerror fs solid noborder lc rgb variable, \\"
     print "  $bars using 1:2:5:6 with xerrorbars pt 0 lw 1 lc rgb '#444444', \\"
     print "  $bars using ($1 < 1 ? NaN : $6):2:(sprintf('%.2f', $1)) with labels font 'sans-serif,9' left offset 0.4,0 tc rgb '#555555', \\"
@@ -157,16 +163,16 @@ function chart_of_ratios(name, what, title, subtitle,    p, v)
     for (p = 1; p <= program_count; p++) {
         for (v = 1; v <= allocator_count; v++)
             if (allocators[v] != "broom")
-                bar(ratio(what, programs[p], allocators[v], "broom"), colour(allocators[v]))
+                bar(ratio(what, programs[p], allocators[v], "broom"), rgb[allocators[v]])
         end_bars_of(programs[p])
     }
     if (!row_count)
         return
     begin_chart(name, title, subtitle, 860, chart_height())
-    legend("Broom: the line at 1", colour("broom"))
+    legend("Broom: the line at 1", rgb["broom"])
     for (v = 1; v <= allocator_count; v++)
         if (allocators[v] != "broom")
-            legend(allocators[v], colour(allocators[v]))
+            legend(allocators[v], rgb[allocators[v]])
     print_bars()
 }
 
@@ -176,16 +182,16 @@ function chart_of_equal_memory(    p)
     for (p = 1; p <= program_count; p++) {
         if (ratio("seconds", programs[p], equal["bdwgc"], equal["broom"]) == "")
             continue
-        bar(ratio("seconds", programs[p], "bdwgc", "broom"), "#efc4ab")
-        bar(ratio("seconds", programs[p], equal["bdwgc"], equal["broom"]), colour("bdwgc"))
+        bar(ratio("seconds", programs[p], "bdwgc", "broom"), rgb["faint bdwgc"])
+        bar(ratio("seconds", programs[p], equal["bdwgc"], equal["broom"]), rgb["bdwgc"])
         end_bars_of(programs[p])
     }
     if (!row_count)
         return
     begin_chart("equal", "Time of bdwgc compared with Broom, at equal memory",
         "Bars to the right: bdwgc is slower than Broom. Bars to the left: it is faster.", 860, chart_height())
-    legend("each with a heap of its own size", "#efc4ab")
-    legend("each with at least the heap of the other", colour("bdwgc"))
+    legend("each with a heap of its own size", rgb["faint bdwgc"])
+    legend("each with at least the heap of the other", rgb["bdwgc"])
     print_bars()
 }
 
@@ -195,7 +201,7 @@ function pause_point(row, variant, value)
 {
     if (value == "" || value <= 0)
         return
-    points = points sprintf("%g %g %s\n", value, row_middle[row], "0x" substr(colour(variant), 2))
+    points = points sprintf("%g %g %s\n", value, row_middle[row], "0x" substr(rgb[variant], 2))
     if (value < lowest)
         lowest = value
     if (value > highest)
@@ -223,9 +229,9 @@ function chart_of_pauses(    p, broom, bdwgc)
         return
     begin_chart("pauses", "The longest pause", "Further to the left is better. How long the program waits for the longest of its collections.",
         860, chart_height())
-    legend("Broom", colour("broom"))
+    legend("Broom", rgb["broom"])
     if ("bdwgc" in ran)
-        legend("bdwgc", colour("bdwgc"))
+        legend("bdwgc", rgb["bdwgc"])
     axes_of_rows(lowest / 1.6, highest * 1.6, "ms")
     printf "$points << EOD\n%sEOD\n$pairs << EOD\n%sEOD\n", points, pairs
     print "plot " (pairs == "" ? "" : "$pairs using 1:2:3:(0) with vectors nohead lw 3 lc rgb '#d4d4d4', ") \
@@ -272,7 +278,7 @@ function panel(number, family, left, right,    v, t, threads, base, value, plots
         }
         print "EOD"
         plots = sprintf("%s, $panel_%d_%s using 1:2 with linespoints pt 7 ps 0.7 lw 2.5 lc rgb '%s'", plots, number,
-            allocators[v], colour(allocators[v]))
+            allocators[v], rgb[allocators[v]])
     }
     margins(left, right, 132, 44)
     printf "set title '%s%s' noenhanced offset 0,0.3 tc rgb '#222222'\n", family, family == "threads_alloc" ? ", 64 bytes" : ""
@@ -291,7 +297,7 @@ function chart_of_threads(    v, f, room, processors)
         "Higher is better. 1 is what one thread of Broom does; dashed: as many times that as there are threads and processors.",
         room * family_count > 860 ? room * family_count : 860, 390)
     for (v = 1; v <= allocator_count; v++)
-        legend(allocators[v] == "broom" ? "Broom" : allocators[v], colour(allocators[v]))
+        legend(allocators[v] == "broom" ? "Broom" : allocators[v], rgb[allocators[v]])
     print "set logscale x 2\nset xtics ('1 thread' 1, '2' 2, '4' 4)\nset grid y lt 1 lw 1 lc rgb '#e4e4e4'"
     print "set ytics format '%g×'"
     processors = about["processors"] > 0 ? about["processors"] : 1024

@@ -77,13 +77,13 @@ function caveat(text) { caveats = caveats "* " text "\n" }
 function print_caveats(    p, v, key)
 {
     if (rounds < 3)
-        caveat("There were only " rounds " rounds: a median of so few says little, and the spread next to nothing.")
+        caveat("There " (rounds == 1 ? "was only one round" : "were only " rounds " rounds") ": a median of so few says little, and the spread next to nothing.")
     if (about["scale"] + 0 != 1)
         caveat("The problems had " about["scale"] " times their size. Small problems time the start and the end of a program, too.")
     if (about["load"] > about["processors"] / 4)
         caveat("The machine had not been idle just before (load " about["load"] ").")
     if (about["revision"] ~ /-dirty$/)
-        caveat("Broom was built from sources that differ from revision " about["revision"] ", or the tree held other changes.")
+        caveat("The sources were those of the revision and changes that it does not have.")
     for (p = 1; p <= program_count; p++) {
         if (programs[p] in differs)
             caveat("The variants of `" programs[p] "` **differ in what they computed**: one of them is wrong, and no ratio is taken.")

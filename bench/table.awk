@@ -6,7 +6,7 @@
 # they computed.
 
 END {
-    line = "\nThe medians of " rounds " rounds"
+    line = "\nThe medians of " (rounds == 1 ? "one round" : rounds " rounds")
     for (v = 1; v <= allocator_count; v++)
         line = line ", " allocators[v] " " version[allocators[v]]
     print line ".\nA ratio is the median of the rounds' ratios, with the least and the greatest behind it.\n"
