@@ -355,7 +355,7 @@ Test(sweep, and_whiten_sweeps_unswept_blocks_only)
         struct block *block = used_block(15, GC_KIND_CONSERVATIVE, 3);
 
         block->state = (uint8_t)states[s];
-        gc__block_sweep_and_whiten(region, block);
+        gc__block_sweep_and_whiten(region, block, false);
         for (size_t i = 0; i < block->cells; i++) {
             bool stays = state_of[i] == BLACK || (state_of[i] == WHITE && states[s] != BLOCK_UNSWEPT);
 
@@ -377,7 +377,7 @@ Test(sweep, leaves_neighbouring_blocks_alone)
     before->fresh = after->fresh = false;
     gc__block_sweep(region, block);
     block->state = BLOCK_UNSWEPT;
-    gc__block_sweep_and_whiten(region, block);
+    gc__block_sweep_and_whiten(region, block, false);
     cr_assert(is_allocated(cell(before, before->cells - 1u)));
     cr_assert(is_allocated(cell(after, 0)) && is_marked(cell(after, 0)));
 }

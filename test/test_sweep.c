@@ -26,7 +26,7 @@ static void mark(const void *address)
 static void finish_and_whiten(void)
 {
     memset(built.current, 0, sizeof built.current);
-    gc__sweep_finish_and_whiten(region, &bins);
+    gc__sweep_finish_and_whiten(region, &bins, false);
 }
 
 static struct census publish(void)

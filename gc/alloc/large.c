@@ -65,6 +65,13 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
     gc__world_unlock(&heap->world);
 }
 
+/* What moves leaves pages behind that take a fault when they are used again, and so
+ * do those it takes the place of: where there is memory already, a copy is faster. */
+static bool is_better_copied(const struct region *region, size_t to, size_t pages)
+{
+    return gc__bitmap_count(region->dirty, to, to + pages) > pages / 2;
+}
+
 /* Into other pages, by page tables. */
 static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_t pages)
 {
@@ -77,7 +84,7 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     gc__collect_if_due(heap, mutator, pages << GC_PAGE_SHIFT);
     if (!gc__large_create(region, pages, 1, gc__large_kind(region, head), gc__heap_births_are_black(heap), &to))
         return NULL;
-    if (!gc__large_move(region, to, head)) {
+    if (is_better_copied(region, to, old_pages) || !gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);
         return NULL;
     }

@@ -150,6 +150,29 @@
  * mark stack serve them like everything else. */
 #define GC_SCAN_PIECE_BYTES ((size_t)4 << 10)
 
+/* ---- Minor cycles ---------------------------------------------------------- */
+
+/* Not below so many bytes to scan: to mark them takes two milliseconds. */
+#define GC_MINOR_MIN_BYTES ((size_t)8 << 20)
+
+/* A minor cycle that scans more than this share of what a full one would does not
+ * pay: watching pages has its price, too. After it come full cycles for a while, up
+ * to so many. */
+#define GC_MINOR_WORK_SHARE 2
+#define GC_MINOR_MAX_REST 63
+
+/* After so many in a row a full one: it finds what was old and died. */
+#define GC_MINOR_MAX_ROW 16
+
+/* Cycles until a block is watched from which cells were claimed: those of the
+ * last cycle are written for the first time still. */
+#define GC_RESTLESS_CLAIMED_CYCLES 2
+
+/* The same, after more than one in so many of its watched pages was written: a
+ * fault costs about as much as marking a page of objects. */
+#define GC_RESTLESS_SHARE 4
+#define GC_RESTLESS_CYCLES 8
+
 /* ---- Gang --------------------------------------------------------------- */
 
 /* Markers that may work together. Memory is the limit: more than this have not

@@ -4,6 +4,10 @@
 #include "gc/base/check.h"
 #include "gc/cycle/allowance.h"
 #include "gc/cycle/observer.h"
+#include "gc/mark/rescan.h"
+
+/* Under stress so many cycles are full, the others minor if they can be. */
+#define STRESS_FULL_EVERY 4
 
 /* ---- Roots ----------------------------------------------------------------- */
 
@@ -193,25 +197,57 @@ static void note_pause(struct cycle_record *record, uint64_t pause_ns)
     record->pause_max_ns = pause_ns > record->pause_max_ns ? pause_ns : record->pause_max_ns;
 }
 
-static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping)
+/* Of a minor cycle: what it had to scan, and what it found beyond what was there. */
+static void note_minor(struct heap *heap, const struct census *marked, size_t rescanned, size_t live_bytes)
+{
+    size_t before = heap->pace.live_bytes;
+
+    heap->record.minor_collections++;
+    if (heap->options.stress == 0)
+        gc__minor_note_work(&heap->minor, rescanned + (live_bytes > before ? live_bytes - before : 0),
+                            marked->scanned_bytes);
+    gc__pace_go_on(&heap->pace, live_bytes);
+}
+
+static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, bool minor,
+                        size_t rescanned)
 {
     size_t live_bytes = marked->bytes - keeping->unissued.bytes;
 
     heap->record.collections++;
+    heap->record.last_was_minor = minor;
     heap->record.live_bytes = live_bytes;
     heap->record.objects_marked = marked->objects - keeping->unissued.objects;
-    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                         heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
+    if (minor) {
+        note_minor(heap, marked, rescanned, live_bytes);
+    } else {
+        gc__minor_note_full(&heap->minor);
+        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
+                             heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
+    }
 }
 
-/* The world stands. */
+/* Under stress minor cycles are tried whatever they are worth. */
+static bool next_should_be_minor(const struct heap *heap, const struct census *marked)
+{
+    if (heap->options.stress != 0)
+        return heap->record.collections % STRESS_FULL_EVERY != 0;
+    return marked->scanned_bytes >= GC_MINOR_MIN_BYTES && gc__pace_prefers_minor(&heap->pace);
+}
+
+/* The world stands. A minor cycle differs from a full one in what is white at its
+ * beginning, and in what is scanned besides the roots. */
 static void cycle(struct heap *heap)
 {
+    bool minor = !heap->full && gc__minor_begin(&heap->minor, &heap->region);
     struct keeping keeping;
     struct census marked;
+    size_t rescanned = 0;
 
-    gc__sweep_finish_and_whiten(&heap->region, &heap->bins);
+    gc__sweep_finish_and_whiten(&heap->region, &heap->bins, minor);
     gc__gang_begin(&heap->gang);
+    if (minor)
+        rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
     keeping = keep_runs(heap);
 
     mark_globals(heap);
@@ -220,10 +256,12 @@ static void cycle(struct heap *heap)
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);
     }
+    heap->freed &= minor;
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
-    note_marked(heap, &marked, &keeping);
+    note_marked(heap, &marked, &keeping, minor, rescanned);
+    gc__minor_prepare(&heap->minor, &heap->region, next_should_be_minor(heap, &marked));
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
     gc__observe_swept(heap);
@@ -283,10 +321,17 @@ static void collect(struct heap *heap)
     heap->collecting = false;
 }
 
+static void collect_fully(struct heap *heap)
+{
+    heap->full = true;
+    collect(heap);
+    heap->full = false;
+}
+
 void gc__collect(struct heap *heap)
 {
     gc__world_lock(&heap->world);
-    collect(heap);
+    collect_fully(heap);
     gc__world_unlock(&heap->world);
 }
 
@@ -311,8 +356,11 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
 
     if (gc__collections_are_disabled(heap))
         return;
-    if (GC_UNLIKELY(stress))
-        gc__collect(heap);
+    if (GC_UNLIKELY(stress)) {
+        gc__world_lock(&heap->world);
+        collect(heap);
+        gc__world_unlock(&heap->world);
+    }
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
@@ -346,7 +394,7 @@ void gc__collect_hard(struct heap *heap)
 {
     gc__world_lock(&heap->world);
     heap->hard = true;
-    collect(heap);
+    collect_fully(heap);
     heap->hard = false;
     gc__region_decommit(&heap->region, UINT64_MAX);
     gc__world_unlock(&heap->world);

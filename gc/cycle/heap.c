@@ -28,6 +28,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     }
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
+    gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
     heap->started = true;
     return true;

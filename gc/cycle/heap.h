@@ -2,6 +2,7 @@
 #ifndef GC_CYCLE_HEAP_H
 #define GC_CYCLE_HEAP_H
 
+#include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
@@ -14,6 +15,8 @@
 /* What the last collections did. Under the lock. */
 struct cycle_record {
     uint64_t collections;
+    uint64_t minor_collections; /* of them */
+    bool last_was_minor;
     uint64_t live_bytes;
     uint64_t objects_marked;
     uint64_t pause_last_ns;
@@ -24,7 +27,9 @@ struct cycle_record {
 struct heap {
     _Atomic bool started;
     bool collecting;               /* by the lock's owner */
+    bool full;                     /* the next cycle is to be so */
     bool hard;                     /* for want of memory */
+    bool freed;                    /* something was, by the program, since the last full cycle */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */
     uint64_t decommit_delay_ns;    /* UINT64_MAX: never */
@@ -36,6 +41,7 @@ struct heap {
     struct gang gang;
     struct bins bins;
     struct pace pace;
+    struct minor minor;
     struct cycle_record record;
     struct gc_options options;
 

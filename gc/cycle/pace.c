@@ -20,6 +20,16 @@ static size_t percent_of(size_t bytes, size_t percent)
     return __builtin_mul_overflow(bytes, percent, &product) ? SIZE_MAX / 100 : product / 100;
 }
 
+static void note_survival(struct pace *pace, size_t live_bytes)
+{
+    size_t allocated = gc__pace_allocated(pace);
+    size_t survived = live_bytes > pace->live_bytes ? live_bytes - pace->live_bytes : 0;
+
+    pace->survival_percent = allocated > 0 ? gc__min(percent_of(survived, 10000) / allocated, 100) : 0;
+    pace->live_bytes = live_bytes;
+    pace->allocated_bytes = 0;
+}
+
 void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes,
                           size_t mutators)
 {
@@ -33,5 +43,29 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
 
     floor = gc__max(gc__max(pace->floor_bytes, floor), initial);
     pace->budget_bytes = gc__max(floor, gc__max(growth, held_share));
-    pace->allocated_bytes = 0;
+    pace->full_budget_bytes = pace->budget_bytes;
+    pace->full_live_bytes = live_bytes;
+    note_survival(pace, live_bytes);
+}
+
+static size_t grown_old(const struct pace *pace)
+{
+    return pace->live_bytes > pace->full_live_bytes ? pace->live_bytes - pace->full_live_bytes : 0;
+}
+
+void gc__pace_go_on(struct pace *pace, size_t live_bytes)
+{
+    size_t old;
+
+    note_survival(pace, live_bytes);
+    old = grown_old(pace);
+    pace->budget_bytes = pace->full_budget_bytes > old ? pace->full_budget_bytes - old : 0;
+    pace->budget_bytes = gc__max(pace->floor_bytes, pace->budget_bytes);
+}
+
+bool gc__pace_prefers_minor(const struct pace *pace)
+{
+    size_t old = grown_old(pace) + percent_of(pace->budget_bytes, pace->survival_percent);
+
+    return old < pace->full_budget_bytes / 2;
 }

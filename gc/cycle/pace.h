@@ -18,8 +18,12 @@ struct pace {
     size_t floor_bytes;
     size_t growth_percent;
     size_t initial_bytes;
-    size_t budget_bytes;    /* until the next collection */
-    size_t allocated_bytes; /* of it, used: changed by atomic steps */
+    size_t budget_bytes;      /* until the next collection */
+    size_t full_budget_bytes; /* as the last full cycle set it, */
+    size_t full_live_bytes;   /* and what it found */
+    size_t live_bytes;        /* what the last cycle found */
+    size_t survival_percent;  /* of what was allocated before that, as far as is known */
+    size_t allocated_bytes;   /* of it, used: changed by atomic steps */
 };
 
 /* `initial_bytes`: with less in the heap, nothing is due. */
@@ -52,9 +56,17 @@ static inline void gc__pace_note_freed(struct pace *pace, size_t bytes)
                                         __ATOMIC_RELAXED));
 }
 
-/* A collection found `live_bytes`, and scanned `scanned_bytes` of them, in
+/* A full cycle found `live_bytes`, and scanned `scanned_bytes` of them, in
  * memory of `held_bytes`, while `mutators` of them allocated. */
 void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes,
                           size_t mutators);
+
+/* A minor cycle left so much: it keeps what died old, so the budget shrinks by what
+ * came to be old. The heap grows no larger than with full cycles alone. */
+void gc__pace_go_on(struct pace *pace, size_t live_bytes);
+
+/* Whether the next cycle had better be minor: not if it would leave less than half
+ * of the budget, as where a heap grows. */
+bool gc__pace_prefers_minor(const struct pace *pace);
 
 #endif

@@ -26,6 +26,7 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
             .state = BLOCK_CURRENT,
             .fresh = fresh,
             .freed = GC_NOTHING_FREED,
+            .restless = GC_RESTLESS_CLAIMED_CYCLES,
         };
     return head;
 }
@@ -188,19 +189,20 @@ void gc__block_sweep(struct region *region, struct block *block)
 
 /* Most blocks of a young heap have no mark, and their bits are in the caches of
  * other CPUs. */
-void gc__block_sweep_and_whiten(struct region *region, struct block *block)
+void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool sticky)
 {
     struct bits *bits = bits_of_block(region, block);
     bool unswept = block->state == BLOCK_UNSWEPT;
 
     if (!block->marked)
         return;
-    block->marked = false;
+    block->marked = sticky;
     for (size_t i = 0; i < words_of(block); i++) {
+        if (bits[i].mark == 0 && !unswept)
+            continue;
         if (unswept)
             bits[i].allocated &= bits[i].mark;
-        if (bits[i].mark != 0)
-            bits[i].mark = 0;
+        bits[i].mark &= sticky ? bits[i].allocated : 0;
     }
 }
 

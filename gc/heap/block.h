@@ -67,11 +67,12 @@ struct block {
     uint8_t class_index;
     uint8_t units;
     uint8_t state;
-    bool fresh;      /* what lies at or behind the cursor was never used since it came from the OS */
-    uint16_t cursor; /* the granule from where the next run is sought */
-    uint16_t freed;  /* while it is current: the lowest granule that became free; else GC_NOTHING_FREED */
-    uint32_t next;   /* in a list: the next block's unit plus one */
-    bool marked;     /* some mark bit may be set */
+    bool fresh;       /* what lies at or behind the cursor was never used since it came from the OS */
+    uint16_t cursor;  /* the granule from where the next run is sought */
+    uint16_t freed;   /* while it is current: the lowest granule that became free; else GC_NOTHING_FREED */
+    uint32_t next;    /* in a list: the next block's unit plus one */
+    bool marked;      /* some mark bit may be set */
+    uint8_t restless; /* cycles until its pages are watched; see gc/mark/rescan.h */
 };
 
 _Static_assert(sizeof(struct block) == 32, "a block's descriptor is indexed by a shift");
@@ -110,8 +111,9 @@ size_t gc__block_count_marked(const struct region *region, const struct block *b
 /* allocated &= mark. */
 void gc__block_sweep(struct region *region, struct block *block);
 
-/* Sweeps if the block is unswept, and whitens every object. */
-void gc__block_sweep_and_whiten(struct region *region, struct block *block);
+/* Sweeps if the block is unswept, and whitens every object; or none (`sticky`), but
+ * the cells that are none any more. */
+void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool sticky);
 
 void gc__block_audit(const struct region *region, const struct block *block);
 

@@ -18,6 +18,7 @@ static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
     [TABLE_LARGE_PAGES] = sizeof(struct large_page) * GC_PAGES_PER_CHUNK,
     [TABLE_USED] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_DIRTY] = GC_PAGES_PER_CHUNK / 8,
+    [TABLE_WRITTEN] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_CHUNKS] = sizeof(struct chunk),
 };
 
@@ -51,6 +52,7 @@ static void lay_out(struct region *region)
     region->large_pages = (void *)region->table_start[TABLE_LARGE_PAGES];
     region->used = (void *)region->table_start[TABLE_USED];
     region->dirty = (void *)region->table_start[TABLE_DIRTY];
+    region->written = (void *)region->table_start[TABLE_WRITTEN];
     region->chunk = (void *)region->table_start[TABLE_CHUNKS];
     region->mark_stack = next;
 }

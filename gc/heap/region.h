@@ -63,7 +63,16 @@ struct homes {
     uint32_t chunk[GC_HOME_CHUNKS / 2]; /* its number plus one; 0: none yet */
 };
 
-enum region_table { TABLE_BITS, TABLE_BLOCKS, TABLE_LARGE_PAGES, TABLE_USED, TABLE_DIRTY, TABLE_CHUNKS, TABLE_COUNT };
+enum region_table {
+    TABLE_BITS,
+    TABLE_BLOCKS,
+    TABLE_LARGE_PAGES,
+    TABLE_USED,
+    TABLE_DIRTY,
+    TABLE_WRITTEN,
+    TABLE_CHUNKS,
+    TABLE_COUNT
+};
 
 struct region {
     uintptr_t base;
@@ -76,6 +85,7 @@ struct region {
     struct large_page *large_pages; /* one a page */
     uint64_t *used;                 /* one bit a page: handed out */
     uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
+    uint64_t *written;              /* one bit a page: since the last cycle, as a minor one finds out */
     struct chunk *chunk;            /* one a chunk */
 
     bool threaded; /* several mutators: mark and allocated bits are changed by atomic steps */

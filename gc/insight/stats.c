@@ -37,6 +37,7 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .pause_max_ns = heap->record.pause_max_ns,
         .pause_total_ns = heap->record.pause_total_ns,
         .bytes_freed = heap->world.freed_bytes,
+        .minor_collections = heap->record.minor_collections,
     };
 
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)

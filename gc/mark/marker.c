@@ -372,11 +372,6 @@ GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t st
     suspend(&trace);
 }
 
-static void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
-{
-    gc__marker_scan_range(marker, start, end, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
-}
-
 /* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
 static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
 {
@@ -474,11 +469,6 @@ GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objec
     return drain_with(marker, PAST_END_IGNORED, ALONE, objects);
 }
 
-static void drain(struct marker *marker)
-{
-    gc__marker_drain_some(marker, SIZE_MAX);
-}
-
 static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
@@ -511,67 +501,6 @@ void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t c
             push_span(marker, address, gc__entry_count(entries[i]));
         else
             push_or_overflow(marker, entries[i], (address - marker->base) >> GC_GRANULE_SHIFT);
-    }
-}
-
-/* ---- Overflow ----------------------------------------------------------------------- */
-
-/* Scans every marked object of a block again: those that are grey are among
- * them. The block may overflow again while it is at it. */
-static void rescan_block(struct marker *marker, struct block *block)
-{
-    struct region *region = marker->region;
-    size_t first = gc__block_first_granule(region, block);
-    size_t end = first + block->units * GC_UNIT_GRANULES;
-    size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
-
-    block->rescan = false;
-    for (size_t granule = first; granule < end; granule += 64) {
-        const struct bits *bits = gc__bits_of(region, granule);
-
-        for (uint64_t grey = bits->allocated & bits->mark; grey != 0; grey &= grey - 1) {
-            size_t cell = granule + (size_t)__builtin_ctzll(grey);
-            uintptr_t start = (uintptr_t)gc__granule_address(region, cell);
-            scan_object(marker, start, start + cell_bytes);
-        }
-        drain(marker);
-    }
-}
-
-static void rescan_large(struct marker *marker, size_t head)
-{
-    uintptr_t start = (uintptr_t)gc__page_address(marker->region, head);
-    uintptr_t end = start + gc__large_bytes(marker->region, head);
-
-    *gc__large_flags(marker->region, head) &= ~GC_LARGE_RESCAN;
-    for (; start < end; start += GC_SCAN_PIECE_BYTES) {
-        scan_object(marker, start, start + GC_SCAN_PIECE_BYTES);
-        drain(marker);
-    }
-}
-
-static void rescan_all(struct marker *marker)
-{
-    struct region *region = marker->region;
-    size_t units = region->accessible * GC_UNITS_PER_CHUNK;
-    size_t head, page = 0;
-
-    for (size_t unit = 0; unit < units; unit++)
-        if (region->blocks[unit].rescan)
-            rescan_block(marker, &region->blocks[unit]);
-    for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
-        if (*gc__large_flags(region, head) & GC_LARGE_RESCAN)
-            rescan_large(marker, head);
-}
-
-/* Terminates: an object is flagged only when it turns from white to grey, or a
- * piece of it could not be kept, and each round scans all that was flagged. */
-void gc__marker_drain(struct marker *marker)
-{
-    drain(marker);
-    while (marker->overflowed) {
-        marker->overflowed = false;
-        rescan_all(marker);
     }
 }
 

@@ -47,6 +47,21 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
+/* Write tracking: the system can tell which pages of a range were written, also by
+ * system calls, since they were last watched. One range in all, committed or not;
+ * asked again, it serves the child of a fork. False: the system cannot. */
+bool gc__os_track_writes(struct gc__range range);
+
+/* From now on the pages of these ranges are watched, and count as not written.
+ * A page that was never watched, or came from the OS since, counts as written.
+ * False: nothing is known of any page any more. */
+bool gc__os_watch_writes(const struct gc__range *ranges, size_t count);
+
+/* Calls `visit` for the written pages of `range`, by address. False: it is not
+ * known which those are. */
+bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+                         void *argument);
+
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */
 size_t gc__os_address_space_left(void);
 

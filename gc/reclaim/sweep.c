@@ -32,7 +32,7 @@ static struct bin *bin_of(struct bins *bins, const struct block *block)
     return &bins->bin[block->kind][block->class_index];
 }
 
-void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
+void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky)
 {
     size_t units = region->accessible * GC_UNITS_PER_CHUNK;
     size_t head, page = 0;
@@ -42,11 +42,11 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins)
 
         if (!gc__block_is_head(block))
             continue;
-        gc__block_sweep_and_whiten(region, block);
+        gc__block_sweep_and_whiten(region, block, sticky);
         gc__block_set_state(block, BLOCK_FULL);
         block->freed = GC_NOTHING_FREED;
     }
-    for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
+    for (; !sticky && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
     *bins = (struct bins){0};
 }
@@ -103,9 +103,11 @@ struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enu
 
     *unswept = block == NULL && bin->unswept != 0;
     if (*unswept)
-        return list_pop(region, &bin->unswept);
-    if (block != NULL)
+        block = list_pop(region, &bin->unswept);
+    else if (block != NULL)
         gc__block_set_state(block, BLOCK_CURRENT);
+    if (block != NULL && block->restless < GC_RESTLESS_CLAIMED_CYCLES)
+        block->restless = GC_RESTLESS_CLAIMED_CYCLES;
     return block;
 }
 

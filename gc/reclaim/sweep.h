@@ -28,9 +28,9 @@ struct bins {
     struct bin bin[GC_KIND_COUNT][GC_CLASS_COUNT];
 };
 
-/* The first step of a cycle: sweeps what is left, then makes every object
- * white. The bins are empty then. */
-void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins);
+/* The first step of a cycle: sweeps what is left, then makes every object white,
+ * or, if marks are `sticky`, none that has been marked. The bins are empty then. */
+void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky);
 
 /* What a collection found to be marked. */
 struct census {

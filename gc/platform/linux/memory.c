@@ -3,6 +3,7 @@
 
 #include "gc/base/align.h"
 #include "gc/platform/linux/file.h"
+#include "gc/platform/linux/writes.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -81,8 +82,10 @@ bool gc__os_move(void *to, void *from, size_t bytes)
 
     if (!could_map(bytes))
         return false;
-    if (mremap(from, bytes, bytes, flags, to) == to)
+    if (mremap(from, bytes, bytes, flags, to) == to) {
+        gc__track_writes_again((uintptr_t)to, bytes);
         return true;
+    }
     gc__os_renew(to, bytes);
     return false;
 }
@@ -91,8 +94,10 @@ bool gc__os_renew(void *start, size_t bytes)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
-    if (mmap(start, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == start)
+    if (mmap(start, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == start) {
+        gc__track_writes_again((uintptr_t)start, bytes);
         return true;
+    }
     /* The mapping stays split; its contents must go all the same. */
     return gc__os_decommit(start, bytes);
 }

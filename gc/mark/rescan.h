@@ -1,0 +1,38 @@
+/* rescan.h - black objects that are scanned again.
+ *
+ * After an overflow: blocks with grey objects that the worklist had no room for.
+ *
+ * In a minor cycle: objects in pages that were written since the last cycle. The
+ * mark bits of that cycle stand ("sticky": A. Demers et al., "Combining
+ * generational and conservative garbage collection", POPL 1990, section 3): what
+ * is marked is old, and not traced again. An old object that has come to point at
+ * a young one was written since, and the system knows in which pages that was
+ * (gc__os_watch_writes).
+ *
+ * Watching costs a fault for the first write to a page, so blocks that are likely
+ * to be written, as cells are allocated from them or as they were of late, are not
+ * watched but scanned as a whole: they are `restless`.
+ *
+ * Invariant, when the mutators go on after a cycle behind which writes are watched:
+ * every word of a marked object that points to an unmarked one is in a page that
+ * counts as written, or in a restless block, or in a large object without
+ * GC_LARGE_WATCHED. (Nothing is unmarked then that a marked object points to; the
+ * three are where that can change.)
+ *
+ * Threads: the leader's; the world stands. */
+#ifndef GC_MARK_RESCAN_H
+#define GC_MARK_RESCAN_H
+
+#include "gc/mark/marker.h"
+
+/* Asks the system which pages were written. False: it is not known. */
+bool gc__rescan_find_written(struct region *region);
+
+/* Scans the marked objects there. Returns how many bytes that may have been. */
+size_t gc__rescan_written(struct marker *marker);
+
+/* The marks are published: watches all that was marked, and is not restless.
+ * False: nothing is watched. */
+bool gc__rescan_watch(struct region *region);
+
+#endif

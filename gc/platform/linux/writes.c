@@ -1,0 +1,194 @@
+/* writes.c - which pages were written: userfaultfd with WP_ASYNC, and the
+ * PAGEMAP_SCAN ioctl of /proc/self/pagemap (Linux 6.7).
+ *
+ * A watched page is write-protected; the kernel itself lifts that at the first
+ * write, also at one of its own (in a read(2), say), and nobody is told: a page
+ * that is not protected counts as written. What is registered with userfaultfd
+ * can be watched, and every scan asks the kernel to check that all is (the program
+ * may have closed our file): else it fails, rather than miss a write. */
+
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/platform/linux/writes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Not yet in all headers. The structs are the kernel's. */
+#define FEATURE_WP_ASYNC ((uint64_t)1 << 15)
+#define USER_MODE_ONLY 1
+
+struct page_region {
+    uint64_t start;
+    uint64_t end;
+    uint64_t categories;
+};
+
+struct scan {
+    uint64_t size;
+    uint64_t flags;
+    uint64_t start;
+    uint64_t end;
+    uint64_t walk_end; /* how far the kernel came */
+    uint64_t regions;
+    uint64_t region_count;
+    uint64_t max_pages;
+    uint64_t inverted;
+    uint64_t all_of;
+    uint64_t any_of;
+    uint64_t returned;
+};
+
+#define SCAN _IOWR('f', 16, struct scan)
+#define SCAN_PROTECT_MATCHING 1
+#define SCAN_CHECK_WP_ASYNC 2
+#define PAGE_IS_WRITTEN 2
+
+/* Where our file stands: out of the way of programs that count theirs. */
+#define FIRST_FILE 200
+
+static GC_OWN_STATE struct {
+    struct gc__range range; /* what is tracked; empty: nothing */
+    int file;               /* of userfaultfd */
+    pid_t process;          /* whose memory it tracks: not that of a child by fork */
+} tracked;
+
+/* ---- Registering ------------------------------------------------------------------- */
+
+/* Not close(2) of the C library, which is a point of cancellation. */
+static void close_file(int file)
+{
+    syscall(SYS_close, file);
+}
+
+static int out_of_the_way(int file)
+{
+    int moved = fcntl(file, F_DUPFD_CLOEXEC, FIRST_FILE);
+
+    if (moved < 0)
+        return file;
+    close_file(file);
+    return moved;
+}
+
+static int open_userfaultfd(void)
+{
+    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_ASYNC};
+    int file = (int)syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
+
+    if (file < 0)
+        return -1;
+    if (ioctl(file, UFFDIO_API, &api) == 0)
+        return out_of_the_way(file);
+    close_file(file);
+    return -1;
+}
+
+static bool register_range(struct gc__range range)
+{
+    struct uffdio_register asked = {
+        .range = {.start = range.start, .len = range.end - range.start},
+        .mode = UFFDIO_REGISTER_MODE_WP,
+    };
+
+    return ioctl(tracked.file, UFFDIO_REGISTER, &asked) == 0;
+}
+
+/* A file of the parent's is left open in a child by fork: its number may be
+ * another file's by now. */
+bool gc__os_track_writes(struct gc__range range)
+{
+    int saved_errno = errno;
+    bool registered;
+
+    if (tracked.process != getpid() || tracked.file < 0 || !register_range(range)) {
+        tracked.file = open_userfaultfd();
+        tracked.process = getpid();
+    }
+    registered = tracked.file >= 0 && register_range(range);
+    tracked.range = registered ? range : (struct gc__range){0, 0};
+    errno = saved_errno;
+    return registered;
+}
+
+void gc__track_writes_again(uintptr_t start, size_t bytes)
+{
+    if (start >= tracked.range.start && start < tracked.range.end && tracked.process == getpid())
+        register_range((struct gc__range){start, start + bytes});
+}
+
+/* ---- Scanning ---------------------------------------------------------------------- */
+
+/* The next part of a scan. What the regions tell is for the caller. */
+static bool scan_on(int pagemap, struct scan *scan, long *found)
+{
+    *found = ioctl(pagemap, SCAN, scan);
+    if (*found < 0)
+        return false;
+    scan->start = scan->walk_end;
+    return true;
+}
+
+static int open_pagemap(void)
+{
+    return tracked.process == getpid() ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+                                       : -1;
+}
+
+bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+                         void *argument)
+{
+    struct page_region region[64];
+    struct scan scan = {
+        .size = sizeof scan,
+        .flags = SCAN_CHECK_WP_ASYNC,
+        .start = range.start,
+        .end = range.end,
+        .regions = (uintptr_t)region,
+        .region_count = sizeof region / sizeof *region,
+        .all_of = PAGE_IS_WRITTEN,
+        .returned = PAGE_IS_WRITTEN,
+    };
+    int saved_errno = errno, pagemap = open_pagemap();
+    bool scanned = pagemap >= 0;
+    long found;
+
+    while (scanned && scan.start < scan.end) {
+        scanned = scan_on(pagemap, &scan, &found);
+        for (long i = 0; i < found; i++)
+            visit((struct gc__range){region[i].start, region[i].end}, argument);
+    }
+    if (pagemap >= 0)
+        close_file(pagemap);
+    errno = saved_errno;
+    return scanned;
+}
+
+bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
+{
+    int saved_errno = errno, pagemap = open_pagemap();
+    bool watched = pagemap >= 0;
+
+    for (size_t i = 0; watched && i < count; i++) {
+        struct scan scan = {
+            .size = sizeof scan,
+            .flags = SCAN_CHECK_WP_ASYNC | SCAN_PROTECT_MATCHING,
+            .start = ranges[i].start,
+            .end = ranges[i].end,
+            .all_of = PAGE_IS_WRITTEN,
+        };
+        long found;
+
+        while (watched && scan.start < scan.end)
+            watched = scan_on(pagemap, &scan, &found);
+    }
+    if (pagemap >= 0)
+        close_file(pagemap);
+    errno = saved_errno;
+    return watched;
+}
