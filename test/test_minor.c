@@ -109,6 +109,9 @@ static void check_old(void)
     cr_assert_eq(number, 0);
 }
 
+/* What is lost may be found as a ring. */
+TestSuite(minor, .timeout = 300);
+
 /* ---- Ways to store a pointer ------------------------------------------------------------- */
 
 typedef void storing(struct old_node *node, struct young *young);
