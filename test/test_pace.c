@@ -190,3 +190,51 @@ Test(budget, does_not_overflow)
         }
     }
 }
+
+/* ---- Minor cycles ------------------------------------------------------------------------ */
+
+static void full_cycle(size_t live)
+{
+    gc__pace_begin_again(&pace, live, live, live, 1);
+}
+
+TestSuite(minor, .init = init);
+
+Test(minor, is_preferred_where_what_is_young_dies)
+{
+    full_cycle(100 * MIB);
+    gc__pace_note_allocated(&pace, 50 * MIB);
+    full_cycle(100 * MIB);
+    cr_assert(gc__pace_prefers_minor(&pace));
+}
+
+Test(minor, is_not_preferred_where_the_heap_grows)
+{
+    full_cycle(100 * MIB);
+    gc__pace_note_allocated(&pace, 50 * MIB);
+    full_cycle(140 * MIB);
+    cr_assert_not(gc__pace_prefers_minor(&pace));
+}
+
+Test(minor, leaves_the_heap_no_larger_than_full_ones_would)
+{
+    size_t most;
+
+    full_cycle(100 * MIB);
+    gc__pace_note_allocated(&pace, 50 * MIB);
+    full_cycle(100 * MIB);
+    most = 100 * MIB + pace.budget_bytes;
+    for (size_t live = 100 * MIB; gc__pace_prefers_minor(&pace); live += 3 * MIB) {
+        gc__pace_note_allocated(&pace, pace.budget_bytes);
+        gc__pace_go_on(&pace, live);
+        cr_assert_leq(live + pace.budget_bytes, most);
+    }
+    cr_assert_geq(pace.budget_bytes, (most - 100 * MIB) / 2 - 10 * MIB);
+}
+
+Test(minor, keeps_the_floor_for_several_mutators)
+{
+    gc__pace_begin_again(&pace, 0, 0, 0, 4);
+    gc__pace_go_on(&pace, 100 * MIB);
+    cr_assert_geq(pace.budget_bytes, pace.floor_bytes);
+}
