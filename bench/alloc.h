@@ -7,6 +7,7 @@
  * first call.
  *
  *   bench_alloc         zeroed, scanned for pointers
+ *   bench_alloc_inline  as bench_alloc, inlined where the allocator has that
  *   bench_alloc_atomic  not scanned, not zeroed
  *   bench_realloc       keeps the kind; new bytes have no known value
  *   bench_free          a real free with malloc, nothing with a collector
@@ -55,7 +56,7 @@ static inline uint64_t bench_now_ns(void)
 
 #if defined BENCH_BROOM
 
-#include <broom.h>
+#include <broom/inline.h>
 
 enum { BENCH_FREES = 0 };
 #define BENCH_VARIANT "broom"
@@ -67,6 +68,10 @@ static inline void bench_init(void)
 static inline void *bench_alloc(size_t bytes)
 {
     return bench_checked(gc_malloc(bytes));
+}
+static inline void *bench_alloc_inline(size_t bytes)
+{
+    return bench_checked(gc_malloc_inline(bytes));
 }
 static inline void *bench_alloc_atomic(size_t bytes)
 {
@@ -165,6 +170,10 @@ static inline void *bench_alloc(size_t bytes)
 {
     return bench_checked(GC_MALLOC(bytes));
 }
+static inline void *bench_alloc_inline(size_t bytes)
+{
+    return bench_alloc(bytes);
+}
 static inline void *bench_alloc_atomic(size_t bytes)
 {
     return bench_checked(GC_MALLOC_ATOMIC(bytes));
@@ -237,6 +246,10 @@ static inline void bench_init(void)
 static inline void *bench_alloc(size_t bytes)
 {
     return bench_checked(calloc(1, bytes));
+}
+static inline void *bench_alloc_inline(size_t bytes)
+{
+    return bench_alloc(bytes);
 }
 static inline void *bench_alloc_atomic(size_t bytes)
 {
