@@ -9,6 +9,7 @@
 
 #include <broom.h>
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -331,12 +332,17 @@ Test(minor, while_children_come_and_go)
 }
 
 /* In a child, whose test runner needs no files. */
+static void close_all_files_once(void)
+{
+    for (int file = 3; file < 1024; file++)
+        close(file);
+}
+
 static void close_all_files(void)
 {
     for (uint64_t round = 0; round < effort(6); round++) {
         store_into_all(store_plainly, round);
-        for (int file = 3; file < 1024; file++)
-            close(file);
+        close_all_files_once();
         store_into_all(store_plainly, round + 50);
         REQUIRE(reach_minor_collection());
         REQUIRE(reach_minor_collection());
@@ -350,6 +356,94 @@ Test(minor, when_the_program_closes_our_file)
 {
     BEGIN();
     check_child(close_all_files);
+}
+
+/* A full collection finds out, too, that nothing is known any more. */
+static void collect_fully_first(void)
+{
+    gc_collect();
+    REQUIRE(reach_minor_collection());
+    close_all_files_once();
+    gc_collect();
+    REQUIRE(reach_minor_collection());
+}
+
+Test(minor, go_on_after_a_full_collection_in_a_child)
+{
+    BEGIN();
+    check_child(collect_fully_first);
+}
+
+static size_t open_files(void)
+{
+    size_t count = 0;
+
+    for (int file = 3; file < 1024; file++)
+        count += fcntl(file, F_GETFD) >= 0;
+    return count;
+}
+
+static void fork_on(void)
+{
+    size_t before = open_files();
+
+    for (unsigned generation = 0; generation < 5; generation++) {
+        pid_t child = fork();
+        int status;
+
+        if (child != 0) {
+            waitpid(child, &status, 0);
+            _exit(status != 0);
+        }
+        if (!reach_minor_collection() || open_files() > before)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+Test(minor, do_not_leave_files_behind_in_children_of_children)
+{
+    pid_t child;
+    int status;
+
+    BEGIN();
+    child = fork();
+    if (child == 0)
+        fork_on();
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+static void *go_on_alone(void *unused)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (!reach_minor_collection())
+            _exit(1);
+    _exit(0);
+    return unused;
+}
+
+static void end_main_thread(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, go_on_alone, NULL) == 0)
+        pthread_exit(NULL);
+}
+
+Test(minor, after_the_end_of_the_initial_thread)
+{
+    pid_t child;
+    int status;
+
+    BEGIN();
+    child = fork();
+    if (child == 0) {
+        end_main_thread();
+        _exit(2);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
 }
 
 /* ---- Threads ------------------------------------------------------------------------------------ */

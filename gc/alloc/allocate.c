@@ -101,7 +101,6 @@ static bool fits(size_t usable, size_t bytes)
 
 static void free_object(struct heap *heap, struct mutator *mutator, struct object object)
 {
-    __atomic_store_n(&heap->freed, true, __ATOMIC_RELAXED);
     if (object.block != NULL)
         gc__small_free(heap, mutator, object);
     else

@@ -161,6 +161,9 @@
 #define GC_MINOR_WORK_SHARE 2
 #define GC_MINOR_MAX_REST 63
 
+/* After so many failures in a row the system is not asked any more. */
+#define GC_MINOR_MAX_FAILURES 3
+
 /* After so many in a row a full one: it finds what was old and died. */
 #define GC_MINOR_MAX_ROW 16
 

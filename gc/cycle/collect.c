@@ -209,16 +209,14 @@ static void note_minor(struct heap *heap, const struct census *marked, size_t re
     gc__pace_go_on(&heap->pace, live_bytes);
 }
 
-static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, bool minor,
-                        size_t rescanned)
+static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
 {
     size_t live_bytes = marked->bytes - keeping->unissued.bytes;
 
     heap->record.collections++;
-    heap->record.last_was_minor = minor;
     heap->record.live_bytes = live_bytes;
     heap->record.objects_marked = marked->objects - keeping->unissued.objects;
-    if (minor) {
+    if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {
         gc__minor_note_full(&heap->minor);
@@ -239,7 +237,7 @@ static bool next_should_be_minor(const struct heap *heap, const struct census *m
  * beginning, and in what is scanned besides the roots. */
 static void cycle(struct heap *heap)
 {
-    bool minor = !heap->full && gc__minor_begin(&heap->minor, &heap->region);
+    bool minor = gc__minor_begin(&heap->minor, &heap->region, heap->full);
     struct keeping keeping;
     struct census marked;
     size_t rescanned = 0;
@@ -256,11 +254,10 @@ static void cycle(struct heap *heap)
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);
     }
-    heap->freed &= minor;
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
-    note_marked(heap, &marked, &keeping, minor, rescanned);
+    note_marked(heap, &marked, &keeping, rescanned);
     gc__minor_prepare(&heap->minor, &heap->region, next_should_be_minor(heap, &marked));
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);

@@ -16,7 +16,6 @@
 struct cycle_record {
     uint64_t collections;
     uint64_t minor_collections; /* of them */
-    bool last_was_minor;
     uint64_t live_bytes;
     uint64_t objects_marked;
     uint64_t pause_last_ns;
@@ -29,7 +28,6 @@ struct heap {
     bool collecting;               /* by the lock's owner */
     bool full;                     /* the next cycle is to be so */
     bool hard;                     /* for want of memory */
-    bool freed;                    /* something was, by the program, since the last full cycle */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */
     uint64_t decommit_delay_ns;    /* UINT64_MAX: never */

@@ -8,15 +8,13 @@ void gc__minor_init(struct minor *minor, bool wanted)
     *minor = (struct minor){.possible = wanted};
 }
 
-bool gc__minor_begin(struct minor *minor, struct region *region)
+bool gc__minor_begin(struct minor *minor, struct region *region, bool full)
 {
-    bool watched = minor->watched;
-
+    minor->now = false;
+    if (minor->watched && !full)
+        minor->now = minor->tracked = gc__rescan_find_written(region);
     minor->watched = false;
-    if (!watched)
-        return false;
-    minor->tracked = gc__rescan_find_written(region);
-    return minor->tracked;
+    return minor->now;
 }
 
 void gc__minor_note_full(struct minor *minor)
@@ -39,9 +37,14 @@ static bool track(struct minor *minor, const struct region *region)
 {
     struct gc__range range = {region->base, region->base + (region->chunks << GC_CHUNK_SHIFT)};
 
-    if (!minor->tracked)
-        minor->tracked = minor->possible = gc__os_track_writes(range);
-    return minor->tracked;
+    return minor->tracked || gc__os_track_writes(range);
+}
+
+static void watch(struct minor *minor, struct region *region)
+{
+    minor->watched = minor->tracked = track(minor, region) && gc__rescan_watch(region);
+    minor->failures = minor->watched ? 0 : minor->failures + 1;
+    minor->possible = minor->failures < GC_MINOR_MAX_FAILURES;
 }
 
 void gc__minor_prepare(struct minor *minor, struct region *region, bool wanted)
@@ -51,5 +54,5 @@ void gc__minor_prepare(struct minor *minor, struct region *region, bool wanted)
     if (minor->rest > 0)
         minor->rest--;
     else
-        minor->watched = track(minor, region) && gc__rescan_watch(region);
+        watch(minor, region);
 }

@@ -14,19 +14,21 @@
 #include "gc/heap/region.h"
 
 struct minor {
-    bool possible; /* as far as is known */
-    bool tracked;  /* the system was told of our range */
-    bool watched;  /* since the last cycle: the next may be minor */
-    unsigned row;  /* minor cycles since the last full one */
-    unsigned rest; /* full cycles to come before minor ones are tried again */
+    bool possible;     /* as far as is known */
+    bool now;          /* the cycle under way is minor, or the last one was */
+    bool tracked;      /* the system was told of our range */
+    bool watched;      /* since the last cycle: the next may be minor */
+    unsigned failures; /* to track or watch, in a row */
+    unsigned row;      /* minor cycles since the last full one */
+    unsigned rest;     /* full cycles to come before minor ones are tried again */
     unsigned last_rest;
 };
 
 void gc__minor_init(struct minor *minor, bool wanted);
 
 /* The world stands. Whether this cycle is minor: then it is known which pages were
- * written. */
-bool gc__minor_begin(struct minor *minor, struct region *region);
+ * written. Not if it is to be `full`. */
+bool gc__minor_begin(struct minor *minor, struct region *region, bool full);
 
 /* At the end of a full cycle; of a minor one, which scanned `scanned` bytes of `all`. */
 void gc__minor_note_full(struct minor *minor);

@@ -24,9 +24,10 @@ struct large_page {
 
 #define GC_LARGE_MIN_PAGES 2
 #define GC_LARGE_KIND_MASK 0xffu
-#define GC_LARGE_MOVED 0x100u   /* its mapping is one of its own, see gc__large_move */
-#define GC_LARGE_RESCAN 0x200u  /* did not fit into the worklist */
-#define GC_LARGE_WATCHED 0x400u /* all of its pages are, see gc/mark/rescan.h */
+#define GC_LARGE_MOVED 0x100u      /* its mapping is one of its own, see gc__large_move */
+#define GC_LARGE_RESCAN 0x200u     /* did not fit into the worklist */
+#define GC_LARGE_WATCHED 0x400u    /* all of its pages are, see gc/mark/rescan.h... */
+#define GC_LARGE_RESTLESS 0x10000u /* ...and in the upper half for how many cycles they are not to be */
 
 /* The object's first page, or false: no large object is at `page`. */
 static inline bool gc__large_find(const struct region *region, size_t page, size_t *head)

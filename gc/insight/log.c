@@ -21,16 +21,14 @@ static void log_cycle(const struct heap *heap)
     struct gc_stats stats = gc__stats_of(heap);
 
     gc__message("%s collection %llu: pause %.3f ms, live %.2f MiB in %llu objects, heap %.2f MiB, next after %.2f MiB",
-                heap->record.last_was_minor ? "minor" : "full",
-                (unsigned long long)stats.collections, ms(stats.pause_last_ns), mib(stats.live_bytes),
-                (unsigned long long)stats.objects_marked, mib(stats.heap_bytes), mib(heap->pace.budget_bytes));
+                heap->minor.now ? "minor" : "full", (unsigned long long)stats.collections, ms(stats.pause_last_ns),
+                mib(stats.live_bytes), (unsigned long long)stats.objects_marked, mib(stats.heap_bytes),
+                mib(heap->pace.budget_bytes));
 }
 
-/* In a minor cycle nobody looks at words that were not written: an old object may
- * hold the address of one that the program freed, where now another lies. */
 void gc__observe_marked(const struct heap *heap)
 {
-    if (GC_UNLIKELY(heap->options.stress != 0) && !heap->freed)
+    if (GC_UNLIKELY(heap->options.stress != 0))
         gc__verify_no_black_to_white(heap);
 }
 

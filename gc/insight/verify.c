@@ -1,5 +1,6 @@
 #include "gc/insight/verify.h"
 
+#include "gc/base/bitmap.h"
 #include "gc/base/check.h"
 
 static bool is_marked(const struct region *region, const struct object *object)
@@ -17,8 +18,21 @@ static bool holds_this_stack(const struct region *region, const struct object *o
     return sp >= start && sp < start + gc__object_bytes(region, object);
 }
 
-static GC_SCANS_ANYTHING void verify_object(const struct region *region, const struct object *object)
+/* Whether the cycle had no need to look at the word. That may by chance be the
+ * address of a cell that was free when it last did. */
+static bool is_passed_over(const struct heap *heap, const struct object *object, const uintptr_t *word)
 {
+    const struct region *region = &heap->region;
+
+    if (!heap->minor.now ||
+        (object->block == NULL && (*gc__large_flags(region, gc__object_head(object)) & GC_LARGE_WATCHED) == 0))
+        return false;
+    return !gc__bitmap_test(region->written, gc__region_offset(region, (uintptr_t)word) >> GC_PAGE_SHIFT);
+}
+
+static GC_SCANS_ANYTHING void verify_object(const struct heap *heap, const struct object *object)
+{
+    const struct region *region = &heap->region;
     const uintptr_t *word = (const void *)gc__object_start(region, object);
     size_t words = gc__object_bytes(region, object) / sizeof *word;
 
@@ -27,7 +41,8 @@ static GC_SCANS_ANYTHING void verify_object(const struct region *region, const s
     for (size_t i = 0; i < words; i++) {
         struct object target;
 
-        if (!gc__resolve(region, (struct ambiguous){word[i]}, &target) || is_marked(region, &target))
+        if (!gc__resolve(region, (struct ambiguous){word[i]}, &target) || is_marked(region, &target) ||
+            is_passed_over(heap, object, &word[i]))
             continue;
         gc__fatal("a bug in Broom: the object at %p (%zu bytes) is marked, but the one at %p that its word %zu "
                   "(%#zx) points at is not",
@@ -36,8 +51,9 @@ static GC_SCANS_ANYTHING void verify_object(const struct region *region, const s
     }
 }
 
-static void verify_block(const struct region *region, struct block *block)
+static void verify_block(const struct heap *heap, struct block *block)
 {
+    const struct region *region = &heap->region;
     size_t first = gc__block_first_granule(region, block);
 
     for (size_t granule = first; granule < first + block->units * GC_UNIT_GRANULES; granule += 64) {
@@ -45,7 +61,7 @@ static void verify_block(const struct region *region, struct block *block)
 
         for (uint64_t marked = bits->mark & bits->allocated; marked != 0; marked &= marked - 1) {
             struct object object = {granule + (size_t)__builtin_ctzll(marked), block};
-            verify_object(region, &object);
+            verify_object(heap, &object);
         }
     }
 }
@@ -57,10 +73,10 @@ void gc__verify_no_black_to_white(const struct heap *heap)
 
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)
         if (gc__block_is_head(&region->blocks[unit]))
-            verify_block(region, &region->blocks[unit]);
+            verify_block(heap, &region->blocks[unit]);
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head)) {
         struct object object = {gc__large_granule(head), NULL};
         if (is_marked(region, &object))
-            verify_object(region, &object);
+            verify_object(heap, &object);
     }
 }

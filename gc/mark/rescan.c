@@ -98,7 +98,7 @@ bool gc__rescan_find_written(struct region *region)
 }
 
 /* The marked objects that lie in a page of the block, or begin before it. */
-static size_t rescan_page(struct marker *marker, const struct block *block, size_t page)
+static void rescan_page(struct marker *marker, const struct block *block, size_t page)
 {
     size_t first = gc__block_first_granule(marker->region, block);
     size_t from = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
@@ -107,8 +107,10 @@ static size_t rescan_page(struct marker *marker, const struct block *block, size
     from = (from * block->reciprocal >> GC_RECIPROCAL_SHIFT) * block->cell_granules;
     for (size_t granule = from; granule < to; granule = gc__align_down(granule, 64) + 64)
         scan_marked(marker, block, first + gc__align_down(granule, 64), gc__word_mask(granule, to));
-    return GC_PAGE_BYTES;
 }
+
+/* What the program's first write to a watched page cost, in bytes scanned. */
+#define FAULT_BYTES GC_PAGE_BYTES
 
 /* How much was scanned. */
 static size_t rescan_written_of_block(struct marker *marker, struct block *block)
@@ -116,15 +118,17 @@ static size_t rescan_written_of_block(struct marker *marker, struct block *block
     const uint64_t *written = marker->region->written;
     size_t page = gc__block_unit(marker->region, block) * GC_PAGES_PER_UNIT;
     size_t end = page + block->units * GC_PAGES_PER_UNIT;
-    size_t bytes = 0;
+    size_t bytes = 0, faults = 0;
 
     if (block->restless != 0)
         gc__bitmap_set(marker->region->written, page, end);
-    else if (gc__bitmap_count(written, page, end) * GC_RESTLESS_SHARE > end - page)
+    else
+        faults = gc__bitmap_count(written, page, end);
+    if (faults * GC_RESTLESS_SHARE > end - page)
         block->restless = GC_RESTLESS_CYCLES;
-    while ((page = gc__bitmap_find(written, page, end, true)) < end)
-        bytes += rescan_page(marker, block, page++);
-    return bytes;
+    for (; (page = gc__bitmap_find(written, page, end, true)) < end; bytes += GC_PAGE_BYTES)
+        rescan_page(marker, block, page++);
+    return bytes + faults * FAULT_BYTES;
 }
 
 static size_t rescan_written_of_large(struct marker *marker, size_t head)
@@ -139,7 +143,9 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
         gc__marker_accept(marker, &entry, 1);
         return gc__large_bytes(region, head);
     }
-    for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += GC_PAGE_BYTES)
+    if (gc__bitmap_count(region->written, page, end) * GC_RESTLESS_SHARE > end - page)
+        *gc__large_flags(region, head) += GC_RESTLESS_CYCLES * GC_LARGE_RESTLESS;
+    for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += FAULT_BYTES + GC_PAGE_BYTES)
         scan_object(marker, (uintptr_t)gc__page_address(region, page++), GC_PAGE_BYTES);
     return bytes;
 }
@@ -215,7 +221,9 @@ static void watch_large(struct batch *batch, const struct region *region, size_t
     uint32_t *flags = gc__large_flags(region, head);
 
     *flags &= ~GC_LARGE_WATCHED;
-    if (holds_this_stack(region, head, gc__large_pages(region, head)))
+    if (*flags >= GC_LARGE_RESTLESS)
+        *flags -= GC_LARGE_RESTLESS;
+    if (*flags >= GC_LARGE_RESTLESS || holds_this_stack(region, head, gc__large_pages(region, head)))
         return;
     *flags |= GC_LARGE_WATCHED;
     add(batch, region, head, gc__large_pages(region, head));

@@ -28,7 +28,8 @@
 /* Asks the system which pages were written. False: it is not known. */
 bool gc__rescan_find_written(struct region *region);
 
-/* Scans the marked objects there. Returns how many bytes that may have been. */
+/* Scans the marked objects there. Returns how many bytes that may have been, and
+ * what the faults were worth by which it is known. */
 size_t gc__rescan_written(struct marker *marker);
 
 /* The marks are published: watches all that was marked, and is not restless.

@@ -1,5 +1,6 @@
 /* writes.c - which pages were written: userfaultfd with WP_ASYNC, and the
- * PAGEMAP_SCAN ioctl of /proc/self/pagemap (Linux 6.7).
+ * PAGEMAP_SCAN ioctl of /proc/thread-self/pagemap (Linux 6.7). (/proc/self is the
+ * initial thread, which may have ended.)
  *
  * A watched page is write-protected; the kernel itself lifts that at the first
  * write, also at one of its own (in a read(2), say), and nobody is told: a page
@@ -15,7 +16,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,10 +80,17 @@ static int out_of_the_way(int file)
     return moved;
 }
 
+/* A program under a filter of system calls may be killed for one that nobody
+ * expects. */
+static bool calls_are_filtered(void)
+{
+    return prctl(PR_GET_SECCOMP) != 0;
+}
+
 static int open_userfaultfd(void)
 {
     struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_ASYNC};
-    int file = (int)syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
+    int file = calls_are_filtered() ? -1 : (int)syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
 
     if (file < 0)
         return -1;
@@ -99,14 +110,27 @@ static bool register_range(struct gc__range range)
     return ioctl(tracked.file, UFFDIO_REGISTER, &asked) == 0;
 }
 
-/* A file of the parent's is left open in a child by fork: its number may be
- * another file's by now. */
+/* The one that serves no longer, or the parent's, in a child by fork; unless the
+ * program has closed it, and its number is another file's by now. */
+static void close_old_file(void)
+{
+    static const char ours[] = "anon_inode:[userfaultfd]";
+    char path[40], target[sizeof ours] = "";
+
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", tracked.file);
+    if (syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof target) == sizeof ours - 1 &&
+        memcmp(target, ours, sizeof ours - 1) == 0)
+        close_file(tracked.file);
+}
+
 bool gc__os_track_writes(struct gc__range range)
 {
     int saved_errno = errno;
     bool registered;
 
     if (tracked.process != getpid() || tracked.file < 0 || !register_range(range)) {
+        if (tracked.process != 0 && tracked.file >= 0)
+            close_old_file();
         tracked.file = open_userfaultfd();
         tracked.process = getpid();
     }
@@ -118,8 +142,11 @@ bool gc__os_track_writes(struct gc__range range)
 
 void gc__track_writes_again(uintptr_t start, size_t bytes)
 {
+    int saved_errno = errno;
+
     if (start >= tracked.range.start && start < tracked.range.end && tracked.process == getpid())
         register_range((struct gc__range){start, start + bytes});
+    errno = saved_errno;
 }
 
 /* ---- Scanning ---------------------------------------------------------------------- */
@@ -136,8 +163,9 @@ static bool scan_on(int pagemap, struct scan *scan, long *found)
 
 static int open_pagemap(void)
 {
-    return tracked.process == getpid() ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
-                                       : -1;
+    return tracked.process == getpid()
+               ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC)
+               : -1;
 }
 
 bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
