@@ -39,6 +39,8 @@ static void run_beside_collections(void *(*spawn)(void *unused))
         end_thread(spawner[i]);
     done = true;
     end_thread(collector);
+    while (gc__os_thread_count() > 1 + gc__heap.gang.helpers) /* detached ones may still run */
+        sleep_ms(1);
     gc__heap_audit(&gc__heap);
 }
 
