@@ -136,6 +136,17 @@ Test(writes, count_in_the_parent_of_a_fork)
     cr_assert(written_count == 1 && written[5]);
 }
 
+static void check_in_child(int (*function)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        _exit(function());
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0, "%x", status);
+}
+
 /* Nothing is known in the child, until it is tracked anew. */
 static int track_in_child(void)
 {
@@ -153,13 +164,7 @@ static int track_in_child(void)
 
 Test(writes, in_the_child_of_a_fork_are_its_own)
 {
-    pid_t child = fork();
-    int status;
-
-    if (child == 0)
-        _exit(track_in_child());
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    cr_assert_eq(status, 0, "%x", status);
+    check_in_child(track_in_child);
     cr_assert(look());
     cr_assert_eq(written_count, 0);
 }
@@ -176,11 +181,5 @@ static int close_all_files(void)
 
 Test(writes, are_not_known_once_our_file_is_closed)
 {
-    pid_t child = fork();
-    int status;
-
-    if (child == 0)
-        _exit(close_all_files());
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    cr_assert_eq(status, 0, "%x", status);
+    check_in_child(close_all_files);
 }

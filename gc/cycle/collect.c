@@ -305,31 +305,30 @@ static void prepare_gang(struct heap *heap)
 
 /* Under the lock. No library comes or goes while the world stands: a stopped
  * thread may be halfway through that otherwise. */
-static void collect(struct heap *heap)
+static void collect(struct heap *heap, bool full)
 {
     struct mutator *mutator = gc__mutator;
 
     if (heap->collecting) /* by this very thread: a hook at work */
         return;
     heap->collecting = true;
+    heap->full = full;
     prepare_gang(heap);
     mutator->context = gc__os_context_of(mutator->sp);
     gc__os_hold_loader(stop_and_cycle, heap);
     heap->collecting = false;
 }
 
-static void collect_fully(struct heap *heap)
+static void lock_and_collect(struct heap *heap, bool full)
 {
-    heap->full = true;
-    collect(heap);
-    heap->full = false;
+    gc__world_lock(&heap->world);
+    collect(heap, full);
+    gc__world_unlock(&heap->world);
 }
 
 void gc__collect(struct heap *heap)
 {
-    gc__world_lock(&heap->world);
-    collect_fully(heap);
-    gc__world_unlock(&heap->world);
+    lock_and_collect(heap, true);
 }
 
 /* Unless another mutator did so while this one waited for the lock. */
@@ -337,7 +336,7 @@ static void collect_once(struct heap *heap, struct mutator *mutator, size_t byte
 {
     gc__world_lock(&heap->world);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
-        collect(heap);
+        collect(heap, false);
     gc__world_unlock(&heap->world);
 }
 
@@ -353,11 +352,8 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
 
     if (gc__collections_are_disabled(heap))
         return;
-    if (GC_UNLIKELY(stress)) {
-        gc__world_lock(&heap->world);
-        collect(heap);
-        gc__world_unlock(&heap->world);
-    }
+    if (GC_UNLIKELY(stress))
+        lock_and_collect(heap, false);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
@@ -391,7 +387,7 @@ void gc__collect_hard(struct heap *heap)
 {
     gc__world_lock(&heap->world);
     heap->hard = true;
-    collect_fully(heap);
+    collect(heap, true);
     heap->hard = false;
     gc__region_decommit(&heap->region, UINT64_MAX);
     gc__world_unlock(&heap->world);

@@ -26,7 +26,7 @@ struct cycle_record {
 struct heap {
     _Atomic bool started;
     bool collecting;               /* by the lock's owner */
-    bool full;                     /* the next cycle is to be so */
+    bool full;                     /* the cycle under way is not to be minor */
     bool hard;                     /* for want of memory */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */

@@ -169,7 +169,7 @@ size_t gc__rescan_written(struct marker *marker)
 
 /* ---- Watching -------------------------------------------------------------------------- */
 
-/* Ranges that are to be watched, on their way to the system: by tens, and joined. */
+/* Ranges that are to be watched, on their way to the system: some at once, and joined. */
 struct batch {
     struct gc__range range[64];
     size_t count;
