@@ -4,189 +4,12 @@
 #include "gc/base/check.h"
 #include "gc/cycle/allowance.h"
 #include "gc/cycle/observer.h"
+#include "gc/cycle/roots.h"
+#include "gc/cycle/runs.h"
 #include "gc/mark/rescan.h"
 
 /* Under stress so many cycles are full, the others minor if they can be. */
 #define STRESS_FULL_EVERY 4
-
-/* ---- Roots ----------------------------------------------------------------- */
-
-static void mark_range(struct gc__range range, void *argument)
-{
-    struct marker *marker = argument;
-
-    gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
-}
-
-static void mark_globals(struct heap *heap)
-{
-    struct marker *marker = gc__gang_leader(&heap->gang);
-    uintptr_t oom_data = (uintptr_t)&heap->oom_data;
-
-    gc__os_each_data_segment(mark_range, marker);
-    for (size_t i = 0; i < heap->user_roots.count; i++)
-        mark_range(heap->user_roots.range[i], marker);
-    mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
-    gc__marker_mark_root_kinds(marker);
-}
-
-/* A stack that lies in an object of the heap (a coroutine's) ends with it. The
- * stack pointer alone keeps it. */
-static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *stack)
-{
-    struct object object;
-
-    if (!gc__resolve(&heap->region, (struct ambiguous){sp}, &object))
-        return false;
-    gc__marker_mark(gc__gang_leader(&heap->gang), object);
-    stack->start = sp;
-    stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);
-    return true;
-}
-
-/* A signal handler's stack may be an object, and what it interrupted stand in
- * another, or anywhere. */
-static unsigned find_stacks(struct heap *heap, const struct mutator *mutator, struct gc__range stacks[4])
-{
-    struct gc__context context = mutator->context;
-    unsigned count = 0;
-
-    if (stack_in_heap(heap, context.sp, &stacks[count]) &&
-        context.interrupted_sp - stacks[count++].start < stacks[0].end - stacks[0].start) {
-        stacks[count] = gc__os_whole_stack(mutator->stack);
-        return count + 1;
-    }
-    if (count > 0) {
-        context = (struct gc__context){.sp = context.interrupted_sp, .interrupted_sp = context.interrupted_sp};
-        if (stack_in_heap(heap, context.sp, &stacks[count])) {
-            stacks[count + 1] = gc__os_whole_stack(mutator->stack);
-            return count + 2;
-        }
-    }
-    return count + gc__os_stacks_in_use(&context, mutator->stack, &stacks[count]);
-}
-
-static void mark_stacks(struct heap *heap, const struct mutator *mutator)
-{
-    enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
-    struct gc__range stacks[4];
-    unsigned count = find_stacks(heap, mutator, stacks);
-
-    for (unsigned i = 0; i < count; i++)
-        gc__marker_scan_roots(gc__gang_leader(&heap->gang), stacks[i], past_end);
-}
-
-static void mark_words(struct heap *heap, void *const *words, size_t count)
-{
-    mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, gc__gang_leader(&heap->gang));
-}
-
-static void mark_mutator(struct heap *heap, const struct mutator *mutator)
-{
-    mark_stacks(heap, mutator);
-    if (mutator->thread_pointer != 0)
-        gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
-    mark_words(heap, mutator->held, 2);
-}
-
-/* Of threads that have not begun, and of those that nobody has joined. */
-static void mark_threads_to_be(struct heap *heap)
-{
-    for (const struct mutator *mutator = heap->world.starting; mutator != NULL; mutator = mutator->next)
-        mark_words(heap, &mutator->start.argument, 1);
-    for (const struct mutator *mutator = heap->world.ended; mutator != NULL; mutator = mutator->next)
-        mark_words(heap, &mutator->result, 1);
-}
-
-static void mark_mutators(struct heap *heap)
-{
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
-        if (gc__mutator_has_roots(mutator))
-            mark_mutator(heap, mutator);
-        mark_words(heap, &mutator->result, 1);
-    }
-    mark_threads_to_be(heap);
-}
-
-/* ---- Runs ---------------------------------------------------------------------- */
-
-/* The cells of a run that were not handed out are the mutator's: black. They
- * are zero or pointer-free, so there is nothing to scan. */
-static void blacken_run(struct region *region, const struct run *run, struct census *unissued)
-{
-    for (const char *cell = run->cur; cell < run->end; cell += run->cell_bytes) {
-        size_t granule = gc__granule_of(region, cell);
-
-        gc__bits_of(region, granule)->mark |= gc__bit_of(granule);
-        unissued->objects++;
-        unissued->bytes += run->cell_bytes;
-    }
-}
-
-/* A mutator that stands in one of our calls gives up its runs for want of
- * memory: 240 of them can hold ten megabytes of units. Elsewhere it may have
- * been stopped halfway through the fast path. */
-static bool gives_up_runs(const struct heap *heap, const struct mutator *mutator)
-{
-    return heap->hard && mutator->sp != 0;
-}
-
-static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
-{
-    run->block = 0;
-    run->freed = 0;
-    run->claimed = 0;
-    if (gives_up_runs(heap, mutator)) {
-        mutator->claimed_bytes -= (size_t)(run->end - run->cur);
-        run->cur = run->end = NULL;
-    }
-    blacken_run(&heap->region, run, unissued);
-}
-
-static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct census *unissued)
-{
-    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
-            struct run *run = &mutator->runs[kind][c];
-
-            keep_run(heap, mutator, run, unissued);
-            if (run->cur == run->end)
-                gc__bitmap_clear(mutator->used[kind], c, c + 1);
-        }
-}
-
-struct keeping {
-    struct census unissued; /* black, and no object yet */
-    size_t active;          /* mutators that have claimed lately */
-};
-
-/* One that did not come to claim anything between two collections, as it slept or
- * waited, will do so before long. */
-static bool note_activity(struct mutator *mutator)
-{
-    if (mutator->claimed_bytes != mutator->claimed_before)
-        mutator->idle_cycles = 0;
-    else if (mutator->idle_cycles < GC_IDLE_CYCLES)
-        mutator->idle_cycles++;
-    return mutator->claimed_bytes != 0 && mutator->idle_cycles < GC_IDLE_CYCLES;
-}
-
-/* Mutators keep their runs across a collection, but not their blocks and
- * magazines: cells in those became free when everything was made white. */
-static struct keeping keep_runs(struct heap *heap)
-{
-    struct keeping keeping = {{0}, 0};
-
-    gc__region_forget_homes(&heap->region); /* some mutators ended without leaving theirs */
-    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
-        keeping.active += note_activity(mutator);
-        keep_runs_of(heap, mutator, &keeping.unissued);
-        gc__region_keep_homes(&heap->region, &mutator->homes);
-        mutator->claimed_before = mutator->claimed_bytes;
-        mutator->allowance = 0;
-    }
-    return keeping;
-}
 
 /* ---- The cycle --------------------------------------------------------------- */
 
@@ -246,10 +69,10 @@ static void cycle(struct heap *heap)
     gc__gang_begin(&heap->gang);
     if (minor)
         rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
-    keeping = keep_runs(heap);
+    keeping = gc__runs_keep(heap);
 
-    mark_globals(heap);
-    mark_mutators(heap);
+    gc__roots_mark_globals(heap);
+    gc__roots_mark_mutators(heap);
     if (!gc__gang_drain_alone(&heap->gang)) {
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);

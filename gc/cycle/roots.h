@@ -1,0 +1,17 @@
+/* roots.h - makes everything grey that a root points at (root enumeration: GC
+ * Handbook, 2nd ed., section 11.2), by the leader of the gang.
+ *
+ * Threads: under the heap's lock. */
+#ifndef GC_CYCLE_ROOTS_H
+#define GC_CYCLE_ROOTS_H
+
+#include "gc/cycle/heap.h"
+
+/* Data segments, the user's ranges, objects of root kinds. */
+void gc__roots_mark_globals(struct heap *heap);
+
+/* Registers, stacks and thread-local data of all mutators, and what threads hold
+ * that have not begun, or have ended. The world stands. */
+void gc__roots_mark_mutators(struct heap *heap);
+
+#endif
