@@ -62,6 +62,8 @@ struct gc_options {
     uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
     uint32_t no_minor;         /* 1: full collections alone; the kernel is not asked which pages were written */
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
+    int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs beside it;
+                                * -1: the program always stops */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any
@@ -210,19 +212,20 @@ GC__EXPORT gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook);
 /* ---- Statistics -------------------------------------------------------- */
 
 struct gc_stats {
-    uint64_t collections;       /* since the start */
-    uint64_t bytes_allocated;   /* since the start, in whole cells */
-    uint64_t bytes_freed;       /* by gc_free and gc_realloc, since the start */
-    uint64_t live_bytes;        /* marked by the last collection */
-    uint64_t objects_marked;    /* by the last collection */
-    uint64_t heap_bytes;        /* committed: held from the OS for objects */
-    uint64_t heap_peak_bytes;   /* the most heap_bytes ever was */
-    uint64_t reserved_bytes;    /* address space, most of it without memory */
-    uint64_t metadata_bytes;    /* held from the OS for the collector itself */
-    uint64_t pause_last_ns;     /* how long the program waited for the last collection, */
-    uint64_t pause_max_ns;      /* for the longest, */
-    uint64_t pause_total_ns;    /* for all */
-    uint64_t minor_collections; /* of the collections: those that left old objects unlooked at */
+    uint64_t collections;            /* since the start */
+    uint64_t bytes_allocated;        /* since the start, in whole cells */
+    uint64_t bytes_freed;            /* by gc_free and gc_realloc, since the start */
+    uint64_t live_bytes;             /* marked by the last collection */
+    uint64_t objects_marked;         /* by the last collection */
+    uint64_t heap_bytes;             /* committed: held from the OS for objects */
+    uint64_t heap_peak_bytes;        /* the most heap_bytes ever was */
+    uint64_t reserved_bytes;         /* address space, most of it without memory */
+    uint64_t metadata_bytes;         /* held from the OS for the collector itself */
+    uint64_t pause_last_ns;          /* how long the program waited for the last collection, */
+    uint64_t pause_max_ns;           /* for the longest, */
+    uint64_t pause_total_ns;         /* for all */
+    uint64_t minor_collections;      /* of the collections: those that left old objects unlooked at */
+    uint64_t concurrent_collections; /* of the collections: those that ran beside the program, with three pauses each */
 };
 
 /* Fills the first `size` bytes of `out`; fields this version does not know are

@@ -110,7 +110,7 @@ Test(begin, empties_the_bins)
     finish_and_whiten();
     gc__sweep_audit(region, &bins);
     cr_assert_null(take(GC_KIND_CONSERVATIVE, 100));
-    cr_assert_eq(object_at(cell).block->state, BLOCK_FULL);
+    cr_assert_eq(object_at(cell).block->state, BLOCK_AWAITING);
 }
 
 /* ---- The last step ------------------------------------------------------------------------ */
@@ -485,7 +485,7 @@ static struct block *listed_block(void)
 
 Test(sweep_audit, finds_a_block_in_the_wrong_list, .signal = SIGABRT)
 {
-    listed_block()->state = BLOCK_PARTIAL;
+    listed_block()->state = BLOCK_CURRENT;
     gc__sweep_audit(region, &bins);
 }
 

@@ -59,9 +59,13 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
     size_t head = gc__object_head(&object);
 
     gc__world_lock(&heap->world);
-    note_freed(heap, mutator, gc__large_pages(&heap->region, head));
-    heap->region.now_ns = gc__os_clock_ns();
-    gc__large_destroy(&heap->region, head);
+    if (gc__concurrent_is_marking(&heap->concurrent)) {
+        gc__large_condemn(&heap->region, head); /* a marker may be at it */
+    } else {
+        note_freed(heap, mutator, gc__large_pages(&heap->region, head));
+        heap->region.now_ns = gc__os_clock_ns();
+        gc__large_destroy(&heap->region, head);
+    }
     gc__world_unlock(&heap->world);
 }
 
@@ -110,7 +114,7 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
 
     if (pages == 0 || bytes <= GC_SMALL_MAX_BYTES)
         return NULL;
-    if (pages < old_pages) {
+    if (pages < old_pages && !gc__concurrent_is_marking(&heap->concurrent)) {
         gc__large_shrink(region, head, pages);
         note_freed(heap, mutator, old_pages - pages);
     } else if (pages > old_pages) {

@@ -202,7 +202,7 @@ void gc__small_free(struct heap *heap, struct mutator *mutator, struct object ob
     uint64_t bit = gc__bit_of(object.granule);
 
     gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
-    if (run->freed == GC_MAGAZINE_CELLS) {
+    if (run->freed == GC_MAGAZINE_CELLS || heap->concurrent.no_magazines) {
         give_back(heap, block, object.granule);
         return;
     }

@@ -152,6 +152,10 @@ void gc_disable(void)
 {
     gc__enter("gc_disable");
     gc__heap.disabled++;
+    gc__world_lock(&gc__heap.world);
+    if (gc__concurrent_is_under_way(&gc__heap.concurrent))
+        gc__concurrent_give_up(&gc__heap);
+    gc__world_unlock(&gc__heap.world);
 }
 
 void gc_enable(void)

@@ -31,6 +31,9 @@ const struct option gc__options[] = {
      "1: full collections alone; the kernel is not asked which pages were written"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
+    {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
+     "microseconds: a collection that would stop the program for longer runs beside it; never: the program always "
+     "stops"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];

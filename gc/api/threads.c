@@ -147,6 +147,8 @@ static void in_child(void)
 {
     gc__world_keep_only(&gc__heap.world, gc__mutator);
     gc__gang_forget_helpers(&gc__heap.gang);
+    gc__background_forget(&gc__heap.background);
+    gc__concurrent_forget(&gc__heap);
     gc__world_unlock(&gc__heap.world);
 }
 

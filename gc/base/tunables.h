@@ -176,6 +176,36 @@
 #define GC_RESTLESS_SHARE 4
 #define GC_RESTLESS_CYCLES 8
 
+/* ---- Cycles beside the mutators -------------------------------------------- */
+
+/* Written pages that are taken from the tables at once: to scan them takes some
+ * forty microseconds. */
+#define GC_WRITTEN_PAGES 64
+
+/* Objects that a marker beside the mutators scans before it looks whether somebody
+ * wants the heap: some fifty microseconds. */
+#define GC_STEP_OBJECTS 4096
+
+/* The last pages are scanned in the pause when they are no more than this, or after
+ * so many passes over what was written. */
+#define GC_FEW_PAGES 64
+#define GC_MAX_PASSES 8
+
+/* After so many failures in a row the system is not asked any more. */
+#define GC_CONCURRENT_MAX_FAILURES 3
+
+/* The pause that is aimed at, and the bytes that a marker is taken to scan in a
+ * microsecond while the world stands. */
+#define GC_PAUSE_TARGET_US 1000
+#define GC_MARKED_BYTES_PER_US 4096
+
+/* Smaller heaps are marked while the world stands. */
+#define GC_CONCURRENT_MIN_BYTES ((size_t)32 << 20)
+
+/* What is kept back of the budget, for the mutators to use while a cycle runs. */
+#define GC_RUNWAY_MIN_PERCENT 25
+#define GC_RUNWAY_MAX_PERCENT 75
+
 /* ---- Gang --------------------------------------------------------------- */
 
 /* Markers that may work together. Memory is the limit: more than this have not

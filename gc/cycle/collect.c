@@ -4,6 +4,8 @@
 #include "gc/base/check.h"
 #include "gc/cycle/allowance.h"
 #include "gc/cycle/observer.h"
+#include "gc/cycle/pause.h"
+#include "gc/cycle/record.h"
 #include "gc/cycle/roots.h"
 #include "gc/cycle/runs.h"
 #include "gc/mark/rescan.h"
@@ -11,49 +13,18 @@
 /* Under stress so many cycles are full, the others minor if they can be. */
 #define STRESS_FULL_EVERY 4
 
+/* A cycle beside the mutators is finished for them once in so many allocations. */
+#define STRESS_PATIENCE 16384
+
 /* ---- The cycle --------------------------------------------------------------- */
-
-static void note_pause(struct cycle_record *record, uint64_t pause_ns)
-{
-    record->pause_last_ns = pause_ns;
-    record->pause_total_ns += pause_ns;
-    record->pause_max_ns = pause_ns > record->pause_max_ns ? pause_ns : record->pause_max_ns;
-}
-
-/* Of a minor cycle: what it had to scan, and what it found beyond what was there. */
-static void note_minor(struct heap *heap, const struct census *marked, size_t rescanned, size_t live_bytes)
-{
-    size_t before = heap->pace.live_bytes;
-
-    heap->record.minor_collections++;
-    if (heap->options.stress == 0)
-        gc__minor_note_work(&heap->minor, rescanned + (live_bytes > before ? live_bytes - before : 0),
-                            marked->scanned_bytes);
-    gc__pace_go_on(&heap->pace, live_bytes);
-}
-
-static void note_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
-{
-    size_t live_bytes = marked->bytes - keeping->unissued.bytes;
-
-    heap->record.collections++;
-    heap->record.live_bytes = live_bytes;
-    heap->record.objects_marked = marked->objects - keeping->unissued.objects;
-    if (heap->minor.now) {
-        note_minor(heap, marked, rescanned, live_bytes);
-    } else {
-        gc__minor_note_full(&heap->minor);
-        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                             heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
-    }
-}
 
 /* Under stress minor cycles are tried whatever they are worth. */
 static bool next_should_be_minor(const struct heap *heap, const struct census *marked)
 {
     if (heap->options.stress != 0)
         return heap->record.collections % STRESS_FULL_EVERY != 0;
-    return marked->scanned_bytes >= GC_MINOR_MIN_BYTES && gc__pace_prefers_minor(&heap->pace);
+    return marked->scanned_bytes >= GC_MINOR_MIN_BYTES && gc__pace_prefers_minor(&heap->pace) &&
+           !gc__heap_wants_concurrent(heap);
 }
 
 /* The world stands. A minor cycle differs from a full one in what is white at its
@@ -70,75 +41,41 @@ static void cycle(struct heap *heap)
     if (minor)
         rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
     keeping = gc__runs_keep(heap);
-
-    gc__roots_mark_globals(heap);
-    gc__roots_mark_mutators(heap);
-    if (!gc__gang_drain_alone(&heap->gang)) {
-        gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
-        gc__gang_drain(&heap->gang);
-    }
-    gc__observe_marked(heap);
-
+    gc__roots_trace(heap);
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
-    note_marked(heap, &marked, &keeping, rescanned);
+    gc__record_marked(heap, &marked, &keeping, rescanned);
     gc__minor_prepare(&heap->minor, &heap->region, next_should_be_minor(heap, &marked));
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
     gc__observe_swept(heap);
 }
 
-/* Between its calls to us a thread may be found at any point; those that come
- * later know. */
-static bool stop_world(struct heap *heap)
+/* Under the lock. */
+static void stop_and_cycle(struct heap *heap)
 {
-    bool stopped = gc__world_stop(&heap->world);
-
-    heap->region.threaded |= gc__world_has_several_mutators(&heap->world);
-    return stopped;
+    gc__pause_prepare(heap);
+    if (gc__pause(heap, cycle))
+        gc__observe_cycle(heap);
 }
 
-/* Where the world cannot be stopped for want of memory nothing is collected. */
-static void stop_and_cycle(void *argument)
+/* Whether the cycle under way, or the next, does for one that is not to be full. */
+static bool beside_mutators(struct heap *heap)
 {
-    struct heap *heap = argument;
-    uint64_t start_ns = gc__os_clock_ns();
-    bool stopped;
-
-    heap->region.now_ns = start_ns;
-    stopped = stop_world(heap);
-    if (stopped)
-        cycle(heap);
-    gc__world_resume(&heap->world);
-    if (!stopped)
-        return;
-    note_pause(&heap->record, gc__os_clock_ns() - start_ns);
-    gc__observe_cycle(heap);
+    if (gc__concurrent_is_under_way(&heap->concurrent))
+        return gc__concurrent_finish(heap);
+    return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap);
 }
 
-/* Before the world stops, as threads may have to be started. Those of the gang
- * are no mutators. */
-static void prepare_gang(struct heap *heap)
-{
-    gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
-    if (heap->region.threaded)
-        heap->world.cpus = gc__gang_cpus(&heap->gang);
-    while (heap->world.helpers < heap->gang.helpers)
-        gc__world_note_helper(&heap->world, heap->gang.helper[heap->world.helpers + 1].thread_id);
-}
-
-/* Under the lock. No library comes or goes while the world stands: a stopped
- * thread may be halfway through that otherwise. */
 static void collect(struct heap *heap, bool full)
 {
-    struct mutator *mutator = gc__mutator;
-
     if (heap->collecting) /* by this very thread: a hook at work */
         return;
     heap->collecting = true;
     heap->full = full;
-    prepare_gang(heap);
-    mutator->context = gc__os_context_of(mutator->sp);
-    gc__os_hold_loader(stop_and_cycle, heap);
+    if (full && gc__concurrent_is_under_way(&heap->concurrent))
+        gc__concurrent_give_up(heap);
+    if (full || !beside_mutators(heap))
+        stop_and_cycle(heap);
     heap->collecting = false;
 }
 
@@ -175,7 +112,8 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
 
     if (gc__collections_are_disabled(heap))
         return;
-    if (GC_UNLIKELY(stress))
+    if (GC_UNLIKELY(stress) &&
+        (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
@@ -184,10 +122,8 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
 void gc__become_threaded(struct heap *heap)
 {
     gc__world_lock(&heap->world);
-    if (!heap->region.threaded && gc__world_has_several_mutators(&heap->world)) {
-        stop_world(heap);
-        gc__world_resume(&heap->world);
-    }
+    if (!heap->region.threaded && gc__world_has_several_mutators(&heap->world))
+        gc__pause_for_nothing(heap);
     gc__world_unlock(&heap->world);
 }
 

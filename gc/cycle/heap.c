@@ -29,9 +29,22 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__minor_init(&heap->minor, options->no_minor == 0);
+    gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0);
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
     heap->started = true;
     return true;
+}
+
+bool gc__heap_wants_concurrent(const struct heap *heap)
+{
+    size_t scanned_bytes = heap->pace.scanned_bytes;
+
+    if (!heap->concurrent.possible)
+        return false;
+    if (heap->options.stress != 0)
+        return heap->record.collections % 4 == 1;
+    return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us;
 }
 
 static void audit_blocks(const struct region *region)

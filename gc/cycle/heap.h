@@ -2,6 +2,8 @@
 #ifndef GC_CYCLE_HEAP_H
 #define GC_CYCLE_HEAP_H
 
+#include "gc/cycle/background.h"
+#include "gc/cycle/concurrent.h"
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
@@ -16,6 +18,7 @@
 struct cycle_record {
     uint64_t collections;
     uint64_t minor_collections; /* of them */
+    uint64_t concurrent_collections;
     uint64_t live_bytes;
     uint64_t objects_marked;
     uint64_t pause_last_ns;
@@ -40,6 +43,8 @@ struct heap {
     struct bins bins;
     struct pace pace;
     struct minor minor;
+    struct concurrent concurrent;
+    struct background background;
     struct cycle_record record;
     struct gc_options options;
 
@@ -55,13 +60,16 @@ extern struct heap gc__heap;
  * complete, and makes the calling thread a mutator. */
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack);
 
-/* The colour in which objects are born. No cycle runs beside the mutators yet:
- * white. */
+/* The colour in which objects are born: white, but while a cycle runs beside the
+ * mutators. */
 static inline bool gc__heap_births_are_black(const struct heap *heap)
 {
-    (void)heap;
-    return false;
+    return heap->concurrent.births_are_black;
 }
+
+/* Whether the next cycle, unless it must be full at once, had better run beside the
+ * mutators. Under stress one in four does. */
+bool gc__heap_wants_concurrent(const struct heap *heap);
 
 static inline bool gc__collections_are_disabled(const struct heap *heap)
 {

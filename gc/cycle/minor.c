@@ -2,6 +2,7 @@
 
 #include "gc/base/align.h"
 #include "gc/mark/rescan.h"
+#include "gc/mark/watch.h"
 
 void gc__minor_init(struct minor *minor, bool wanted)
 {
@@ -33,16 +34,18 @@ void gc__minor_note_work(struct minor *minor, size_t scanned, size_t all)
     minor->rest = minor->last_rest;
 }
 
-static bool track(struct minor *minor, const struct region *region)
+bool gc__minor_track(struct minor *minor, const struct region *region)
 {
     struct gc__range range = {region->base, region->base + (region->chunks << GC_CHUNK_SHIFT)};
 
-    return minor->tracked || gc__os_track_writes(range);
+    minor->watched = false;
+    minor->tracked = minor->tracked || gc__os_track_writes(range);
+    return minor->tracked;
 }
 
 static void watch(struct minor *minor, struct region *region)
 {
-    minor->watched = minor->tracked = track(minor, region) && gc__rescan_watch(region);
+    minor->watched = minor->tracked = gc__minor_track(minor, region) && gc__watch_restful(region);
     minor->failures = minor->watched ? 0 : minor->failures + 1;
     minor->possible = minor->failures < GC_MINOR_MAX_FAILURES;
 }

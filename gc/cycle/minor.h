@@ -34,6 +34,9 @@ bool gc__minor_begin(struct minor *minor, struct region *region, bool full);
 void gc__minor_note_full(struct minor *minor);
 void gc__minor_note_work(struct minor *minor, size_t scanned, size_t all);
 
+/* Tells the system of our range, for a cycle that watches writes itself. */
+bool gc__minor_track(struct minor *minor, const struct region *region);
+
 /* At the end of each cycle: `wanted` if the next had better be minor. */
 void gc__minor_prepare(struct minor *minor, struct region *region, bool wanted);
 

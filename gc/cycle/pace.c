@@ -45,6 +45,7 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
     pace->budget_bytes = gc__max(floor, gc__max(growth, held_share));
     pace->full_budget_bytes = pace->budget_bytes;
     pace->full_live_bytes = live_bytes;
+    pace->scanned_bytes = scanned_bytes;
     note_survival(pace, live_bytes);
 }
 
@@ -68,4 +69,39 @@ bool gc__pace_prefers_minor(const struct pace *pace)
     size_t old = grown_old(pace) + percent_of(pace->budget_bytes, pace->survival_percent);
 
     return old < pace->full_budget_bytes / 2;
+}
+
+void gc__pace_keep_runway(struct pace *pace, size_t bytes)
+{
+    bytes = gc__max(bytes, percent_of(pace->budget_bytes, GC_RUNWAY_MIN_PERCENT));
+    pace->runway_bytes = gc__min(bytes, percent_of(pace->budget_bytes, GC_RUNWAY_MAX_PERCENT));
+    pace->budget_bytes -= pace->runway_bytes;
+}
+
+void gc__pace_use_runway(struct pace *pace)
+{
+    size_t least = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_MIN_PERCENT);
+
+    pace->budget_bytes = gc__max(pace->budget_bytes + pace->runway_bytes, least);
+    pace->runway_bytes = 0;
+}
+
+void gc__pace_wait(struct pace *pace)
+{
+    pace->budget_bytes = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_MIN_PERCENT);
+}
+
+void gc__pace_make_due(struct pace *pace)
+{
+    pace->budget_bytes = 0;
+}
+
+size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes)
+{
+    size_t born = gc__min(born_bytes, gc__min(marked_bytes, allocated_bytes));
+    size_t before = allocated_bytes - born, old = marked_bytes - born;
+    size_t survived = old > pace->live_bytes ? old - pace->live_bytes : 0;
+    size_t percent = before > 0 ? gc__min(percent_of(survived, 10000) / before, 100) : pace->survival_percent;
+
+    return born - percent_of(born, percent);
 }

@@ -22,8 +22,10 @@ struct pace {
     size_t full_budget_bytes; /* as the last full cycle set it, */
     size_t full_live_bytes;   /* and what it found */
     size_t live_bytes;        /* what the last cycle found */
+    size_t scanned_bytes;     /* and the last full one, of what may hold pointers */
     size_t survival_percent;  /* of what was allocated before that, as far as is known */
     size_t allocated_bytes;   /* of it, used: changed by atomic steps */
+    size_t runway_bytes;      /* kept back from the budget */
 };
 
 /* `initial_bytes`: with less in the heap, nothing is due. */
@@ -64,6 +66,19 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
 /* A minor cycle left so much: it keeps what died old, so the budget shrinks by what
  * came to be old. The heap grows no larger than with full cycles alone. */
 void gc__pace_go_on(struct pace *pace, size_t live_bytes);
+
+/* Of `marked_bytes`, about how many died while the cycle ran: `born_bytes` of the
+ * `allocated_bytes` between the ends of two cycles were born black. The others tell
+ * how many survive. */
+size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes);
+
+/* The next cycle runs beside the mutators, which claim about so much meanwhile: it is
+ * due earlier. It has begun: they may use that. It has ended, but it is not known yet
+ * what it found: nothing is due. It has failed: another is. */
+void gc__pace_keep_runway(struct pace *pace, size_t bytes);
+void gc__pace_use_runway(struct pace *pace);
+void gc__pace_wait(struct pace *pace);
+void gc__pace_make_due(struct pace *pace);
 
 /* Whether the next cycle had better be minor: not if it would leave less than half
  * of the budget, as where a heap grows. */

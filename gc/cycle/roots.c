@@ -1,6 +1,7 @@
 #include "gc/cycle/roots.h"
 
 #include "gc/base/check.h"
+#include "gc/cycle/observer.h"
 
 static void mark_range(struct gc__range range, void *argument)
 {
@@ -9,12 +10,16 @@ static void mark_range(struct gc__range range, void *argument)
     gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
-void gc__roots_mark_globals(struct heap *heap)
+void gc__roots_mark_segments(struct heap *heap)
+{
+    gc__os_each_data_segment(mark_range, gc__gang_leader(&heap->gang));
+}
+
+void gc__roots_mark_ranges(struct heap *heap)
 {
     struct marker *marker = gc__gang_leader(&heap->gang);
     uintptr_t oom_data = (uintptr_t)&heap->oom_data;
 
-    gc__os_each_data_segment(mark_range, marker);
     for (size_t i = 0; i < heap->user_roots.count; i++)
         mark_range(heap->user_roots.range[i], marker);
     mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
@@ -97,4 +102,16 @@ void gc__roots_mark_mutators(struct heap *heap)
         mark_words(heap, &mutator->result, 1);
     }
     mark_threads_to_be(heap);
+}
+
+void gc__roots_trace(struct heap *heap)
+{
+    gc__roots_mark_segments(heap);
+    gc__roots_mark_ranges(heap);
+    gc__roots_mark_mutators(heap);
+    if (!gc__gang_drain_alone(&heap->gang)) {
+        gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
+        gc__gang_drain(&heap->gang);
+    }
+    gc__observe_marked(heap);
 }

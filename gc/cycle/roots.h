@@ -7,11 +7,18 @@
 
 #include "gc/cycle/heap.h"
 
-/* Data segments, the user's ranges, objects of root kinds. */
-void gc__roots_mark_globals(struct heap *heap);
+/* Data segments; no lock is needed, but only one thread at a time. */
+void gc__roots_mark_segments(struct heap *heap);
+
+/* The user's ranges, objects of root kinds. */
+void gc__roots_mark_ranges(struct heap *heap);
 
 /* Registers, stacks and thread-local data of all mutators, and what threads hold
  * that have not begun, or have ended. The world stands. */
 void gc__roots_mark_mutators(struct heap *heap);
+
+/* All of these, and then whatever they lead to: nothing is grey afterwards. The
+ * world stands. */
+void gc__roots_trace(struct heap *heap);
 
 #endif

@@ -24,6 +24,20 @@ static bool gives_up_runs(const struct heap *heap, const struct mutator *mutator
     return heap->hard && mutator->sp != 0;
 }
 
+typedef void visit_run(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued);
+
+static void each_used_run(struct heap *heap, struct mutator *mutator, visit_run *visit, struct census *unissued)
+{
+    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
+        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
+            struct run *run = &mutator->runs[kind][c];
+
+            visit(heap, mutator, run, unissued);
+            if (run->cur == run->end && run->block == 0 && run->freed == 0)
+                gc__bitmap_clear(mutator->used[kind], c, c + 1);
+        }
+}
+
 static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
 {
     run->block = 0;
@@ -34,18 +48,6 @@ static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run
         run->cur = run->end = NULL;
     }
     blacken_run(&heap->region, run, unissued);
-}
-
-static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct census *unissued)
-{
-    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
-            struct run *run = &mutator->runs[kind][c];
-
-            keep_run(heap, mutator, run, unissued);
-            if (run->cur == run->end)
-                gc__bitmap_clear(mutator->used[kind], c, c + 1);
-        }
 }
 
 /* One that did not come to claim anything between two collections, as it slept or
@@ -68,10 +70,40 @@ struct keeping gc__runs_keep(struct heap *heap)
     gc__region_forget_homes(&heap->region); /* some mutators ended without leaving theirs */
     for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
         keeping.active += note_activity(mutator);
-        keep_runs_of(heap, mutator, &keeping.unissued);
+        each_used_run(heap, mutator, keep_run, &keeping.unissued);
         gc__region_keep_homes(&heap->region, &mutator->homes);
         mutator->claimed_before = mutator->claimed_bytes;
         mutator->allowance = 0;
     }
     return keeping;
+}
+
+static void each_run_of_all(struct heap *heap, visit_run *visit)
+{
+    struct census unissued = {0};
+
+    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+        each_used_run(heap, mutator, visit, &unissued);
+}
+
+static void empty_magazine(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
+{
+    (void)heap, (void)mutator, (void)unissued;
+    run->freed = 0;
+}
+
+void gc__runs_empty_magazines(struct heap *heap)
+{
+    each_run_of_all(heap, empty_magazine);
+}
+
+static void blacken(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
+{
+    (void)mutator;
+    blacken_run(&heap->region, run, unissued);
+}
+
+void gc__runs_blacken(struct heap *heap)
+{
+    each_run_of_all(heap, blacken);
 }

@@ -86,15 +86,18 @@ static size_t find_cell(const struct block *block, const struct bits *bits, size
     return end;
 }
 
-/* Of a word in which nothing is taken nobody else changes a bit. */
+/* Of a word in which nothing is taken nobody else changes an allocated bit. A marker
+ * at work that sees an object is to see that it is black. */
 static void allocate_bits(const struct region *region, struct bits *pair, uint64_t cells, bool black)
 {
-    if (taken_bits(pair) == 0)
-        __atomic_store_n(&pair->allocated, cells, __ATOMIC_RELAXED);
-    else
-        gc__bits_set(region, &pair->allocated, cells);
+    bool alone = taken_bits(pair) == 0;
+
     if (black)
         gc__bits_set(region, &pair->mark, cells);
+    if (alone)
+        __atomic_store_n(&pair->allocated, cells, __ATOMIC_RELEASE);
+    else
+        gc__bits_set(region, &pair->allocated, cells);
 }
 
 static void allocate_cells(const struct region *region, const struct block *block, struct bits *bits, size_t from,
@@ -192,7 +195,7 @@ void gc__block_sweep(struct region *region, struct block *block)
 void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool sticky)
 {
     struct bits *bits = bits_of_block(region, block);
-    bool unswept = block->state == BLOCK_UNSWEPT;
+    bool unswept = gc__block_is_unswept(block);
 
     if (!block->marked)
         return;

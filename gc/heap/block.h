@@ -14,7 +14,8 @@
  *         1       0    an object, or a cell of a run; white
  *         1       1    the same; grey or black
  *         0       1    freed by gc_free and kept in a magazine
- * In an unswept block a cell with allocated set and mark clear is dead.
+ * In an unswept block a cell with allocated set and mark clear is dead. While a
+ * cycle runs beside the mutators, nothing is kept in magazines.
  *
  * Threads: a block is changed by whoever has taken it off its list, but for the
  * bits of cells that others free: those are never set at the same time.
@@ -38,12 +39,15 @@ enum block_form {
     FORM_LARGE /* some of its pages belong to large objects */
 };
 
-/* Where a block is between two collections. */
+/* Where a block is between two collections. In the first three its dead are still
+ * allocated. */
 enum block_state {
-    BLOCK_UNSWEPT, /* in its bin's list of unswept blocks, or being swept by who took it off */
-    BLOCK_PARTIAL, /* in its bin's list of swept blocks with free cells */
-    BLOCK_CURRENT, /* a mutator claims runs from it */
-    BLOCK_FULL     /* in no list: nothing was free when it was last looked at */
+    BLOCK_AWAITING, /* nobody has looked yet what is marked: in no list */
+    BLOCK_UNSWEPT,  /* in its bin's list of unswept blocks */
+    BLOCK_SWEEPING, /* being swept by who took it off */
+    BLOCK_PARTIAL,  /* in one of its bin's lists, swept, with free cells */
+    BLOCK_CURRENT,  /* a mutator claims runs from it */
+    BLOCK_FULL      /* in no list: nothing was free when it was last looked at */
 };
 
 /* As `freed`. No block has so many granules. */
@@ -164,6 +168,11 @@ static inline enum block_state gc__block_state(const struct block *block)
 static inline void gc__block_set_state(struct block *block, enum block_state state)
 {
     __atomic_store_n(&block->state, (uint8_t)state, __ATOMIC_RELEASE);
+}
+
+static inline bool gc__block_is_unswept(const struct block *block)
+{
+    return gc__block_state(block) <= BLOCK_SWEEPING;
 }
 
 /* By whoever sets a mark bit between two cycles. */

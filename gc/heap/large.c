@@ -34,9 +34,9 @@ bool gc__large_create(struct region *region, size_t pages, size_t page_alignment
     region->large_pages[*head].value = (uint32_t)pages;
     *gc__large_flags(region, *head) = kind;
     bits = gc__bits_of(region, gc__large_granule(*head));
-    bits->allocated |= 1;
     if (black)
-        bits->mark |= 1;
+        gc__bits_set(region, &bits->mark, 1);
+    gc__bits_set(region, &bits->allocated, 1);
     return true;
 }
 
@@ -57,8 +57,8 @@ void gc__large_destroy(struct region *region, size_t head)
 {
     struct bits *bits = gc__bits_of(region, gc__large_granule(head));
 
-    bits->allocated &= ~(uint64_t)1;
-    bits->mark &= ~(uint64_t)1;
+    gc__bits_clear(region, &bits->allocated, 1);
+    gc__bits_clear(region, &bits->mark, 1);
     give(region, head, head, gc__large_pages(region, head));
     if (*gc__large_flags(region, head) & GC_LARGE_MOVED)
         region->moved_objects--;
@@ -115,17 +115,33 @@ static bool find_in_chunk(const struct region *region, size_t page, size_t end, 
     return false;
 }
 
-bool gc__large_next(const struct region *region, size_t page, size_t *head)
+static bool find_used(const struct region *region, size_t page, size_t end, size_t *found)
 {
-    size_t end = region->accessible * GC_PAGES_PER_CHUNK;
-
     while (page < end) {
         size_t c = page / GC_PAGES_PER_CHUNK;
         size_t chunk_end = (c + 1) * GC_PAGES_PER_CHUNK;
 
-        if (region->chunk[c].purpose == CHUNK_PAGES && find_in_chunk(region, page, chunk_end, head))
+        if (region->chunk[c].purpose == CHUNK_PAGES && find_in_chunk(region, page, chunk_end, found))
             return true;
         page = chunk_end;
+    }
+    return false;
+}
+
+bool gc__large_next(const struct region *region, size_t page, size_t *head)
+{
+    return find_used(region, page, region->accessible * GC_PAGES_PER_CHUNK, head);
+}
+
+bool gc__large_next_in_chunk(const struct region *region, size_t c, size_t page, size_t *head)
+{
+    size_t start = c * GC_PAGES_PER_CHUNK, end = start + GC_PAGES_PER_CHUNK;
+
+    while (find_used(region, gc__max(page, start), end, head)) {
+        *head -= region->large_pages[*head].to_head;
+        if (*head >= start)
+            return true;
+        page = *head + gc__large_pages(region, *head); /* it began in a chunk before this one */
     }
     return false;
 }

@@ -87,8 +87,23 @@ bool gc__large_grow_in_place(struct region *region, size_t head, size_t pages);
  * had: nothing has changed then. */
 bool gc__large_move(struct region *region, size_t to, size_t from);
 
+/* It is no object any more, but its pages are, until somebody destroys it: when the
+ * marks are published. */
+static inline void gc__large_condemn(struct region *region, size_t head)
+{
+    gc__bits_clear(region, &gc__bits_of(region, gc__large_granule(head))->allocated, 1);
+}
+
+static inline bool gc__large_is_condemned(const struct region *region, size_t head)
+{
+    return (gc__bits_get(&gc__bits_of(region, gc__large_granule(head))->allocated) & 1) == 0;
+}
+
 /* Steps through the large objects by address: the first at or behind `page`. */
 bool gc__large_next(const struct region *region, size_t page, size_t *head);
+
+/* The same, through those that begin in chunk `c`. */
+bool gc__large_next_in_chunk(const struct region *region, size_t c, size_t page, size_t *head);
 
 void gc__large_audit(const struct region *region);
 

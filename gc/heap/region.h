@@ -88,7 +88,8 @@ struct region {
     uint64_t *written;              /* one bit a page: since the last cycle, as a minor one finds out */
     struct chunk *chunk;            /* one a chunk */
 
-    bool threaded; /* several mutators: mark and allocated bits are changed by atomic steps */
+    bool threaded;    /* several mutators */
+    bool atomic_bits; /* so, or the collector works beside one: bits are changed by atomic steps */
 
     size_t used_pages;
     size_t held_pages;
@@ -198,10 +199,10 @@ static inline uint64_t gc__bit_of(size_t granule)
     return (uint64_t)1 << (granule % 64);
 }
 
-/* Changes bits of a word of which other mutators may change others. */
+/* Changes bits of a word of which others may change others. */
 static inline void gc__bits_set(const struct region *region, uint64_t *word, uint64_t bits)
 {
-    if (region->threaded)
+    if (region->atomic_bits)
         __atomic_fetch_or(word, bits, __ATOMIC_RELEASE);
     else
         *word |= bits;
@@ -209,7 +210,7 @@ static inline void gc__bits_set(const struct region *region, uint64_t *word, uin
 
 static inline void gc__bits_clear(const struct region *region, uint64_t *word, uint64_t bits)
 {
-    if (region->threaded)
+    if (region->atomic_bits)
         __atomic_fetch_and(word, ~bits, __ATOMIC_RELEASE);
     else
         *word &= ~bits;

@@ -16,12 +16,17 @@ static double mib(uint64_t bytes)
     return (double)bytes / (1 << 20);
 }
 
+static const char *kind_of_cycle(const struct heap *heap)
+{
+    return heap->minor.now ? "minor" : heap->concurrent.now ? "concurrent" : "full";
+}
+
 static void log_cycle(const struct heap *heap)
 {
     struct gc_stats stats = gc__stats_of(heap);
 
     gc__message("%s collection %llu: pause %.3f ms, live %.2f MiB in %llu objects, heap %.2f MiB, next after %.2f MiB",
-                heap->minor.now ? "minor" : "full", (unsigned long long)stats.collections, ms(stats.pause_last_ns),
+                kind_of_cycle(heap), (unsigned long long)stats.collections, ms(stats.pause_last_ns),
                 mib(stats.live_bytes), (unsigned long long)stats.objects_marked, mib(stats.heap_bytes),
                 mib(heap->pace.budget_bytes));
 }
@@ -72,7 +77,8 @@ static __attribute__((destructor)) void summary_at_exit(void)
         return;
     gc_get_stats(&stats, sizeof stats);
     gc__message("collections %llu", (unsigned long long)stats.collections);
-    gc__message("minor collections %llu", (unsigned long long)stats.minor_collections);
+    gc__message("minor collections %llu, concurrent %llu", (unsigned long long)stats.minor_collections,
+                (unsigned long long)stats.concurrent_collections);
     gc__message("pause total %.3f ms, longest %.3f ms, last %.3f ms", ms(stats.pause_total_ns), ms(stats.pause_max_ns),
                 ms(stats.pause_last_ns));
     gc__message("allocated %llu bytes, freed %llu bytes", (unsigned long long)stats.bytes_allocated,

@@ -38,6 +38,7 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .pause_total_ns = heap->record.pause_total_ns,
         .bytes_freed = heap->world.freed_bytes,
         .minor_collections = heap->record.minor_collections,
+        .concurrent_collections = heap->record.concurrent_collections,
     };
 
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)

@@ -9,8 +9,8 @@
 /* ---- The marker at work ---------------------------------------------------------- */
 
 /* Other markers: there are none; those there are wait, and cannot do anything
- * before they are given something; they work. */
-enum company { ALONE, AMONG_IDLE, IN_COMPANY };
+ * before they are given something; they work. Or the mutators do. */
+enum company { ALONE, AMONG_IDLE, IN_COMPANY, BESIDE_MUTATORS };
 
 /* What the hot loop reads and writes of a marker, in a local variable: the
  * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
@@ -147,7 +147,7 @@ static ALWAYS_INLINE bool turn_from_white(struct trace *trace, struct bits *bits
 
     if ((mark >> granule % 64 & 1) != 0)
         return false;
-    if (trace->company == IN_COMPANY)
+    if (trace->company >= IN_COMPANY)
         return mark_in_company(trace, bits, granule);
     bits->mark = mark | gc__bit_of(granule);
     return true;
@@ -158,7 +158,7 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
 {
     uint64_t bit = gc__bit_of(granule);
 
-    return trace->company != IN_COMPANY || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
+    return trace->company < IN_COMPANY || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
 }
 
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
@@ -182,12 +182,20 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
         push(trace, granule, gc__entry_span(address, 0));
 }
 
-void gc__marker_mark(struct marker *marker, struct object object)
+static ALWAYS_INLINE void mark_object(struct marker *marker, struct object object, enum company company)
 {
-    struct trace trace = resume(marker, ALONE, SIZE_MAX);
+    struct trace trace = resume(marker, company, SIZE_MAX);
 
     mark(&trace, &trace.bits[object.granule / 64], object.granule);
     suspend(&trace);
+}
+
+void gc__marker_mark(struct marker *marker, struct object object)
+{
+    if (GC_UNLIKELY(marker->beside_mutators))
+        mark_object(marker, object, BESIDE_MUTATORS);
+    else
+        mark_object(marker, object, ALONE);
 }
 
 /* The first granule of the object that `offset` lies in; NOTHING if in none. */
@@ -210,7 +218,7 @@ static ALWAYS_INLINE void visit(struct trace *trace, uintptr_t offset)
     size_t granule = offset >> GC_GRANULE_SHIFT;
     struct bits *bits = &trace->bits[granule / 64];
 
-    if (GC_UNLIKELY((bits->allocated >> granule % 64 & 1) == 0)) {
+    if (GC_UNLIKELY((gc__bits_get(&bits->allocated) >> granule % 64 & 1) == 0)) {
         granule = resolve_interior(trace->marker, offset);
         if (granule == NOTHING)
             return;
@@ -360,16 +368,24 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_any(struct trace *trace, uintpt
     visit_batches_due(trace);
 }
 
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
+                                                       enum past_end past_end, enum company company)
+{
+    struct trace trace = resume(marker, company, SIZE_MAX);
+
+    scan_any(&trace, start, end, past_end);
+    suspend(&trace);
+}
+
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    struct trace trace = resume(marker, ALONE, SIZE_MAX);
-
-    if (past_end == PAST_END_COUNTS)
-        scan_any(&trace, start, end, PAST_END_COUNTS);
+    if (GC_UNLIKELY(marker->beside_mutators))
+        scan_range(marker, start, end, past_end, BESIDE_MUTATORS);
+    else if (past_end == PAST_END_COUNTS)
+        scan_range(marker, start, end, PAST_END_COUNTS, ALONE);
     else
-        scan_any(&trace, start, end, PAST_END_IGNORED);
-    suspend(&trace);
+        scan_range(marker, start, end, PAST_END_IGNORED, ALONE);
 }
 
 /* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
@@ -421,7 +437,7 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
 
     if (GC_LIKELY(--trace->patience != 0))
         return false;
-    if (trace->company == ALONE)
+    if (trace->company == ALONE || trace->company == BESIDE_MUTATORS)
         return true;
     hand_over_worklist(trace);
     changed = look_around(trace->marker, trace->company);
@@ -467,6 +483,13 @@ GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objec
     if (GC_UNLIKELY(marker->past_end_everywhere))
         return drain_with(marker, PAST_END_COUNTS, ALONE, objects);
     return drain_with(marker, PAST_END_IGNORED, ALONE, objects);
+}
+
+GC_SCANS_ANYTHING bool gc__marker_drain_beside(struct marker *marker, size_t objects)
+{
+    if (GC_UNLIKELY(marker->past_end_everywhere))
+        return drain_with(marker, PAST_END_COUNTS, BESIDE_MUTATORS, objects);
+    return drain_with(marker, PAST_END_IGNORED, BESIDE_MUTATORS, objects);
 }
 
 static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
@@ -517,4 +540,13 @@ void gc__marker_begin(struct marker *marker)
     marker->base = marker->region->base;
     marker->span = gc__region_span(marker->region);
     marker->overflowed = false;
+}
+
+void gc__marker_abandon(struct marker *marker)
+{
+    marker->worklist.top = marker->worklist.bottom = marker->worklist.base;
+    marker->edges_out = marker->edges_in;
+    marker->objects = 0;
+    marker->beside_mutators = false;
+    gc__worklist_trim(&marker->worklist);
 }

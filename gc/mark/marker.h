@@ -25,7 +25,8 @@
  *
  * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
- * Threads: the mutators are stopped. A marker is one thread's; several may mark
+ * Threads: the mutators are stopped, or one marker works beside them
+ * (gc/cycle/concurrent.h says why that finds everything). A marker is one thread's; several may mark
  * at once (gc/mark/gang.h), and then set mark bits and flags atomically. An
  * atomic operation takes as long as all else that marking an object in the
  * cache does, so new mark bits are collected and set when one is due in another
@@ -57,6 +58,7 @@ struct marker {
     size_t objects_in, objects;
 
     bool past_end_everywhere; /* an option: see gc_past_end */
+    bool beside_mutators;     /* they run: see above */
     bool overflowed;          /* some block has its rescan flag set */
 };
 
@@ -64,6 +66,9 @@ void gc__marker_init(struct marker *marker, struct region *region);
 
 /* Readies the marker for a cycle. */
 void gc__marker_begin(struct marker *marker);
+
+/* What is grey is forgotten. */
+void gc__marker_abandon(struct marker *marker);
 
 /* Whether an address one past the end of an object counts for it. */
 enum past_end { PAST_END_IGNORED, PAST_END_COUNTS };
@@ -86,6 +91,9 @@ void gc__marker_drain(struct marker *marker);
 /* Works alone until it has nothing grey left (true; something may have
  * overflowed), or has scanned so many objects. */
 bool gc__marker_drain_some(struct marker *marker, size_t objects);
+
+/* The same, beside the mutators. */
+bool gc__marker_drain_beside(struct marker *marker, size_t objects);
 
 /* As one of a gang: works until it has nothing grey left, giving others a part
  * when they wait for it. What overflowed is left to a gc__marker_drain. */

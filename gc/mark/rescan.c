@@ -9,21 +9,31 @@ static void drain(struct marker *marker)
     gc__marker_drain_some(marker, SIZE_MAX);
 }
 
-static void scan_object(struct marker *marker, uintptr_t start, size_t bytes)
+static void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
 {
-    gc__marker_scan_range(marker, start, start + bytes,
-                          marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+    if (start < end)
+        gc__marker_scan_range(marker, start, end, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
-/* The marked objects among those that start at the 64 granules from `granule`,
- * and are in `mask`. */
-static void scan_marked(struct marker *marker, const struct block *block, size_t granule, uint64_t mask)
+/* The marked cells of a block that start at the 64 granules from `granule` and are in
+ * `mask`, as far as they lie in [start, end); neighbours at once. */
+static void scan_marked(struct marker *marker, const struct block *block, size_t granule, uint64_t mask,
+                        struct gc__range within)
 {
     const struct bits *bits = gc__bits_of(marker->region, granule);
+    uint64_t marked = gc__bits_get(&bits->allocated) & gc__bits_get(&bits->mark) & mask;
+    size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
+    uintptr_t start = 0, end = 0;
 
-    for (uint64_t marked = bits->allocated & bits->mark & mask; marked != 0; marked &= marked - 1)
-        scan_object(marker, (uintptr_t)gc__granule_address(marker->region, granule + (size_t)__builtin_ctzll(marked)),
-                    (size_t)block->cell_granules << GC_GRANULE_SHIFT);
+    for (; marked != 0; marked &= marked - 1, end += cell_bytes) {
+        uintptr_t cell = (uintptr_t)gc__granule_address(marker->region, granule + (size_t)__builtin_ctzll(marked));
+
+        if (cell == end)
+            continue;
+        scan_object(marker, gc__max(start, within.start), gc__min(end, within.end));
+        start = end = cell;
+    }
+    scan_object(marker, gc__max(start, within.start), gc__min(end, within.end));
 }
 
 /* ---- Overflow ----------------------------------------------------------------------- */
@@ -37,7 +47,7 @@ static void rescan_block(struct marker *marker, struct block *block)
 
     block->rescan = false;
     for (size_t granule = first; granule < end; granule += 64) {
-        scan_marked(marker, block, granule, ~(uint64_t)0);
+        scan_marked(marker, block, granule, ~(uint64_t)0, (struct gc__range){0, UINTPTR_MAX});
         drain(marker);
     }
 }
@@ -49,7 +59,7 @@ static void rescan_large(struct marker *marker, size_t head)
 
     *gc__large_flags(marker->region, head) &= ~GC_LARGE_RESCAN;
     for (; start < end; start += GC_SCAN_PIECE_BYTES) {
-        scan_object(marker, start, GC_SCAN_PIECE_BYTES);
+        scan_object(marker, start, start + GC_SCAN_PIECE_BYTES);
         drain(marker);
     }
 }
@@ -97,16 +107,20 @@ bool gc__rescan_find_written(struct region *region)
     return gc__os_each_written(range, note_written, region);
 }
 
-/* The marked objects that lie in a page of the block, or begin before it. */
-static void rescan_page(struct marker *marker, const struct block *block, size_t page)
+void gc__rescan_page(struct marker *marker, const struct block *block, size_t first, size_t page)
 {
-    size_t first = gc__block_first_granule(marker->region, block);
+    uintptr_t start = (uintptr_t)gc__page_address(marker->region, page);
     size_t from = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
     size_t to = from + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT);
 
+    if (block->cells == 0) {
+        scan_object(marker, start, start + GC_PAGE_BYTES);
+        return;
+    }
     from = (from * block->reciprocal >> GC_RECIPROCAL_SHIFT) * block->cell_granules;
     for (size_t granule = from; granule < to; granule = gc__align_down(granule, 64) + 64)
-        scan_marked(marker, block, first + gc__align_down(granule, 64), gc__word_mask(granule, to));
+        scan_marked(marker, block, first + gc__align_down(granule, 64), gc__word_mask(granule, to),
+                    (struct gc__range){start, start + GC_PAGE_BYTES});
 }
 
 /* What the program's first write to a watched page cost, in bytes scanned. */
@@ -116,6 +130,7 @@ static void rescan_page(struct marker *marker, const struct block *block, size_t
 static size_t rescan_written_of_block(struct marker *marker, struct block *block)
 {
     const uint64_t *written = marker->region->written;
+    size_t first = gc__block_first_granule(marker->region, block);
     size_t page = gc__block_unit(marker->region, block) * GC_PAGES_PER_UNIT;
     size_t end = page + block->units * GC_PAGES_PER_UNIT;
     size_t bytes = 0, faults = 0;
@@ -127,7 +142,7 @@ static size_t rescan_written_of_block(struct marker *marker, struct block *block
     if (faults * GC_RESTLESS_SHARE > end - page)
         block->restless = GC_RESTLESS_CYCLES;
     for (; (page = gc__bitmap_find(written, page, end, true)) < end; bytes += GC_PAGE_BYTES)
-        rescan_page(marker, block, page++);
+        gc__rescan_page(marker, block, first, page), page++;
     return bytes + faults * FAULT_BYTES;
 }
 
@@ -146,7 +161,7 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
     if (gc__bitmap_count(region->written, page, end) * GC_RESTLESS_SHARE > end - page)
         *gc__large_flags(region, head) += GC_RESTLESS_CYCLES * GC_LARGE_RESTLESS;
     for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += FAULT_BYTES + GC_PAGE_BYTES)
-        scan_object(marker, (uintptr_t)gc__page_address(region, page++), GC_PAGE_BYTES);
+        gc__rescan_page(marker, &region->blocks[page / GC_PAGES_PER_UNIT], 0, page), page++;
     return bytes;
 }
 
@@ -165,84 +180,4 @@ size_t gc__rescan_written(struct marker *marker)
         if (gc__bits_of(region, gc__large_granule(head))->mark != 0 && gc__kinds[gc__large_kind(region, head)].scanned)
             bytes += rescan_written_of_large(marker, head);
     return bytes;
-}
-
-/* ---- Watching -------------------------------------------------------------------------- */
-
-/* Ranges that are to be watched, on their way to the system: some at once, and joined. */
-struct batch {
-    struct gc__range range[64];
-    size_t count;
-    bool failed;
-};
-
-static void send(struct batch *batch)
-{
-    batch->failed = batch->failed || !gc__os_watch_writes(batch->range, batch->count);
-    batch->count = 0;
-}
-
-static void add(struct batch *batch, const struct region *region, size_t first_page, size_t pages)
-{
-    uintptr_t start = (uintptr_t)gc__page_address(region, first_page);
-    uintptr_t end = start + (pages << GC_PAGE_SHIFT);
-
-    if (batch->count > 0 && batch->range[batch->count - 1].end == start) {
-        batch->range[batch->count - 1].end = end;
-        return;
-    }
-    if (batch->count == sizeof batch->range / sizeof *batch->range)
-        send(batch);
-    batch->range[batch->count++] = (struct gc__range){start, end};
-}
-
-/* A coroutine's stack may be an object, and the collector run on it: its own frames
- * have changed since they were scanned. */
-static bool holds_this_stack(const struct region *region, size_t first_page, size_t pages)
-{
-    return (uintptr_t)__builtin_frame_address(0) - (uintptr_t)gc__page_address(region, first_page) <
-           pages << GC_PAGE_SHIFT;
-}
-
-static void watch_block(struct batch *batch, const struct region *region, struct block *block)
-{
-    size_t page = gc__block_unit(region, block) * GC_PAGES_PER_UNIT, pages = block->units * GC_PAGES_PER_UNIT;
-
-    if (block->restless > 0)
-        block->restless--;
-    if (holds_this_stack(region, page, pages))
-        block->restless = 1;
-    if (block->restless == 0)
-        add(batch, region, page, pages);
-}
-
-static void watch_large(struct batch *batch, const struct region *region, size_t head)
-{
-    uint32_t *flags = gc__large_flags(region, head);
-
-    *flags &= ~GC_LARGE_WATCHED;
-    if (*flags >= GC_LARGE_RESTLESS)
-        *flags -= GC_LARGE_RESTLESS;
-    if (*flags >= GC_LARGE_RESTLESS || holds_this_stack(region, head, gc__large_pages(region, head)))
-        return;
-    *flags |= GC_LARGE_WATCHED;
-    add(batch, region, head, gc__large_pages(region, head));
-}
-
-bool gc__rescan_watch(struct region *region)
-{
-    struct batch batch = {.count = 0};
-    size_t head, page = 0;
-
-    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
-        struct block *block = &region->blocks[unit];
-
-        if (gc__block_is_head(block) && block->marked && gc__kinds[block->kind].scanned)
-            watch_block(&batch, region, block);
-    }
-    for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
-        if (gc__kinds[gc__large_kind(region, head)].scanned)
-            watch_large(&batch, region, head);
-    send(&batch);
-    return !batch.failed;
 }

@@ -32,8 +32,8 @@ bool gc__rescan_find_written(struct region *region);
  * what the faults were worth by which it is known. */
 size_t gc__rescan_written(struct marker *marker);
 
-/* The marks are published: watches all that was marked, and is not restless.
- * False: nothing is watched. */
-bool gc__rescan_watch(struct region *region);
+/* Scans the marked objects of a page again, as far as they lie in it: those of a
+ * block whose first granule is `first`, or the large object's, if it has no cells. */
+void gc__rescan_page(struct marker *marker, const struct block *block, size_t first, size_t page);
 
 #endif

@@ -32,6 +32,13 @@ static struct bin *bin_of(struct bins *bins, const struct block *block)
     return &bins->bin[block->kind][block->class_index];
 }
 
+/* Nobody claims from it for now. */
+static void await_publication(struct block *block)
+{
+    gc__block_set_state(block, BLOCK_AWAITING);
+    block->freed = GC_NOTHING_FREED;
+}
+
 void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky)
 {
     size_t units = region->accessible * GC_UNITS_PER_CHUNK;
@@ -43,12 +50,55 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool 
         if (!gc__block_is_head(block))
             continue;
         gc__block_sweep_and_whiten(region, block, sticky);
-        gc__block_set_state(block, BLOCK_FULL);
-        block->freed = GC_NOTHING_FREED;
+        await_publication(block);
     }
     for (; !sticky && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
     *bins = (struct bins){0};
+}
+
+void gc__sweep_await_publication(struct region *region, struct bins *bins)
+{
+    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)
+        if (gc__block_is_head(&region->blocks[unit])) {
+            await_publication(&region->blocks[unit]);
+            region->blocks[unit].marked = true;
+        }
+    *bins = (struct bins){0};
+}
+
+void gc__sweep_give_marks_up(struct region *region)
+{
+    size_t head, page = 0;
+
+    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)
+        if (gc__block_is_head(&region->blocks[unit]))
+            region->blocks[unit].marked = true;
+    while (gc__large_next(region, page, &head)) {
+        page = head + gc__large_pages(region, head);
+        if (gc__large_is_condemned(region, head))
+            gc__large_destroy(region, head);
+    }
+}
+
+void gc__sweep_chunk(struct region *region, size_t c)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
+
+    for (unsigned i = 0; i < GC_UNITS_PER_CHUNK; i++)
+        if (gc__block_is_head(&blocks[i]) && gc__block_state(&blocks[i]) == BLOCK_UNSWEPT) {
+            gc__block_sweep(region, &blocks[i]);
+            gc__block_set_state(&blocks[i], BLOCK_PARTIAL);
+        }
+}
+
+void gc__sweep_whiten_chunk(struct region *region, size_t c)
+{
+    struct bits *bits = &region->bits[c * (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits))];
+
+    for (size_t i = 0; i < GC_BITS_BYTES_PER_CHUNK / sizeof *bits; i++)
+        if (bits[i].mark != 0)
+            __atomic_store_n(&bits[i].mark, 0, __ATOMIC_RELAXED);
 }
 
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
@@ -69,29 +119,39 @@ static void publish_block(struct region *region, struct bins *bins, struct censu
         gc__block_destroy(region, block);
     else if (marked < block->cells)
         list_push(region, &bin_of(bins, block)->unswept, block, BLOCK_UNSWEPT);
+    else
+        gc__block_set_state(block, BLOCK_FULL);
 }
 
 static void publish_large(struct region *region, struct census *census, size_t head)
 {
-    if (gc__bits_of(region, gc__large_granule(head))->mark == 0)
+    if (gc__bits_of(region, gc__large_granule(head))->mark == 0 || gc__large_is_condemned(region, head))
         gc__large_destroy(region, head);
     else
         count(census, 1, gc__large_bytes(region, head), gc__kinds[gc__large_kind(region, head)].scanned);
 }
 
+/* Downwards, so that the lowest block comes to the head of its list. */
+void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c, struct census *census)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
+    size_t head, page = 0;
+
+    for (unsigned i = GC_UNITS_PER_CHUNK; i-- > 0;)
+        if (gc__block_is_head(&blocks[i]) && gc__block_state(&blocks[i]) == BLOCK_AWAITING)
+            publish_block(region, bins, census, &blocks[i]);
+    while (gc__large_next_in_chunk(region, c, page, &head)) {
+        page = head + gc__large_pages(region, head);
+        publish_large(region, census, head);
+    }
+}
+
 struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
 {
     struct census census = {0};
-    size_t head, page = 0;
 
-    /* Downwards, so that the lowest block comes to the head of its list. */
-    for (size_t unit = region->accessible * GC_UNITS_PER_CHUNK; unit-- > 0;)
-        if (gc__block_is_head(&region->blocks[unit]))
-            publish_block(region, bins, &census, &region->blocks[unit]);
-    while (gc__large_next(region, page, &head)) {
-        page = head + gc__large_pages(region, head);
-        publish_large(region, &census, head);
-    }
+    for (size_t c = region->accessible; c-- > 0;)
+        gc__sweep_publish_chunk(region, bins, c, &census);
     return census;
 }
 
@@ -101,12 +161,13 @@ struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enu
     struct bin *bin = &bins->bin[kind][class_index];
     struct block *block = list_pop(region, &bin->partial);
 
-    *unswept = block == NULL && bin->unswept != 0;
-    if (*unswept)
+    if (block == NULL)
         block = list_pop(region, &bin->unswept);
-    else if (block != NULL)
-        gc__block_set_state(block, BLOCK_CURRENT);
-    if (block != NULL && block->restless < GC_RESTLESS_CLAIMED_CYCLES)
+    *unswept = block != NULL && gc__block_is_unswept(block);
+    if (block == NULL)
+        return NULL;
+    gc__block_set_state(block, *unswept ? BLOCK_SWEEPING : BLOCK_CURRENT);
+    if (block->restless < GC_RESTLESS_CLAIMED_CYCLES)
         block->restless = GC_RESTLESS_CLAIMED_CYCLES;
     return block;
 }
@@ -150,21 +211,25 @@ void gc__sweep_note_free(struct region *region, struct bins *bins, struct block 
     uint16_t in_block = (uint16_t)(granule - gc__block_first_granule(region, block));
 
     switch (gc__block_state(block)) {
-    case BLOCK_UNSWEPT: break; /* sweeping will find it */
+    case BLOCK_AWAITING:
+    case BLOCK_UNSWEPT:
+    case BLOCK_SWEEPING: break; /* sweeping will find it */
     case BLOCK_CURRENT: block->freed = lower(block->freed, in_block); break;
     case BLOCK_PARTIAL: block->cursor = lower(block->cursor, in_block); break;
     default: list_partial(region, bins, block, in_block);
     }
 }
 
-static size_t audit_list(const struct region *region, uint32_t list, enum block_state state, unsigned kind, unsigned c)
+/* Blocks that were swept where they lay are in the list of the unswept still. */
+static size_t audit_list(const struct region *region, uint32_t list, bool unswept, unsigned kind, unsigned c)
 {
     size_t count = 0;
 
     for (; list != 0; list = region->blocks[list - 1].next, count++) {
         const struct block *block = &region->blocks[list - 1];
 
-        GC_AUDIT(gc__block_is_head(block) && block->state == state);
+        GC_AUDIT(gc__block_is_head(block));
+        GC_AUDIT(block->state == BLOCK_PARTIAL || (unswept && block->state == BLOCK_UNSWEPT));
         GC_AUDIT(block->kind == kind && block->class_index == c);
         GC_AUDIT(count < region->accessible * GC_UNITS_PER_CHUNK); /* no ring */
     }
@@ -177,8 +242,8 @@ void gc__sweep_audit(const struct region *region, const struct bins *bins)
 
     for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-            listed += audit_list(region, bins->bin[kind][c].unswept, BLOCK_UNSWEPT, kind, c);
-            listed += audit_list(region, bins->bin[kind][c].partial, BLOCK_PARTIAL, kind, c);
+            listed += audit_list(region, bins->bin[kind][c].unswept, true, kind, c);
+            listed += audit_list(region, bins->bin[kind][c].partial, false, kind, c);
             if (bins->bin[kind][c].shared != 0)
                 GC_AUDIT(region->blocks[bins->bin[kind][c].shared - 1].state == BLOCK_CURRENT);
         }

@@ -7,6 +7,9 @@
  * lowest address first, until allocation takes them: only then are the dead
  * subtracted, with an AND over the bitmap. Dead objects are never touched.
  *
+ * Both ends of a cycle, sweeping what is left and publishing the marks, are done
+ * chunk by chunk, so that a cycle can do them beside the mutators.
+ *
  * Threads: under the heap's lock.
  *
  * Invariants (checked by gc__sweep_audit):
@@ -43,6 +46,20 @@ struct census {
  * objects that are white; puts the other blocks into their bins, but for those
  * without a free cell. */
 struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
+
+/* The same steps beside the mutators. Sweeps the blocks of chunk `c` and leaves them
+ * in their lists; makes every object of it white, for which no lock is needed, and
+ * which wants everything swept and no magazines. */
+void gc__sweep_chunk(struct region *region, size_t c);
+void gc__sweep_whiten_chunk(struct region *region, size_t c);
+
+/* Marking is given up: any block may have marks; what was condemned goes. */
+void gc__sweep_give_marks_up(struct region *region);
+
+/* Marking is done, and the world stands: no block is claimed from until its chunk
+ * is published. Large objects are to be born black until all are. */
+void gc__sweep_await_publication(struct region *region, struct bins *bins);
+void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c, struct census *census);
 
 /* A block off its list, or NULL; it is current then, or, if `*unswept`, still to
  * be swept by gc__sweep_block, which needs no lock. It may turn out to be full: whoever claims

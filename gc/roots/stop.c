@@ -453,7 +453,7 @@ bool gc__world_stop(struct world *world)
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
-    world->has_cpus = world->count <= world->cpus;
+    world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;
     world->may_spin = world->has_cpus;
     ask_the_deaf_again(world);
     ask_sleepers(world, self);

@@ -1,0 +1,381 @@
+#include "gc/cycle/concurrent.h"
+
+#include "gc/base/align.h"
+#include "gc/cycle/collect.h"
+#include "gc/cycle/observer.h"
+#include "gc/cycle/pause.h"
+#include "gc/cycle/record.h"
+#include "gc/cycle/roots.h"
+#include "gc/mark/rescan.h"
+#include "gc/mark/watch.h"
+
+void gc__concurrent_init(struct concurrent *concurrent, bool wanted)
+{
+    *concurrent = (struct concurrent){.possible = wanted, .step_objects = GC_STEP_OBJECTS};
+}
+
+static void go_on_with(struct heap *heap, enum concurrent_phase phase)
+{
+    heap->concurrent.chunk = 0;
+    atomic_store_explicit(&heap->concurrent.phase, phase, memory_order_relaxed);
+}
+
+/* ---- Hands ----------------------------------------------------------------------- *
+ * A lock of the same three states as the heap's (gc/roots/world.c). */
+
+enum { HANDS_FREE, HANDS_TAKEN, HANDS_WAITED_FOR };
+
+static void take_hands(struct concurrent *concurrent)
+{
+    uint32_t free = HANDS_FREE;
+
+    if (atomic_compare_exchange_strong_explicit(&concurrent->hands, &free, HANDS_TAKEN, memory_order_acquire,
+                                                memory_order_relaxed))
+        return;
+    while (atomic_exchange_explicit(&concurrent->hands, HANDS_WAITED_FOR, memory_order_acquire) != HANDS_FREE)
+        gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
+}
+
+static void leave_hands(struct concurrent *concurrent)
+{
+    if (atomic_exchange_explicit(&concurrent->hands, HANDS_FREE, memory_order_release) == HANDS_WAITED_FOR)
+        gc__os_wake(&concurrent->hands, 1);
+}
+
+/* ---- Giving up --------------------------------------------------------------------- */
+
+static void end(struct heap *heap)
+{
+    heap->concurrent.births_are_black = false;
+    heap->concurrent.no_magazines = false;
+    heap->region.atomic_bits = heap->region.threaded;
+    go_on_with(heap, PHASE_OFF);
+}
+
+/* Before the finish: some objects are marked, and that means nothing. */
+static void drop(struct heap *heap)
+{
+    gc__sweep_give_marks_up(&heap->region);
+    gc__marker_abandon(gc__gang_leader(&heap->gang));
+    end(heap);
+}
+
+/* It is not known which pages were written: our file may be closed, say. */
+static void fail(struct heap *heap)
+{
+    heap->minor.tracked = false;
+    heap->concurrent.possible = ++heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
+    gc__pace_make_due(&heap->pace);
+    drop(heap);
+}
+
+/* ---- Before marking ---------------------------------------------------------------- */
+
+/* With one mutator, it is the caller: nobody else is halfway through a change of
+ * bits. */
+bool gc__concurrent_begin(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (!concurrent->possible || !gc__minor_track(&heap->minor, &heap->region) || !gc__background_start(heap))
+        return false;
+    gc__pause_prepare(heap);
+    heap->world.cpus = gc__gang_cpus(&heap->gang);
+    gc__pace_use_runway(&heap->pace);
+    heap->region.atomic_bits = true;
+    concurrent->passes = 0;
+    concurrent->marked = (struct census){0};
+    concurrent->allocated_before = gc__pace_allocated(&heap->pace);
+    go_on_with(heap, PHASE_SWEEP);
+    gc__background_call(&heap->background);
+    return true;
+}
+
+static void sweep(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->chunk >= heap->region.accessible)
+        go_on_with(heap, PHASE_QUIET);
+    else
+        gc__sweep_chunk(&heap->region, concurrent->chunk++);
+}
+
+static void empty_magazines(struct heap *heap)
+{
+    gc__runs_empty_magazines(heap);
+    heap->concurrent.no_magazines = true;
+    gc__observe_swept(heap);
+}
+
+static void quiet(struct heap *heap)
+{
+    if (gc__pause(heap, empty_magazines))
+        go_on_with(heap, PHASE_WHITEN);
+    else
+        drop(heap);
+}
+
+static void whiten(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->chunk >= gc__region_span(&heap->region) >> GC_CHUNK_SHIFT)
+        go_on_with(heap, PHASE_WATCH);
+    else
+        gc__sweep_whiten_chunk(&heap->region, concurrent->chunk++);
+}
+
+static void watch(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->chunk >= heap->region.accessible)
+        go_on_with(heap, PHASE_SNAPSHOT);
+    else if (!gc__watch_chunk(&heap->region, concurrent->chunk++))
+        fail(heap);
+}
+
+/* ---- Marking ----------------------------------------------------------------------- */
+
+static void take_snapshot(struct heap *heap)
+{
+    gc__gang_begin(&heap->gang);
+    gc__gang_leader(&heap->gang)->beside_mutators = true;
+    gc__runs_blacken(heap);
+    heap->concurrent.births_are_black = true;
+    gc__roots_mark_mutators(heap);
+}
+
+static void snapshot(struct heap *heap)
+{
+    if (gc__pause(heap, take_snapshot))
+        go_on_with(heap, PHASE_SEGMENTS);
+    else
+        drop(heap);
+}
+
+static void segments(struct heap *heap)
+{
+    gc__roots_mark_segments(heap);
+    go_on_with(heap, PHASE_RANGES);
+}
+
+static void ranges(struct heap *heap)
+{
+    gc__roots_mark_ranges(heap);
+    go_on_with(heap, PHASE_TRACE);
+}
+
+/* Another pass costs as much as it leaves to the pause, sooner or later. */
+static bool passes_are_enough(const struct concurrent *concurrent)
+{
+    return concurrent->passes > 0 && (concurrent->passes == GC_MAX_PASSES || concurrent->rescanned <= GC_FEW_PAGES ||
+                                      concurrent->rescanned > concurrent->rescanned_before / 4 * 3);
+}
+
+static void trace(struct heap *heap)
+{
+    if (gc__marker_drain_beside(gc__gang_leader(&heap->gang), heap->concurrent.step_objects))
+        go_on_with(heap, passes_are_enough(&heap->concurrent) ? PHASE_FINISH : PHASE_ASK);
+}
+
+static void ask(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (!gc__rescan_find_written(&heap->region)) {
+        fail(heap);
+        return;
+    }
+    concurrent->rescanned_before = concurrent->passes++ > 0 ? concurrent->rescanned : SIZE_MAX;
+    concurrent->rescanned = 0;
+    concurrent->written.next = 0;
+    go_on_with(heap, PHASE_TAKE);
+}
+
+static void take(struct heap *heap)
+{
+    go_on_with(heap, gc__written_take(&heap->region, &heap->concurrent.written) ? PHASE_RESCAN : PHASE_TRACE);
+}
+
+static void rescan(struct heap *heap)
+{
+    struct written *written = &heap->concurrent.written;
+
+    if (!gc__written_watch(&heap->region, written)) {
+        fail(heap);
+        return;
+    }
+    gc__written_scan(gc__gang_leader(&heap->gang), written);
+    heap->concurrent.rescanned += written->count;
+    go_on_with(heap, PHASE_TAKE);
+}
+
+/* ---- The end ------------------------------------------------------------------------ */
+
+static void rescan_the_last(struct heap *heap)
+{
+    struct written *written = &heap->concurrent.written;
+
+    for (written->next = 0; gc__written_take(&heap->region, written);)
+        gc__written_scan(gc__gang_leader(&heap->gang), written);
+}
+
+static void finish_marking(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    struct marker *leader = gc__gang_leader(&heap->gang);
+    bool overflowed = leader->overflowed;
+    struct keeping keeping;
+
+    concurrent->unknown = !gc__rescan_find_written(&heap->region);
+    if (concurrent->unknown)
+        return;
+    leader->beside_mutators = false;
+    gc__gang_begin(&heap->gang);
+    leader->overflowed = overflowed;
+    rescan_the_last(heap);
+    keeping = gc__runs_keep(heap);
+    concurrent->unissued = keeping.unissued;
+    concurrent->active = keeping.active;
+    gc__roots_trace(heap);
+    gc__sweep_await_publication(&heap->region, &heap->bins);
+}
+
+/* Until all is published, nobody knows when the next cycle is due. */
+static void note_finish(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    concurrent->allocated = gc__pace_allocated(&heap->pace);
+    concurrent->runway_bytes = concurrent->allocated - gc__min(concurrent->allocated_before, concurrent->allocated);
+    concurrent->failures = 0;
+    gc__pace_wait(&heap->pace);
+}
+
+static void finish(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (!gc__pause(heap, finish_marking) || concurrent->unknown) {
+        fail(heap);
+        return;
+    }
+    note_finish(heap);
+    go_on_with(heap, PHASE_PUBLISH);
+    concurrent->chunk = heap->region.accessible;
+}
+
+static void note_published(struct heap *heap)
+{
+    struct keeping keeping = {heap->concurrent.unissued, heap->concurrent.active};
+
+    gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
+    gc__gang_trim(&heap->gang);
+    gc__return_memory(heap);
+    gc__observe_cycle(heap);
+}
+
+/* Downwards, as the lowest block is to be at the head of its list. Chunks that came
+ * since the finish hold nothing that is white. */
+static void publish(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->chunk > 0) {
+        gc__sweep_publish_chunk(&heap->region, &heap->bins, --concurrent->chunk, &concurrent->marked);
+        return;
+    }
+    end(heap);
+    note_published(heap);
+}
+
+/* ---- Steps ---------------------------------------------------------------------------- */
+
+static const struct {
+    void (*make)(struct heap *heap);
+    bool wants_lock;
+} steps[PHASE_COUNT] = {
+    [PHASE_SWEEP] = {sweep, true},     [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
+    [PHASE_WATCH] = {watch, true},     [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
+    [PHASE_RANGES] = {ranges, true},   [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
+    [PHASE_TAKE] = {take, true},       [PHASE_RESCAN] = {rescan, false},    [PHASE_FINISH] = {finish, true},
+    [PHASE_PUBLISH] = {publish, true},
+};
+
+/* A step whose phase has changed before the hands were free is another day's. */
+static bool make_step(struct heap *heap, bool locked)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    enum concurrent_phase phase;
+
+    take_hands(concurrent);
+    phase = gc__concurrent_phase(concurrent);
+    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock))
+        steps[phase].make(heap);
+    leave_hands(concurrent);
+    return phase != PHASE_OFF;
+}
+
+bool gc__concurrent_step(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    bool more;
+
+    if (!steps[gc__concurrent_phase(concurrent)].wants_lock && !atomic_load(&concurrent->wanted))
+        return make_step(heap, false);
+    gc__world_lock(&heap->world);
+    more = make_step(heap, true);
+    gc__world_unlock(&heap->world);
+    return more;
+}
+
+static void take_over(struct concurrent *concurrent)
+{
+    atomic_store(&concurrent->wanted, true);
+    take_hands(concurrent);
+    atomic_store(&concurrent->wanted, false);
+}
+
+static void publish_all(struct heap *heap)
+{
+    while (gc__concurrent_phase(&heap->concurrent) == PHASE_PUBLISH)
+        publish(heap);
+}
+
+bool gc__concurrent_finish(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    bool finished;
+
+    take_over(concurrent);
+    if (gc__concurrent_is_marking(concurrent))
+        finish(heap);
+    finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
+    publish_all(heap);
+    if (gc__concurrent_is_under_way(concurrent))
+        drop(heap);
+    leave_hands(concurrent);
+    return finished;
+}
+
+static void give_up(struct heap *heap)
+{
+    publish_all(heap);
+    if (gc__concurrent_is_under_way(&heap->concurrent))
+        drop(heap);
+}
+
+void gc__concurrent_give_up(struct heap *heap)
+{
+    take_over(&heap->concurrent);
+    give_up(heap);
+    leave_hands(&heap->concurrent);
+}
+
+void gc__concurrent_forget(struct heap *heap)
+{
+    heap->concurrent.hands = HANDS_FREE;
+    give_up(heap);
+}

@@ -1,0 +1,126 @@
+/* concurrent.h - a full cycle beside the mutators (mostly-concurrent marking: Boehm,
+ * Demers, Shenker, "Mostly parallel garbage collection", PLDI 1991; GC Handbook, 2nd
+ * ed., section 16.1), for programs that were compiled without a write barrier: the
+ * system tells which pages were written.
+ *
+ * The steps, in this order; where it says "pause" the world stands:
+ *
+ *     sweep     what the last cycle left unswept
+ *     quiet     pause: from now on no mark bit means anything, and none is set
+ *     whiten    every object
+ *     watch     every page of which something may be scanned
+ *     snapshot  pause: registers, stacks, thread-local data; what is born from now on
+ *               is black
+ *     segments, ranges   the other roots
+ *     trace     until nothing is grey
+ *     ask       which pages were written meanwhile;
+ *     rescan    watches them again, scans what is marked in them, and traces again,
+ *               until they are few or do not become fewer
+ *     finish    pause: all roots, the pages that were written last, all they lead to
+ *     publish   chunk by chunk: from here on the dead are free
+ *
+ * Why no living object is white at the end. What a black object pointed at when it
+ * was scanned is not white. What was written into it since then is in a page that was
+ * watched before, and so counts as written; or it was born black, and then it was
+ * written from the beginning on. All such pages are scanned again, the last of them
+ * when nobody writes any more, as are all roots. So at the end no black object and no
+ * root points at a white one.
+ *
+ * Each step takes some hundred microseconds at most but for the pauses, and is made by
+ * whoever calls gc__concurrent_step: the collector's own thread
+ * (gc/cycle/background.h), or, where there is only one CPU, the mutators.
+ *
+ * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
+ * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
+ * heap's lock can finish the cycle or give it up after a step's time. */
+#ifndef GC_CYCLE_CONCURRENT_H
+#define GC_CYCLE_CONCURRENT_H
+
+#include "gc/mark/written.h"
+#include "gc/reclaim/sweep.h"
+
+#include <stdatomic.h>
+
+struct heap;
+
+enum concurrent_phase {
+    PHASE_OFF,
+    PHASE_SWEEP,
+    PHASE_QUIET,
+    PHASE_WHITEN,
+    PHASE_WATCH,
+    PHASE_SNAPSHOT,
+    PHASE_SEGMENTS,
+    PHASE_RANGES,
+    PHASE_TRACE,
+    PHASE_ASK,
+    PHASE_TAKE,
+    PHASE_RESCAN,
+    PHASE_FINISH,
+    PHASE_PUBLISH,
+    PHASE_COUNT
+};
+
+struct concurrent {
+    bool possible; /* as far as is known */
+    _Atomic uint32_t hands;
+    _Atomic uint32_t phase; /* an enum concurrent_phase */
+    _Atomic bool wanted;    /* by who has the heap's lock */
+
+    bool now;                /* the cycle under way is concurrent, or the last was */
+    bool births_are_black;   /* from the snapshot on, until all is published */
+    bool no_magazines;       /* from `quiet` on, until all is published */
+    bool unknown;            /* which pages were written */
+    unsigned failures;       /* in a row */
+    size_t step_objects;     /* scanned in a step of tracing */
+    size_t chunk;            /* where the phase goes on */
+    unsigned passes;         /* of `ask` and `rescan` */
+    size_t rescanned;        /* pages, in this pass... */
+    size_t rescanned_before; /* ...and in the last */
+    struct written written;
+
+    struct census unissued;  /* at the finish, */
+    size_t active;           /* and mutators that allocated; */
+    struct census marked;    /* what is counted when it is published */
+    size_t allocated_before; /* by the pace: at the begin, */
+    size_t allocated;        /* at the finish */
+    size_t runway_bytes;     /* what was claimed between these, in the last cycle */
+};
+
+void gc__concurrent_init(struct concurrent *concurrent, bool wanted);
+
+static inline enum concurrent_phase gc__concurrent_phase(const struct concurrent *concurrent)
+{
+    return (enum concurrent_phase)atomic_load_explicit(&concurrent->phase, memory_order_relaxed);
+}
+
+static inline bool gc__concurrent_is_under_way(const struct concurrent *concurrent)
+{
+    return gc__concurrent_phase(concurrent) != PHASE_OFF;
+}
+
+/* Whether a marker may be at any object: what is freed then is kept until the end.
+ * Under the heap's lock. */
+static inline bool gc__concurrent_is_marking(const struct concurrent *concurrent)
+{
+    enum concurrent_phase phase = gc__concurrent_phase(concurrent);
+
+    return phase > PHASE_SNAPSHOT && phase <= PHASE_FINISH;
+}
+
+/* Begins a cycle, if there can be one. Under the lock. */
+bool gc__concurrent_begin(struct heap *heap);
+
+/* Makes a step; false: no cycle is under way. Not under the lock. */
+bool gc__concurrent_step(struct heap *heap);
+
+/* Both under the lock while a cycle is under way; it comes to its end now. In a pause
+ * that may be long, and all is published; false: it had not begun to mark, or could
+ * not, and was given up. Or it is given up in any case, unless marking has ended. */
+bool gc__concurrent_finish(struct heap *heap);
+void gc__concurrent_give_up(struct heap *heap);
+
+/* The same in the child of a fork: nobody makes a step any more. */
+void gc__concurrent_forget(struct heap *heap);
+
+#endif

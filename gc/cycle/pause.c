@@ -1,0 +1,71 @@
+#include "gc/cycle/pause.h"
+
+struct pause {
+    struct heap *heap;
+    void (*body)(struct heap *heap);
+    bool stopped;
+};
+
+static void note_pause(struct cycle_record *record, uint64_t pause_ns)
+{
+    record->pause_last_ns = pause_ns;
+    record->pause_total_ns += pause_ns;
+    record->pause_max_ns = pause_ns > record->pause_max_ns ? pause_ns : record->pause_max_ns;
+}
+
+/* Between its calls to us a thread may be found at any point; those that come
+ * later know. */
+static bool stop_world(struct heap *heap)
+{
+    bool stopped = gc__world_stop(&heap->world);
+
+    if (gc__world_has_several_mutators(&heap->world))
+        heap->region.threaded = heap->region.atomic_bits = true;
+    return stopped;
+}
+
+static void stop_and_go_on(void *argument)
+{
+    struct pause *pause = argument;
+    struct heap *heap = pause->heap;
+    uint64_t start_ns = gc__os_clock_ns();
+
+    heap->region.now_ns = start_ns;
+    pause->stopped = stop_world(heap);
+    if (pause->stopped)
+        pause->body(heap);
+    gc__world_resume(&heap->world);
+    if (pause->stopped)
+        note_pause(&heap->record, gc__os_clock_ns() - start_ns);
+}
+
+/* No library comes or goes while the world stands: a stopped thread may be halfway
+ * through that otherwise. */
+bool gc__pause(struct heap *heap, void (*body)(struct heap *heap))
+{
+    struct mutator *self = gc__mutator;
+    struct pause pause = {heap, body, false};
+
+    if (gc__mutator_exists(self)) /* else it is the collector's own thread */
+        self->context = gc__os_context_of(self->sp);
+    gc__os_hold_loader(stop_and_go_on, &pause);
+    return pause.stopped;
+}
+
+/* Those of the gang are no mutators. */
+void gc__pause_prepare(struct heap *heap)
+{
+    unsigned noted = heap->gang.helpers;
+
+    gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
+    if (heap->region.threaded)
+        heap->world.cpus = gc__gang_cpus(&heap->gang);
+    for (; noted < heap->gang.helpers; noted++)
+        gc__world_note_helper(&heap->world, heap->gang.helper[noted + 1].thread_id);
+}
+
+void gc__pause_for_nothing(struct heap *heap)
+{
+    stop_world(heap);
+    gc__world_resume(&heap->world);
+}

@@ -1,0 +1,64 @@
+#include "gc/cycle/record.h"
+
+#include "gc/base/align.h"
+
+/* Of a minor cycle: what it had to scan, and what it found beyond what was there. */
+static void note_minor(struct heap *heap, const struct census *marked, size_t rescanned, size_t live_bytes)
+{
+    size_t before = heap->pace.live_bytes;
+
+    heap->record.minor_collections++;
+    if (heap->options.stress == 0)
+        gc__minor_note_work(&heap->minor, rescanned + (live_bytes > before ? live_bytes - before : 0),
+                            marked->scanned_bytes);
+    gc__pace_go_on(&heap->pace, live_bytes);
+}
+
+static size_t note_live(struct heap *heap, const struct census *marked, const struct keeping *keeping)
+{
+    heap->record.collections++;
+    heap->record.live_bytes = marked->bytes - keeping->unissued.bytes;
+    heap->record.objects_marked = marked->objects - keeping->unissued.objects;
+    return heap->record.live_bytes;
+}
+
+static void keep_runway(struct heap *heap)
+{
+    if (gc__heap_wants_concurrent(heap))
+        gc__pace_keep_runway(&heap->pace, heap->concurrent.runway_bytes / 4 * 5);
+}
+
+void gc__record_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
+{
+    size_t live_bytes = note_live(heap, marked, keeping);
+
+    heap->concurrent.now = false;
+    if (heap->minor.now) {
+        note_minor(heap, marked, rescanned, live_bytes);
+        return;
+    }
+    gc__minor_note_full(&heap->minor);
+    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
+                         heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
+    keep_runway(heap);
+}
+
+/* Much of what was born black is dead: it counts as if it had been allocated since
+ * the finish, and memory that is held beyond that is no reason to let it grow. */
+void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping)
+{
+    const struct concurrent *concurrent = &heap->concurrent;
+    size_t marked_bytes = note_live(heap, marked, keeping);
+    size_t since_finish = gc__pace_allocated(&heap->pace) - concurrent->allocated;
+    size_t floating = gc__pace_floating(&heap->pace, marked_bytes, concurrent->allocated, concurrent->runway_bytes);
+    size_t live_bytes = marked_bytes - floating;
+
+    heap->record.concurrent_collections++;
+    heap->concurrent.now = true;
+    heap->minor.now = false;
+    gc__minor_note_full(&heap->minor);
+    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
+                         keeping->active);
+    keep_runway(heap);
+    gc__pace_note_allocated(&heap->pace, floating + since_finish);
+}

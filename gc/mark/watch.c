@@ -1,0 +1,113 @@
+#include "gc/mark/watch.h"
+
+#include "gc/heap/large.h"
+
+/* ---- Ranges ------------------------------------------------------------------------ */
+
+/* Ranges that are to be watched, on their way to the system: some at once, and joined. */
+struct batch {
+    struct gc__range range[64];
+    size_t count;
+    bool failed;
+};
+
+static void send(struct batch *batch)
+{
+    batch->failed = batch->failed || !gc__os_watch_writes(batch->range, batch->count);
+    batch->count = 0;
+}
+
+static void add(struct batch *batch, const struct region *region, size_t first_page, size_t pages)
+{
+    uintptr_t start = (uintptr_t)gc__page_address(region, first_page);
+    uintptr_t end = start + (pages << GC_PAGE_SHIFT);
+
+    if (batch->count > 0 && batch->range[batch->count - 1].end == start) {
+        batch->range[batch->count - 1].end = end;
+        return;
+    }
+    if (batch->count == sizeof batch->range / sizeof *batch->range)
+        send(batch);
+    batch->range[batch->count++] = (struct gc__range){start, end};
+}
+
+/* A coroutine's stack may be an object, and the collector run on it: its own frames
+ * have changed since they were scanned. */
+static bool holds_this_stack(const struct region *region, size_t first_page, size_t pages)
+{
+    return (uintptr_t)__builtin_frame_address(0) - (uintptr_t)gc__page_address(region, first_page) <
+           pages << GC_PAGE_SHIFT;
+}
+
+/* ---- Between cycles ------------------------------------------------------------------- */
+
+static void watch_block(struct batch *batch, const struct region *region, struct block *block)
+{
+    size_t page = gc__block_unit(region, block) * GC_PAGES_PER_UNIT, pages = block->units * GC_PAGES_PER_UNIT;
+
+    if (block->restless > 0)
+        block->restless--;
+    if (holds_this_stack(region, page, pages))
+        block->restless = 1;
+    if (block->restless == 0)
+        add(batch, region, page, pages);
+}
+
+static void watch_large(struct batch *batch, const struct region *region, size_t head)
+{
+    uint32_t *flags = gc__large_flags(region, head);
+
+    *flags &= ~GC_LARGE_WATCHED;
+    if (*flags >= GC_LARGE_RESTLESS)
+        *flags -= GC_LARGE_RESTLESS;
+    if (*flags >= GC_LARGE_RESTLESS || holds_this_stack(region, head, gc__large_pages(region, head)))
+        return;
+    *flags |= GC_LARGE_WATCHED;
+    add(batch, region, head, gc__large_pages(region, head));
+}
+
+bool gc__watch_restful(struct region *region)
+{
+    struct batch batch = {.count = 0};
+    size_t head, page = 0;
+
+    for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
+        struct block *block = &region->blocks[unit];
+
+        if (gc__block_is_head(block) && block->marked && gc__kinds[block->kind].scanned)
+            watch_block(&batch, region, block);
+    }
+    for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
+        if (gc__kinds[gc__large_kind(region, head)].scanned)
+            watch_large(&batch, region, head);
+    send(&batch);
+    return !batch.failed;
+}
+
+/* ---- For a cycle beside the mutators --------------------------------------------------- */
+
+bool gc__watch_chunk(struct region *region, size_t c)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
+    struct batch batch = {.count = 0};
+    size_t head, page = 0;
+
+    for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
+        if (gc__block_is_head(&blocks[i]) && gc__kinds[blocks[i].kind].scanned)
+            add(&batch, region, (c * GC_UNITS_PER_CHUNK + i) * GC_PAGES_PER_UNIT, blocks[i].units * GC_PAGES_PER_UNIT);
+    for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
+        if (gc__kinds[gc__large_kind(region, head)].scanned)
+            add(&batch, region, head, gc__large_pages(region, head));
+    send(&batch);
+    return !batch.failed;
+}
+
+bool gc__watch_pages(const struct region *region, const size_t *pages, size_t count)
+{
+    struct batch batch = {.count = 0};
+
+    for (size_t i = 0; i < count; i++)
+        add(&batch, region, pages[i], 1);
+    send(&batch);
+    return !batch.failed;
+}

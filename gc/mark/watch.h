@@ -1,0 +1,24 @@
+/* watch.h - which pages the system is to watch for writes.
+ *
+ * Between two cycles, for the next to be minor, what is old and restful: the reasons
+ * are in gc/mark/rescan.h. For a cycle beside the mutators, all that is going to be
+ * scanned.
+ *
+ * Threads: under the heap's lock. False: nothing is known of any page. */
+#ifndef GC_MARK_WATCH_H
+#define GC_MARK_WATCH_H
+
+#include "gc/heap/block.h"
+#include "gc/platform/platform.h"
+
+/* The marks are published: all that was marked, and is not restless. The world
+ * stands. */
+bool gc__watch_restful(struct region *region);
+
+/* What may be scanned of that which begins in chunk `c`. */
+bool gc__watch_chunk(struct region *region, size_t c);
+
+/* These pages, which ascend. No lock is needed. */
+bool gc__watch_pages(const struct region *region, const size_t *pages, size_t count);
+
+#endif
