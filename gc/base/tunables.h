@@ -101,6 +101,13 @@
  * looked at: what lies readable behind it may be gigabytes of something else. */
 #define GC_FOREIGN_STACK_BYTES ((size_t)64 << 20)
 
+/* The upper end of a stack that has not run yet: where its first frame is laid, with
+ * arguments. */
+#define GC_STACK_START_BYTES ((size_t)512)
+
+/* Descriptors of stacks are mapped so many at a time: seven hundred. */
+#define GC_STACK_SLAB_BYTES ((size_t)64 << 10)
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take

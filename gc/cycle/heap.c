@@ -78,5 +78,6 @@ void gc__heap_audit(const struct heap *heap)
     audit_blocks(&heap->region);
     gc__sweep_audit(&heap->region, &heap->bins);
     gc__ranges_audit(&heap->user_roots);
+    gc__stacks_audit(&heap->stacks);
     audit_mutators(heap);
 }

@@ -8,6 +8,7 @@
 #include "gc/mark/gang.h"
 #include "gc/reclaim/sweep.h"
 #include "gc/roots/ranges.h"
+#include "gc/roots/stacks.h"
 #include "gc/roots/world.h"
 
 #include <broom.h>
@@ -36,6 +37,7 @@ struct heap {
     struct region region;
     struct world world;
     struct ranges user_roots;
+    struct stacks stacks;
     struct gang gang;
     struct bins bins;
     struct pace pace;

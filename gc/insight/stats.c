@@ -19,6 +19,7 @@ static uint64_t metadata_bytes(const struct heap *heap)
 
     bytes += gc__gang_metadata_bytes(&heap->gang);
     bytes += gc__ranges_metadata_bytes(&heap->user_roots);
+    bytes += gc__stacks_metadata_bytes(&heap->stacks);
     return bytes + heap->world.mutators * gc__mutator_metadata_bytes();
 }
 

@@ -107,6 +107,23 @@ unsigned gc__os_stacks_in_use(const struct gc__context *context, struct gc__rang
 typedef void *gc__os_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b);
 void *gc__os_spill_registers(gc__os_spilled *function, const char *call, uintptr_t a, uintptr_t b);
 
+/* Where a stack was left: the stack pointer, and the registers that a function leaves
+ * as they are. */
+#if defined __aarch64__
+#define GC_FRAME_REGISTERS 19 /* x19-x29, d8-d15 */
+#else
+#define GC_FRAME_REGISTERS 6 /* rbx, rbp, r12-r15 */
+#endif
+struct gc__frame {
+    uintptr_t sp;
+    uintptr_t registers[GC_FRAME_REGISTERS];
+};
+
+/* The second half of gc_stack_switch, whose first is assembly: the caller's frame
+ * stands at the beginning of *from. Defined on a higher floor (gc/api/stacks.c). */
+struct gc_stack;
+void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp);
+
 /* Runs `body` while no library can be loaded or unloaded by another thread, nor
  * wait halfway through that. */
 void gc__os_hold_loader(void (*body)(void *argument), void *argument);
