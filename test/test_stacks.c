@@ -459,13 +459,13 @@ Test(stacks, threads_run_coroutines_on_conservative_objects)
 /* While a thread is in gc_thread_blocking its frames change as they like, also those
  * on a stack that is an object: the check of marked objects must not look at them. */
 static struct {
-    struct hidden dead;
+    _Atomic uintptr_t dead; /* hidden */
     _Atomic bool ready, over;
 } blocking;
 
 static __attribute__((noinline)) void forget_one(void)
 {
-    blocking.dead = hide(new_number(1));
+    blocking.dead = hide(new_number(1)).bits;
 }
 
 static void *hold_dead(void *argument)
@@ -475,14 +475,13 @@ static void *hold_dead(void *argument)
     (void)argument;
     blocking.ready = true;
     while (!blocking.over)
-        place = place == NULL ? reveal(blocking.dead) : NULL;
+        place = place == NULL ? reveal((struct hidden){blocking.dead}) : NULL;
     return NULL;
 }
 
 static void block(struct coroutine *self)
 {
     (void)self;
-    forget_one();
     gc_thread_blocking(hold_dead, NULL);
 }
 
@@ -500,11 +499,14 @@ Test(stacks, frames_of_a_blocking_thread_on_an_object_are_not_verified)
 
     gc_init_options(&options, sizeof options);
     memory = gc_malloc(STACK_BYTES);
+    forget_one();
     cr_assert(pthread_create(&thread, NULL, run_blocking, new_coroutine(block, memory)) == 0);
     while (!blocking.ready)
         sched_yield();
-    for (unsigned i = 0; i < 200; i++)
-        gc_collect();
+    for (unsigned i = 0; i < 200; i++) {
+        forget_one();
+        collect_with_clear_stack();
+    }
     blocking.over = true;
     pthread_join(thread, NULL);
 }
