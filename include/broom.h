@@ -62,6 +62,8 @@ struct gc_options {
     uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
     uint32_t no_minor;         /* 1: full collections alone; the kernel is not asked which pages were written */
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
+    size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
+                                  default: 80 % of what the control group allows */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any
@@ -223,6 +225,8 @@ struct gc_stats {
     uint64_t pause_max_ns;      /* for the longest, */
     uint64_t pause_total_ns;    /* for all */
     uint64_t minor_collections; /* of the collections: those that left old objects unlooked at */
+    uint64_t external_bytes;    /* held outside of the heap, as gc_note_external was told */
+    uint64_t memory_limit;      /* see gc_options; UINT64_MAX: none */
 };
 
 /* Fills the first `size` bytes of `out`; fields this version does not know are

@@ -31,6 +31,8 @@ const struct option gc__options[] = {
      "1: full collections alone; the kernel is not asked which pages were written"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
+    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), 4 * MIB, INT64_MAX, 0, "80 % of the container's",
+     "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];

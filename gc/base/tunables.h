@@ -259,6 +259,23 @@
  * after the delay, and so the heap shrinks all the same. */
 #define GC_PACE_HELD_PERCENT 88
 
+/* When the program is idle, a collection comes this much of the budget early. */
+#define GC_STEP_BUDGET_SHARE 4
+
+/* ---- Limits ------------------------------------------------------------- */
+
+/* Of the memory that the control group leaves the process, the heap's soft limit by
+ * default: there are also stacks, libraries, and what the kernel counts. */
+#define GC_LIMIT_GROUP_PERCENT 80
+
+/* The part of what is live, or of the hard limit, that is taken for lost between
+ * cells. */
+#define GC_LIMIT_SLACK_SHARE 16
+
+/* The budget near a limit is at least this, whatever the clock says: the fixed cost
+ * of a cycle. */
+#define GC_LIMIT_MIN_BYTES ((size_t)256 << 10)
+
 /* ---- Giving memory back -------------------------------------------------- */
 
 #define GC_DECOMMIT_DELAY_MS 1000

@@ -48,6 +48,56 @@ static void note_marked(struct heap *heap, const struct census *marked, const st
     }
 }
 
+static size_t outside_bytes(const struct heap *heap)
+{
+    return gc__region_metadata_bytes(&heap->region) + gc__pace_external(&heap->pace);
+}
+
+static size_t hard_bytes(const struct region *region)
+{
+    size_t pages = gc__min(region->max_pages, region->chunks * GC_PAGES_PER_CHUNK);
+
+    return pages << GC_PAGE_SHIFT;
+}
+
+static struct limit_state limit_state(const struct heap *heap)
+{
+    return (struct limit_state){
+        .live_bytes = heap->record.live_bytes,
+        .held_bytes = heap->region.held_pages << GC_PAGE_SHIFT,
+        .outside_bytes = outside_bytes(heap),
+        .hard_bytes = hard_bytes(&heap->region),
+    };
+}
+
+static void keep_limits(struct heap *heap, const struct limit_state *state, bool full)
+{
+    gc__pace_trim(&heap->pace, gc__limit_budget(&heap->limit, state, heap->pace.budget_bytes), full);
+    if (gc__limit_is_exceeded(&heap->limit, state))
+        gc__region_decommit(&heap->region, UINT64_MAX);
+}
+
+/* The pause is over but for what is left to do here. */
+static void note_limits(struct heap *heap, size_t allocated_bytes)
+{
+    uint64_t start_ns = heap->region.now_ns, now_ns = gc__os_clock_ns();
+    struct limit_state state = limit_state(heap);
+
+    state.allocated_bytes = allocated_bytes;
+    state.mutator_ns = start_ns - heap->limit.resumed_ns;
+    state.pause_ns = now_ns - start_ns;
+    keep_limits(heap, &state, !heap->minor.now);
+    heap->limit.resumed_ns = now_ns;
+}
+
+/* As long as nothing else is known, what was live is. */
+void gc__keep_limits(struct heap *heap)
+{
+    struct limit_state state = limit_state(heap);
+
+    keep_limits(heap, &state, false);
+}
+
 /* Under stress minor cycles are tried whatever they are worth. */
 static bool next_should_be_minor(const struct heap *heap, const struct census *marked)
 {
@@ -63,7 +113,7 @@ static void cycle(struct heap *heap)
     bool minor = gc__minor_begin(&heap->minor, &heap->region, heap->full);
     struct keeping keeping;
     struct census marked;
-    size_t rescanned = 0;
+    size_t rescanned = 0, allocated_bytes = gc__pace_allocated(&heap->pace);
 
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins, minor);
     gc__gang_begin(&heap->gang);
@@ -81,6 +131,7 @@ static void cycle(struct heap *heap)
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
     note_marked(heap, &marked, &keeping, rescanned);
+    note_limits(heap, allocated_bytes);
     gc__minor_prepare(&heap->minor, &heap->region, next_should_be_minor(heap, &marked));
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
@@ -179,6 +230,34 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
         lock_and_collect(heap, false);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
+}
+
+void gc__collect_if_over(struct heap *heap)
+{
+    if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
+        return;
+    gc__world_lock(&heap->world);
+    if (gc__pace_is_due(&heap->pace, 0))
+        collect(heap, false);
+    gc__world_unlock(&heap->world);
+}
+
+/* What a cycle takes, the last one tells: a minor one is followed by another as a
+ * rule. */
+bool gc__collect_early(struct heap *heap, uint64_t time_ns)
+{
+    size_t allocated = gc__pace_allocated(&heap->pace);
+    bool is_time;
+
+    if (gc__collections_are_disabled(heap))
+        return false;
+    gc__world_lock(&heap->world);
+    is_time = allocated >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE && heap->record.pause_last_ns <= time_ns;
+    if (is_time)
+        collect(heap, false);
+    gc__return_memory(heap);
+    gc__world_unlock(&heap->world);
+    return is_time;
 }
 
 void gc__become_threaded(struct heap *heap)

@@ -5,6 +5,14 @@
 
 GC_OWN_STATE struct heap gc__heap;
 
+/* What the control group leaves this heap; SIZE_MAX: there is no limit. */
+static size_t group_limit(void)
+{
+    size_t bytes = gc__os_memory_limit();
+
+    return bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * GC_LIMIT_GROUP_PERCENT;
+}
+
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack)
 {
     size_t max_bytes = options->max_heap != 0 ? options->max_heap : SIZE_MAX;
@@ -30,6 +38,9 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
+    heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
+    if (options->memory_limit == 0)
+        heap->limit.soft_bytes = group_limit();
     heap->started = true;
     return true;
 }

@@ -2,6 +2,7 @@
 #ifndef GC_CYCLE_HEAP_H
 #define GC_CYCLE_HEAP_H
 
+#include "gc/cycle/limit.h"
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
@@ -41,6 +42,7 @@ struct heap {
     struct gang gang;
     struct bins bins;
     struct pace pace;
+    struct limit limit;
     struct minor minor;
     struct cycle_record record;
     struct gc_options options;

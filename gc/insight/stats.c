@@ -39,6 +39,8 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .pause_total_ns = heap->record.pause_total_ns,
         .bytes_freed = heap->world.freed_bytes,
         .minor_collections = heap->record.minor_collections,
+        .external_bytes = gc__pace_external(&heap->pace),
+        .memory_limit = heap->limit.soft_bytes == SIZE_MAX ? UINT64_MAX : heap->limit.soft_bytes,
     };
 
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)

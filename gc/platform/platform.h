@@ -65,6 +65,10 @@ bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range 
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */
 size_t gc__os_address_space_left(void);
 
+/* Bytes of memory that the control groups of this process leave it, all it has
+ * counted; SIZE_MAX without limit. Reads files. */
+size_t gc__os_memory_limit(void);
+
 /* ---- Roots -------------------------------------------------------------- */
 
 /* The stack of the initial thread, as far as it may ever be used: its end is
