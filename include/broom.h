@@ -64,6 +64,7 @@ struct gc_options {
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
     size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
                                   default: 80 % of what the control group allows */
+    uint32_t check_arenas;     /* 1: whether something still points into an arena is looked for at its release */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any

@@ -108,6 +108,12 @@
 /* Descriptors of stacks are mapped so many at a time: seven hundred. */
 #define GC_STACK_SLAB_BYTES ((size_t)64 << 10)
 
+/* The first piece of an arena; each further one is twice as large, up to the second
+ * figure. Objects beyond a quarter of a piece get one of their own. */
+#define GC_ARENA_PIECE_BYTES ((size_t)4 << 10)
+#define GC_ARENA_MAX_PIECE_BYTES ((size_t)256 << 10)
+#define GC_ARENA_LARGE_SHARE 4
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take
