@@ -101,7 +101,7 @@ static inline void *allocate(struct gc_arena *arena, struct source *source, size
     char *object = source->next;
 
     if (GC_UNLIKELY(cell < bytes))
-        return gc_malloc(SIZE_MAX);
+        return gc_malloc(bytes); /* fails */
     if (GC_UNLIKELY(cell > (size_t)(source->end - object)))
         return allocate_slow(arena, source, cell, atomic);
     source->next = object + cell;
