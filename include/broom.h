@@ -64,6 +64,9 @@ struct gc_options {
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
     int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs beside it;
                                 * -1: the program always stops */
+    size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
+                                  default: 80 % of what the control group allows */
+    uint32_t check_arenas;     /* 1: whether something still points into an arena is looked for at its release */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any
@@ -226,6 +229,8 @@ struct gc_stats {
     uint64_t pause_total_ns;         /* for all */
     uint64_t minor_collections;      /* of the collections: those that left old objects unlooked at */
     uint64_t concurrent_collections; /* of the collections: those that ran beside the program, with three pauses each */
+    uint64_t external_bytes;         /* held outside of the heap, as gc_note_external was told */
+    uint64_t memory_limit;           /* see gc_options; UINT64_MAX: none */
 };
 
 /* Fills the first `size` bytes of `out`; fields this version does not know are

@@ -78,7 +78,7 @@ Test(documents, presets_are_what_their_text_says)
         const struct option *option = &gc__options[i];
         int64_t value = 0;
 
-        if (strcmp(option->preset_text, "no limit") == 0)
+        if (option->preset == 0 && option->least > 0) /* what no number says */
             continue;
         cr_assert(gc__option_parse(option, option->preset_text, &value), "%s", option->variable);
         cr_assert_eq(value, option->preset, "%s", option->variable);

@@ -1,6 +1,6 @@
 /* test_helper.c - how many CPUs there are, and threads that help. */
 #define _GNU_SOURCE
-#include "gc/platform/linux/cpus.h"
+#include "gc/platform/linux/cgroup.h"
 #include "gc/platform/platform.h"
 
 #include <criterion/criterion.h>
@@ -164,4 +164,37 @@ Test(helper, runs_in_a_thread_of_its_own_with_signals_blocked)
     cr_assert_eq(told.thread_id, thread_id);
     cr_assert_neq(thread_id, gc__os_thread_id());
     cr_assert(told.blocked);
+}
+
+/* ---- Memory -------------------------------------------------------------------------- */
+
+TestSuite(memory_quota, .init = make_root, .fini = drop_root);
+
+Test(memory_quota, is_none_where_nothing_says_so)
+{
+    cr_assert_eq(gc__quota_memory(root), SIZE_MAX);
+    put("/proc/self/cgroup", "0::/\n");
+    cr_assert_eq(gc__quota_memory(root), SIZE_MAX);
+    put("/sys/fs/cgroup/memory.max", "max\n");
+    cr_assert_eq(gc__quota_memory(root), SIZE_MAX);
+}
+
+Test(memory_quota, is_that_of_the_tightest_group)
+{
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/memory.max", "1073741824\n");
+    cr_assert_eq(gc__quota_memory(root), 1073741824);
+    put("/sys/fs/cgroup/a/memory.max", "536870912\n");
+    cr_assert_eq(gc__quota_memory(root), 536870912);
+    put("/sys/fs/cgroup/a/b/memory.high", "268435456\n");
+    cr_assert_eq(gc__quota_memory(root), 268435456);
+}
+
+Test(memory_quota, of_the_first_version_has_a_number_for_none)
+{
+    put("/proc/self/cgroup", "4:memory:/a\n3:cpu,cpuacct:/\n");
+    put("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "9223372036854771712\n");
+    cr_assert_eq(gc__quota_memory(root), SIZE_MAX);
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "104857600\n");
+    cr_assert_eq(gc__quota_memory(root), 104857600);
 }

@@ -34,6 +34,10 @@ const struct option gc__options[] = {
     {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
      "microseconds: a collection that would stop the program for longer runs beside it; never: the program always "
      "stops"},
+    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), 4 * MIB, INT64_MAX, 0, "80 % of the container's",
+     "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
+    {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
+     "1: the release of an arena collects, and tells if something still points into it"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];

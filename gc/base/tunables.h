@@ -101,6 +101,19 @@
  * looked at: what lies readable behind it may be gigabytes of something else. */
 #define GC_FOREIGN_STACK_BYTES ((size_t)64 << 20)
 
+/* The upper end of a stack that has not run yet: where its first frame is laid, with
+ * arguments. */
+#define GC_STACK_START_BYTES ((size_t)512)
+
+/* Descriptors of stacks are mapped so many at a time: seven hundred. */
+#define GC_STACK_SLAB_BYTES ((size_t)64 << 10)
+
+/* The first piece of an arena; each further one is twice as large, up to the second
+ * figure. Objects beyond a quarter of a piece get one of their own. */
+#define GC_ARENA_PIECE_BYTES ((size_t)4 << 10)
+#define GC_ARENA_MAX_PIECE_BYTES ((size_t)256 << 10)
+#define GC_ARENA_LARGE_SHARE 4
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take
@@ -281,6 +294,23 @@
  * to the OS: this part of it in each cycle. The rest stays free, goes back
  * after the delay, and so the heap shrinks all the same. */
 #define GC_PACE_HELD_PERCENT 88
+
+/* When the program is idle, a collection comes this much of the budget early. */
+#define GC_STEP_BUDGET_SHARE 4
+
+/* ---- Limits ------------------------------------------------------------- */
+
+/* Of the memory that the control group leaves the process, the heap's soft limit by
+ * default: there are also stacks, libraries, and what the kernel counts. */
+#define GC_LIMIT_GROUP_PERCENT 80
+
+/* The part of what is live, or of the hard limit, that is taken for lost between
+ * cells. */
+#define GC_LIMIT_SLACK_SHARE 16
+
+/* The budget near a limit is at least this, whatever the clock says: the fixed cost
+ * of a cycle. */
+#define GC_LIMIT_MIN_BYTES ((size_t)256 << 10)
 
 /* ---- Giving memory back -------------------------------------------------- */
 

@@ -11,14 +11,15 @@
 /* Whether a collection is due before `bytes` are claimed. */
 static inline bool gc__allowance_is_used_up(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
-    size_t allocated, grant;
+    size_t allocated, budget, grant;
 
     if (mutator->allowance >= bytes)
         return false;
     if (gc__pace_is_due(&heap->pace, bytes - mutator->allowance))
         return true;
     allocated = gc__pace_allocated(&heap->pace);
-    grant = heap->pace.budget_bytes > allocated ? heap->pace.budget_bytes - allocated : 0;
+    budget = gc__pace_budget(&heap->pace);
+    grant = budget > allocated ? budget - allocated : 0;
     grant = gc__min(grant, GC_ALLOWANCE_BYTES);
     gc__pace_note_allocated(&heap->pace, grant);
     mutator->allowance += grant;

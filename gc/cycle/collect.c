@@ -119,6 +119,34 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
         collect_once(heap, mutator, bytes);
 }
 
+void gc__collect_if_over(struct heap *heap)
+{
+    if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
+        return;
+    gc__world_lock(&heap->world);
+    if (gc__pace_is_due(&heap->pace, 0))
+        collect(heap, false);
+    gc__world_unlock(&heap->world);
+}
+
+/* What a cycle takes, the last one tells: a minor one is followed by another as a
+ * rule. */
+bool gc__collect_early(struct heap *heap, uint64_t time_ns)
+{
+    size_t allocated = gc__pace_allocated(&heap->pace);
+    bool is_time;
+
+    if (gc__collections_are_disabled(heap))
+        return false;
+    gc__world_lock(&heap->world);
+    is_time = allocated >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE && heap->record.pause_last_ns <= time_ns;
+    if (is_time)
+        collect(heap, false);
+    gc__return_memory(heap);
+    gc__world_unlock(&heap->world);
+    return is_time;
+}
+
 void gc__become_threaded(struct heap *heap)
 {
     gc__world_lock(&heap->world);

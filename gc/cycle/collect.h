@@ -12,6 +12,13 @@ void gc__collect(struct heap *heap);
  * stress option, wants one and none is forbidden. */
 void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes);
 
+/* A collection if one is due though nothing is to be allocated. */
+void gc__collect_if_over(struct heap *heap);
+
+/* A collection if a good part of the budget is used, and the last one took no longer
+ * than `time_ns`. Whether there was one. */
+bool gc__collect_early(struct heap *heap, uint64_t time_ns);
+
 /* There may be several mutators now: from its return on all know. The others
  * stop for it once in the life of the process. */
 void gc__become_threaded(struct heap *heap);

@@ -5,6 +5,14 @@
 
 GC_OWN_STATE struct heap gc__heap;
 
+/* What the control group leaves this heap; SIZE_MAX: there is no limit. */
+static size_t group_limit(void)
+{
+    size_t bytes = gc__os_memory_limit();
+
+    return bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * GC_LIMIT_GROUP_PERCENT;
+}
+
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack)
 {
     size_t max_bytes = options->max_heap != 0 ? options->max_heap : SIZE_MAX;
@@ -31,6 +39,9 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0);
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
+    heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
+    if (options->memory_limit == 0)
+        heap->limit.soft_bytes = group_limit();
     heap->started = true;
     return true;
 }
@@ -91,5 +102,6 @@ void gc__heap_audit(const struct heap *heap)
     audit_blocks(&heap->region);
     gc__sweep_audit(&heap->region, &heap->bins);
     gc__ranges_audit(&heap->user_roots);
+    gc__stacks_audit(&heap->stacks);
     audit_mutators(heap);
 }

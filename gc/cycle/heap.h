@@ -4,12 +4,14 @@
 
 #include "gc/cycle/background.h"
 #include "gc/cycle/concurrent.h"
+#include "gc/cycle/limit.h"
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
 #include "gc/reclaim/sweep.h"
 #include "gc/roots/ranges.h"
+#include "gc/roots/stacks.h"
 #include "gc/roots/world.h"
 
 #include <broom.h>
@@ -39,9 +41,11 @@ struct heap {
     struct region region;
     struct world world;
     struct ranges user_roots;
+    struct stacks stacks;
     struct gang gang;
     struct bins bins;
     struct pace pace;
+    struct limit limit;
     struct minor minor;
     struct concurrent concurrent;
     struct background background;

@@ -35,7 +35,8 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
 {
     size_t floor = mutators > 1 ? GC_PACE_MUTATOR_BYTES * gc__min(mutators, GC_PACE_FLOOR_MUTATORS) : 0;
     size_t costly = scanned_bytes + percent_of(live_bytes - scanned_bytes, GC_PACE_ATOMIC_PERCENT);
-    size_t growth = percent_of(costly, pace->growth_percent) + gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
+    size_t growth = percent_of(costly + gc__pace_external(pace), pace->growth_percent) +
+                    gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
     size_t held_share = gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT), 2 * growth);
 
@@ -104,4 +105,25 @@ size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t al
     size_t percent = before > 0 ? gc__min(percent_of(survived, 10000) / before, 100) : pace->survival_percent;
 
     return born - percent_of(born, percent);
+}
+
+void gc__pace_trim(struct pace *pace, size_t budget_bytes, bool full)
+{
+    __atomic_store_n(&pace->budget_bytes, gc__min(pace->budget_bytes, budget_bytes), __ATOMIC_RELAXED);
+    if (full)
+        pace->full_budget_bytes = pace->budget_bytes;
+}
+
+void gc__pace_note_external(struct pace *pace, ptrdiff_t bytes)
+{
+    size_t external = gc__pace_external(pace), changed;
+
+    do
+        changed = bytes >= 0 ? external + (size_t)bytes : external - gc__min(external, (size_t)-bytes);
+    while (!__atomic_compare_exchange_n(&pace->external_bytes, &external, changed, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
+    if (bytes >= 0)
+        gc__pace_note_allocated(pace, (size_t)bytes);
+    else
+        gc__pace_note_freed(pace, (size_t)-bytes);
 }

@@ -18,7 +18,7 @@ struct pace {
     size_t floor_bytes;
     size_t growth_percent;
     size_t initial_bytes;
-    size_t budget_bytes;      /* until the next collection */
+    size_t budget_bytes;      /* until the next collection; mutators read it at any time */
     size_t full_budget_bytes; /* as the last full cycle set it, */
     size_t full_live_bytes;   /* and what it found */
     size_t live_bytes;        /* what the last cycle found */
@@ -26,6 +26,7 @@ struct pace {
     size_t survival_percent;  /* of what was allocated before that, as far as is known */
     size_t allocated_bytes;   /* of it, used: changed by atomic steps */
     size_t runway_bytes;      /* kept back from the budget */
+    size_t external_bytes;    /* that the program holds elsewhere, as it says: likewise */
 };
 
 /* `initial_bytes`: with less in the heap, nothing is due. */
@@ -36,11 +37,16 @@ static inline size_t gc__pace_allocated(const struct pace *pace)
     return __atomic_load_n(&pace->allocated_bytes, __ATOMIC_RELAXED);
 }
 
+static inline size_t gc__pace_budget(const struct pace *pace)
+{
+    return __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
+}
+
 static inline bool gc__pace_is_due(const struct pace *pace, size_t bytes)
 {
     size_t allocated = gc__pace_allocated(pace);
 
-    return allocated + bytes > pace->budget_bytes && allocated > 0;
+    return allocated + bytes > gc__pace_budget(pace) && allocated > 0;
 }
 
 static inline void gc__pace_note_allocated(struct pace *pace, size_t bytes)
@@ -57,6 +63,19 @@ static inline void gc__pace_note_freed(struct pace *pace, size_t bytes)
     while (!__atomic_compare_exchange_n(&pace->allocated_bytes, &allocated, less, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
 }
+
+/* The program has come to hold, or given back, so much elsewhere. It counts as
+ * allocated, and as if it were live and scanned: what hangs on garbage goes when the
+ * garbage does. */
+void gc__pace_note_external(struct pace *pace, ptrdiff_t bytes);
+
+static inline size_t gc__pace_external(const struct pace *pace)
+{
+    return __atomic_load_n(&pace->external_bytes, __ATOMIC_RELAXED);
+}
+
+/* There is room for so much only. */
+void gc__pace_trim(struct pace *pace, size_t budget_bytes, bool full);
 
 /* A full cycle found `live_bytes`, and scanned `scanned_bytes` of them, in
  * memory of `held_bytes`, while `mutators` of them allocated. */

@@ -22,6 +22,56 @@ static size_t note_live(struct heap *heap, const struct census *marked, const st
     return heap->record.live_bytes;
 }
 
+static size_t outside_bytes(const struct heap *heap)
+{
+    return gc__region_metadata_bytes(&heap->region) + gc__pace_external(&heap->pace);
+}
+
+static size_t hard_bytes(const struct region *region)
+{
+    size_t pages = gc__min(region->max_pages, region->chunks * GC_PAGES_PER_CHUNK);
+
+    return pages << GC_PAGE_SHIFT;
+}
+
+static struct limit_state limit_state(const struct heap *heap)
+{
+    return (struct limit_state){
+        .live_bytes = heap->record.live_bytes,
+        .held_bytes = heap->region.held_pages << GC_PAGE_SHIFT,
+        .outside_bytes = outside_bytes(heap),
+        .hard_bytes = hard_bytes(&heap->region),
+    };
+}
+
+static void keep_limits(struct heap *heap, const struct limit_state *state, bool full)
+{
+    gc__pace_trim(&heap->pace, gc__limit_budget(&heap->limit, state, heap->pace.budget_bytes), full);
+    if (gc__limit_is_exceeded(&heap->limit, state))
+        gc__region_decommit(&heap->region, UINT64_MAX);
+}
+
+/* The pause is over but for what is left to do here. */
+static void note_limits(struct heap *heap, size_t allocated_bytes)
+{
+    uint64_t start_ns = heap->region.now_ns, now_ns = gc__os_clock_ns();
+    struct limit_state state = limit_state(heap);
+
+    state.allocated_bytes = allocated_bytes;
+    state.mutator_ns = start_ns - heap->limit.resumed_ns;
+    state.pause_ns = now_ns - start_ns;
+    keep_limits(heap, &state, !heap->minor.now);
+    heap->limit.resumed_ns = now_ns;
+}
+
+/* As long as nothing else is known, what was live is. */
+void gc__keep_limits(struct heap *heap)
+{
+    struct limit_state state = limit_state(heap);
+
+    keep_limits(heap, &state, false);
+}
+
 static void keep_runway(struct heap *heap)
 {
     if (gc__heap_wants_concurrent(heap))
@@ -30,17 +80,19 @@ static void keep_runway(struct heap *heap)
 
 void gc__record_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
 {
-    size_t live_bytes = note_live(heap, marked, keeping);
+    size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
 
     heap->concurrent.now = false;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
-        return;
+    } else {
+        gc__minor_note_full(&heap->minor);
+        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
+                             heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
     }
-    gc__minor_note_full(&heap->minor);
-    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                         heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
-    keep_runway(heap);
+    note_limits(heap, allocated);
+    if (!heap->minor.now)
+        keep_runway(heap);
 }
 
 /* Much of what was born black is dead: it counts as if it had been allocated since
@@ -59,6 +111,7 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
     gc__minor_note_full(&heap->minor);
     gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
                          keeping->active);
+    note_limits(heap, concurrent->allocated);
     keep_runway(heap);
     gc__pace_note_allocated(&heap->pace, floating + since_finish);
 }

@@ -14,4 +14,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
 /* The same for a cycle beside the mutators, when all is published. */
 void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping);
 
+/* Under the lock: a limit has changed. */
+void gc__keep_limits(struct heap *heap);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "gc/base/check.h"
 #include "gc/cycle/observer.h"
+#include "gc/cycle/stacks.h"
 
 static void mark_range(struct gc__range range, void *argument)
 {
@@ -26,52 +27,6 @@ void gc__roots_mark_ranges(struct heap *heap)
     gc__marker_mark_root_kinds(marker);
 }
 
-/* A stack that lies in an object of the heap (a coroutine's) ends with it. The
- * stack pointer alone keeps it. */
-static bool stack_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *stack)
-{
-    struct object object;
-
-    if (!gc__resolve(&heap->region, (struct ambiguous){sp}, &object))
-        return false;
-    gc__marker_mark(gc__gang_leader(&heap->gang), object);
-    stack->start = sp;
-    stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);
-    return true;
-}
-
-/* A signal handler's stack may be an object, and what it interrupted stand in
- * another, or anywhere. */
-static unsigned find_stacks(struct heap *heap, const struct mutator *mutator, struct gc__range stacks[4])
-{
-    struct gc__context context = mutator->context;
-    unsigned count = 0;
-
-    if (stack_in_heap(heap, context.sp, &stacks[count]) &&
-        context.interrupted_sp - stacks[count++].start < stacks[0].end - stacks[0].start) {
-        stacks[count] = gc__os_whole_stack(mutator->stack);
-        return count + 1;
-    }
-    if (count > 0) {
-        context = (struct gc__context){.sp = context.interrupted_sp, .interrupted_sp = context.interrupted_sp};
-        if (stack_in_heap(heap, context.sp, &stacks[count])) {
-            stacks[count + 1] = gc__os_whole_stack(mutator->stack);
-            return count + 2;
-        }
-    }
-    return count + gc__os_stacks_in_use(&context, mutator->stack, &stacks[count]);
-}
-
-static void mark_stacks(struct heap *heap, const struct mutator *mutator)
-{
-    enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
-    struct gc__range stacks[4];
-    unsigned count = find_stacks(heap, mutator, stacks);
-
-    for (unsigned i = 0; i < count; i++)
-        gc__marker_scan_roots(gc__gang_leader(&heap->gang), stacks[i], past_end);
-}
-
 static void mark_words(struct heap *heap, void *const *words, size_t count)
 {
     mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, gc__gang_leader(&heap->gang));
@@ -79,7 +34,7 @@ static void mark_words(struct heap *heap, void *const *words, size_t count)
 
 static void mark_mutator(struct heap *heap, const struct mutator *mutator)
 {
-    mark_stacks(heap, mutator);
+    gc__mark_stacks(heap, mutator);
     if (mutator->thread_pointer != 0)
         gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
@@ -102,6 +57,7 @@ void gc__roots_mark_mutators(struct heap *heap)
         mark_words(heap, &mutator->result, 1);
     }
     mark_threads_to_be(heap);
+    gc__mark_waiting_stacks(heap);
 }
 
 void gc__roots_trace(struct heap *heap)

@@ -19,6 +19,7 @@ static uint64_t metadata_bytes(const struct heap *heap)
 
     bytes += gc__gang_metadata_bytes(&heap->gang);
     bytes += gc__ranges_metadata_bytes(&heap->user_roots);
+    bytes += gc__stacks_metadata_bytes(&heap->stacks);
     return bytes + heap->world.mutators * gc__mutator_metadata_bytes();
 }
 
@@ -39,6 +40,8 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .bytes_freed = heap->world.freed_bytes,
         .minor_collections = heap->record.minor_collections,
         .concurrent_collections = heap->record.concurrent_collections,
+        .external_bytes = gc__pace_external(&heap->pace),
+        .memory_limit = heap->limit.soft_bytes == SIZE_MAX ? UINT64_MAX : heap->limit.soft_bytes,
     };
 
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)

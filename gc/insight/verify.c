@@ -1,5 +1,6 @@
 #include "gc/insight/verify.h"
 
+#include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/base/check.h"
 
@@ -8,14 +9,24 @@ static bool is_marked(const struct region *region, const struct object *object)
     return (gc__bits_of(region, object->granule)->mark & gc__bit_of(object->granule)) != 0;
 }
 
-/* A coroutine's stack may be an object, and the collector may be running on
- * it: its own frames there have changed since they were scanned. */
-static bool holds_this_stack(const struct region *region, const struct object *object)
+/* A coroutine's stack may be an object, and a thread stand in it: below its stack
+ * pointer lie our own frames, which have changed since they were scanned, also
+ * those of a thread that waits for our lock, or of a function that
+ * gc_thread_blocking runs. */
+static const uintptr_t *first_settled_word(const struct heap *heap, const struct object *object)
 {
-    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t start = (uintptr_t)gc__object_start(region, object);
+    uintptr_t start = (uintptr_t)gc__object_start(&heap->region, object), settled = start;
+    size_t bytes = gc__object_bytes(&heap->region, object);
 
-    return sp >= start && sp < start + gc__object_bytes(region, object);
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
+        uintptr_t sp = mutator->context.sp, interrupted_sp = mutator->context.interrupted_sp;
+
+        if (sp - start < bytes && sp > settled)
+            settled = sp;
+        if (interrupted_sp - start < bytes && interrupted_sp > settled)
+            settled = interrupted_sp;
+    }
+    return (const uintptr_t *)gc__align_up(settled, sizeof(uintptr_t));
 }
 
 /* Whether the cycle had no need to look at the word. That may by chance be the
@@ -36,9 +47,9 @@ static GC_SCANS_ANYTHING void verify_object(const struct heap *heap, const struc
     const uintptr_t *word = (const void *)gc__object_start(region, object);
     size_t words = gc__object_bytes(region, object) / sizeof *word;
 
-    if (!gc__kinds[gc__object_kind(region, object)].scanned || holds_this_stack(region, object))
+    if (!gc__kinds[gc__object_kind(region, object)].scanned)
         return;
-    for (size_t i = 0; i < words; i++) {
+    for (size_t i = (size_t)(first_settled_word(heap, object) - word); i < words; i++) {
         struct object target;
 
         if (!gc__resolve(region, (struct ambiguous){word[i]}, &target) || is_marked(region, &target) ||

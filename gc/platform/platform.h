@@ -65,6 +65,10 @@ bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range 
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */
 size_t gc__os_address_space_left(void);
 
+/* Bytes of memory that the control groups of this process leave it, all it has
+ * counted; SIZE_MAX without limit. Reads files. */
+size_t gc__os_memory_limit(void);
+
 /* ---- Roots -------------------------------------------------------------- */
 
 /* The stack of the initial thread, as far as it may ever be used: its end is
@@ -106,6 +110,23 @@ unsigned gc__os_stacks_in_use(const struct gc__context *context, struct gc__rang
  * that is not written: what lies at or above `sp` is the caller's, no more. */
 typedef void *gc__os_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b);
 void *gc__os_spill_registers(gc__os_spilled *function, const char *call, uintptr_t a, uintptr_t b);
+
+/* Where a stack was left: the stack pointer, and the registers that a function leaves
+ * as they are. */
+#if defined __aarch64__
+#define GC_FRAME_REGISTERS 19 /* x19-x29, d8-d15 */
+#else
+#define GC_FRAME_REGISTERS 6 /* rbx, rbp, r12-r15 */
+#endif
+struct gc__frame {
+    uintptr_t sp;
+    uintptr_t registers[GC_FRAME_REGISTERS];
+};
+
+/* The second half of gc_stack_switch, whose first is assembly: the caller's frame
+ * stands at the beginning of *from. Defined on a higher floor (gc/api/stacks.c). */
+struct gc_stack;
+void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp);
 
 /* Runs `body` while no library can be loaded or unloaded by another thread, nor
  * wait halfway through that. */

@@ -11,6 +11,7 @@
 #include "gc/base/bitmap.h"
 #include "gc/heap/block.h"
 #include "gc/platform/platform.h"
+#include "gc/roots/stacks.h"
 
 #include <stdatomic.h>
 
@@ -56,6 +57,11 @@ struct mutator {
     bool asked_softly;          /* without a signal, so far */
     bool seen;                  /* in the list of threads that is being read */
     struct gc__context context; /* where it stands while it is stopped, safe or held */
+
+    /* Coroutines: see gc/roots/stacks.h. */
+    struct gc_stack own;      /* `memory` as `stack`, once it is asked for; where it was left, if it was */
+    struct gc_stack *left;    /* the last switch was from here, if it was said from where, */
+    struct gc_stack *entered; /* to here; the thread may stand in either */
 
     /* The thread. */
     struct gc__range stack;   /* as far as it may ever be used */

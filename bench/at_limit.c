@@ -1,0 +1,130 @@
+/* at_limit.c - a program whose live data are 70 % of what it may have: binary trees
+ * in slots, of which one at random is replaced each time, and eight are looked
+ * through. Under the soft limit, the
+ * hard limit, and RLIMIT_AS, each in a process of its own. Prints what part of the
+ * time collections took, and the most that was held. Broom only.
+ */
+#include "program.h"
+
+#include <broom/limit.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LIMIT_MIB = 256, LIVE_PERCENT = 70, DEPTH = 8, NODES = (2 << DEPTH) - 1, TURNOVERS = 4, LOOKS = 8 };
+
+struct node {
+    struct node *left, *right;
+    uint64_t number, padding;
+};
+
+struct figures {
+    double seconds, share, held_mib;
+    bool correct;
+};
+
+enum sort { SOFT, HARD, ADDRESS_SPACE, SORTS };
+static const char *const names[SORTS] = {"soft", "hard", "rlimit"};
+
+static struct node *new_tree(unsigned depth, uint64_t number)
+{
+    struct node *node = bench_alloc(sizeof *node);
+    node->number = number;
+    if (depth > 0) {
+        node->left = new_tree(depth - 1, number);
+        node->right = new_tree(depth - 1, number);
+    }
+    return node;
+}
+
+static size_t count(const struct node *node, uint64_t number)
+{
+    return node ? (node->number == number) + count(node->left, number) + count(node->right, number) : 0;
+}
+
+/* Returns how many bytes may be held. */
+static size_t set_limit(enum sort sort)
+{
+    size_t bytes = bench_scaled(LIMIT_MIB) << 20;
+    struct rlimit limit = {2 * bytes, 2 * bytes};
+    struct gc_stats stats;
+    if (sort == ADDRESS_SPACE && setrlimit(RLIMIT_AS, &limit) != 0)
+        abort();
+    bench_init();
+    gc_set_memory_limit(sort == SOFT ? bytes : 0);
+    if (sort == HARD && gc_set_hard_limit(bytes) != 0)
+        abort();
+    gc_get_stats(&stats, sizeof stats);
+    return sort == ADDRESS_SPACE ? (size_t)stats.reserved_bytes / 16 * 15 : bytes;
+}
+
+static struct figures run(enum sort sort)
+{
+    size_t slots = set_limit(sort) / 100 * LIVE_PERCENT / (NODES * sizeof(struct node));
+    struct node **slot = bench_alloc(slots * sizeof *slot);
+    struct figures figures = {.correct = true};
+    struct gc_stats before, after;
+    for (size_t i = 0; i < slots; i++)
+        slot[i] = new_tree(DEPTH, i);
+    gc_get_stats(&before, sizeof before);
+    uint64_t start_ns = bench_now_ns();
+    for (size_t i = 0; i < TURNOVERS * slots; i++) {
+        size_t at = bench_random_below(slots);
+        slot[at] = new_tree(DEPTH, at);
+        for (int look = 0; look < LOOKS; look++) {
+            at = bench_random_below(slots);
+            figures.correct &= count(slot[at], at) == NODES;
+        }
+    }
+    figures.seconds = (double)(bench_now_ns() - start_ns) * 1e-9;
+    gc_get_stats(&after, sizeof after);
+    figures.share = (double)(after.pause_total_ns - before.pause_total_ns) * 1e-9 / figures.seconds;
+    figures.held_mib = (double)(after.heap_peak_bytes + after.metadata_bytes) / (1 << 20);
+    for (size_t i = 0; i < slots; i++)
+        figures.correct &= count(slot[i], i) == NODES;
+    return figures;
+}
+
+static struct figures run_in_child(enum sort sort)
+{
+    struct figures figures = {0};
+    int pipe_ends[2], status;
+    if (pipe(pipe_ends) != 0)
+        abort();
+    pid_t child = fork();
+    if (child == 0) {
+        figures = run(sort);
+        if (write(pipe_ends[1], &figures, sizeof figures) != (ssize_t)sizeof figures)
+            abort();
+        _exit(0);
+    }
+    close(pipe_ends[1]);
+    if (read(pipe_ends[0], &figures, sizeof figures) != (ssize_t)sizeof figures)
+        figures.correct = false;
+    close(pipe_ends[0]);
+    waitpid(child, &status, 0);
+    figures.correct &= status == 0;
+    return figures;
+}
+
+/* The children start the allocator. */
+int main(int argc, char **argv)
+{
+    bool correct = true;
+    bench.seconds = 0;
+    if (argc > 1)
+        bench.scale = strtod(argv[1], NULL);
+    for (enum sort sort = SOFT; sort < SORTS; sort++) {
+        struct figures figures = run_in_child(sort);
+        char name[40];
+        printf("%-6s %6.2f s, %3.0f %% of them in collections, at most %6.1f MiB held\n", names[sort], figures.seconds,
+               100 * figures.share, figures.held_mib);
+        snprintf(name, sizeof name, "%s_share_percent", names[sort]);
+        bench_detail(name, 100 * figures.share);
+        snprintf(name, sizeof name, "%s_held_mib", names[sort]);
+        bench_detail(name, figures.held_mib);
+        bench.seconds += figures.seconds;
+        correct &= figures.correct;
+    }
+    return bench_finish(correct, LIVE_PERCENT);
+}

@@ -1,0 +1,69 @@
+#include <broom/stack.h>
+
+#include "gc/api/enter.h"
+#include "gc/base/check.h"
+
+#include <errno.h>
+
+_Static_assert(offsetof(struct gc_stack, frame) == 0, "gc_stack_switch stores it at the beginning");
+
+struct gc_stack *gc_stack_register(void *memory, size_t bytes)
+{
+    struct gc__range range = {(uintptr_t)memory, (uintptr_t)memory + bytes};
+    struct gc_stack *stack;
+
+    gc__enter("gc_stack_register");
+    if (range.end <= range.start) {
+        errno = EINVAL;
+        return NULL;
+    }
+    gc__world_lock(&gc__heap.world);
+    stack = gc__stacks_add(&gc__heap.stacks, range);
+    gc__world_unlock(&gc__heap.world);
+    if (stack == NULL)
+        errno = ENOMEM;
+    GC_HOLD_UNTIL_HERE(memory);
+    return stack;
+}
+
+void gc_stack_unregister(struct gc_stack *stack)
+{
+    if (stack == NULL)
+        return;
+    if (gc__stack_holds(stack, (uintptr_t)__builtin_frame_address(0)))
+        GC_MISUSE("gc_stack_unregister", "the stack at %p is the one that runs", (void *)stack->memory.start);
+    if (!stack->used)
+        GC_MISUSE("gc_stack_unregister", "%p is no registered stack", (void *)stack);
+    gc__world_lock(&gc__heap.world);
+    gc__stacks_remove(&gc__heap.stacks, stack);
+    gc__world_unlock(&gc__heap.world);
+}
+
+struct gc_stack *gc_stack_of_thread(void)
+{
+    struct mutator *mutator = gc__enter("gc_stack_of_thread");
+
+    mutator->own.memory = mutator->stack;
+    return &mutator->own;
+}
+
+/* The stack that is left without a frame: the one that was entered last. A thread's
+ * own has no end that we know of, as its limit may be raised: it is not looked at. */
+void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp)
+{
+    struct mutator *mutator = gc__mutator;
+
+    __builtin_prefetch(to, 1); /* it will be left, too */
+    __builtin_prefetch(&to->used, 1);
+    if (from != NULL && GC_UNLIKELY(from->used && !gc__stack_holds(from, sp)))
+        GC_MISUSE("gc_stack_switch", "called on another stack than the one at %p", (void *)from->memory.start);
+    if (GC_UNLIKELY(!gc__mutator_exists(mutator)))
+        return;
+    if (from == NULL) {
+        from = mutator->entered;
+        if (from != NULL && from->used && gc__stack_holds(from, sp))
+            gc__stack_begin_anew(from);
+    }
+    mutator->left = from;
+    mutator->entered = to;
+}

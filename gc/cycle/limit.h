@@ -1,0 +1,42 @@
+/* limit.h - how the heap stays within the memory it may have: arithmetic on what a
+ * cycle found, beside that of pace.h.
+ *
+ * The soft limit is one for all that is held: the heap, its tables, and what the
+ * program said it holds outside. Nearing it, collections become more frequent, so
+ * that the heap does not grow beyond; but not so frequent that they take more than
+ * half of the time: rather than that, the limit is exceeded. The hard limit is for
+ * the heap alone, and kept page by page where pages are taken (gc/heap/region.c).
+ * Here it is a limit that had better not be reached, as an allocation that has to
+ * collect for want of memory gives everything free back to the system first.
+ *
+ * Threads: under the heap's lock. */
+#ifndef GC_CYCLE_LIMIT_H
+#define GC_CYCLE_LIMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct limit {
+    size_t soft_bytes;   /* SIZE_MAX: none */
+    uint64_t resumed_ns; /* when the last cycle ended */
+};
+
+/* What a cycle found, for the next budget. */
+struct limit_state {
+    size_t live_bytes;
+    size_t held_bytes;      /* of the heap, from the system */
+    size_t outside_bytes;   /* of its tables, and what the program holds elsewhere */
+    size_t hard_bytes;      /* SIZE_MAX: no limit for the heap */
+    size_t allocated_bytes; /* since the cycle before, */
+    uint64_t mutator_ns;    /* which took so long */
+    uint64_t pause_ns;      /* of this cycle */
+};
+
+/* How much of the budget that the pace wants there is room for. */
+size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
+
+/* Whether so much is held that free memory had better go back now. */
+bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state);
+
+#endif

@@ -1,0 +1,103 @@
+#include "gc/roots/stacks.h"
+
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+#include "gc/base/tunables.h"
+
+struct slab {
+    struct slab *next;
+    struct gc_stack stack[];
+};
+
+#define STACKS_A_SLAB ((GC_STACK_SLAB_BYTES - sizeof(struct slab)) / sizeof(struct gc_stack))
+
+/* ---- Descriptors ------------------------------------------------------------------ */
+
+static bool add_slab(struct stacks *stacks)
+{
+    struct slab *slab = gc__os_reserve(GC_STACK_SLAB_BYTES, gc__os_page_bytes(), 0);
+
+    if (slab == NULL)
+        return false;
+    if (!gc__os_commit(slab, GC_STACK_SLAB_BYTES)) {
+        gc__os_release(slab, GC_STACK_SLAB_BYTES);
+        return false;
+    }
+    slab->next = stacks->slabs;
+    stacks->slabs = slab;
+    stacks->slab_count++;
+    for (size_t i = STACKS_A_SLAB; i-- > 0;) {
+        slab->stack[i].next_unused = stacks->unused;
+        stacks->unused = &slab->stack[i];
+    }
+    return true;
+}
+
+struct gc_stack *gc__stacks_add(struct stacks *stacks, struct gc__range memory)
+{
+    struct gc_stack *stack;
+
+    if (stacks->unused == NULL && !add_slab(stacks))
+        return NULL;
+    stack = stacks->unused;
+    stacks->unused = stack->next_unused;
+    stacks->count++;
+    *stack = (struct gc_stack){.memory = memory, .used = true};
+    gc__stack_begin_anew(stack);
+    return stack;
+}
+
+void gc__stacks_remove(struct stacks *stacks, struct gc_stack *stack)
+{
+    *stack = (struct gc_stack){.next_unused = stacks->unused};
+    stacks->unused = stack;
+    stacks->count--;
+}
+
+void gc__stack_begin_anew(struct gc_stack *stack)
+{
+    size_t bytes = stack->memory.end - stack->memory.start;
+
+    stack->frame = (struct gc__frame){.sp = stack->memory.end - gc__min(bytes, GC_STACK_START_BYTES)};
+}
+
+/* ---- All of them ------------------------------------------------------------------- */
+
+struct gc_stack *gc__stacks_find(const struct stacks *stacks, uintptr_t address)
+{
+    for (struct slab *slab = stacks->slabs; slab != NULL; slab = slab->next)
+        for (size_t i = 0; i < STACKS_A_SLAB; i++) /* of one that is not used, memory is empty */
+            if (gc__stack_holds(&slab->stack[i], address))
+                return &slab->stack[i];
+    return NULL;
+}
+
+void gc__stacks_each(const struct stacks *stacks, void (*visit)(struct gc_stack *stack, void *argument), void *argument)
+{
+    for (struct slab *slab = stacks->slabs; slab != NULL; slab = slab->next)
+        for (size_t i = 0; i < STACKS_A_SLAB; i++)
+            if (slab->stack[i].used)
+                visit(&slab->stack[i], argument);
+}
+
+size_t gc__stacks_metadata_bytes(const struct stacks *stacks)
+{
+    return stacks->slab_count * GC_STACK_SLAB_BYTES;
+}
+
+static void audit_stack(struct gc_stack *stack, void *argument)
+{
+    size_t *count = argument;
+
+    GC_AUDIT(stack->memory.start < stack->memory.end);
+    GC_AUDIT(stack->frame.sp >= stack->memory.start && stack->frame.sp <= stack->memory.end);
+    ++*count;
+}
+
+void gc__stacks_audit(const struct stacks *stacks)
+{
+    size_t count = 0;
+
+    gc__stacks_each(stacks, audit_stack, &count);
+    GC_AUDIT(count == stacks->count);
+}

@@ -1,0 +1,62 @@
+/* stacks.h - the stacks that the program made and told us of.
+ *
+ * Owns their descriptors, in slabs of mapped memory beside the heap, so that they
+ * are no roots by themselves; slabs are never unmapped, and descriptors used again.
+ *
+ * Who runs on which stack is not recorded: a switch is two steps, ours and the
+ * program's, and a collection may come between. The stack pointers tell. `frame` is
+ * where a stack was last left, and means something only while no thread stands in
+ * it.
+ *
+ * Threads: under the heap's lock, but for `frame`, which is written by the thread
+ * that runs on the stack.
+ *
+ * Invariants (checked by gc__stacks_audit):
+ *  1. `count` is the number of descriptors in use
+ *  2. of each, start <= frame.sp <= end */
+#ifndef GC_ROOTS_STACKS_H
+#define GC_ROOTS_STACKS_H
+
+#include "gc/platform/platform.h"
+
+struct gc_stack {
+    struct gc__frame frame; /* first: gc_stack_switch is assembly */
+    struct gc__range memory;
+    bool used;
+    bool running; /* some thread stands in it, as this cycle has found */
+    struct gc_stack *next_unused;
+};
+
+struct slab;
+
+struct stacks {
+    struct slab *slabs;
+    struct gc_stack *unused;
+    size_t count;
+    size_t slab_count;
+    bool warned; /* of one that nobody registered */
+};
+
+/* NULL: no memory. */
+struct gc_stack *gc__stacks_add(struct stacks *stacks, struct gc__range memory);
+void gc__stacks_remove(struct stacks *stacks, struct gc_stack *stack);
+
+/* Nothing on it is needed, but what may be laid there to start it. */
+void gc__stack_begin_anew(struct gc_stack *stack);
+
+static inline bool gc__stack_holds(const struct gc_stack *stack, uintptr_t address)
+{
+    return address - stack->memory.start < stack->memory.end - stack->memory.start;
+}
+
+/* The stack in use that `address` lies in; NULL: none. */
+struct gc_stack *gc__stacks_find(const struct stacks *stacks, uintptr_t address);
+
+/* Every one in use. */
+void gc__stacks_each(const struct stacks *stacks, void (*visit)(struct gc_stack *stack, void *argument),
+                     void *argument);
+
+size_t gc__stacks_metadata_bytes(const struct stacks *stacks);
+void gc__stacks_audit(const struct stacks *stacks);
+
+#endif

@@ -1,0 +1,352 @@
+/* test_limits.c - the soft and the hard limit, what the program holds elsewhere, and
+ * collections in idle time. */
+#define _GNU_SOURCE
+#include "gc/base/tunables.h"
+#include "gc/cycle/limit.h"
+#include "test/child.h"
+#include "test/effort.h"
+#include "test/hidden.h"
+
+#include <broom/limit.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <sys/resource.h>
+
+#define MIB ((size_t)1 << 20)
+
+/* ---- The arithmetic ---------------------------------------------------------------- */
+
+static const struct limit none = {.soft_bytes = SIZE_MAX};
+static const struct limit of_100 = {.soft_bytes = 100 * MIB};
+
+static struct limit_state live(size_t mib)
+{
+    return (struct limit_state){
+        .live_bytes = mib * MIB, .held_bytes = mib * MIB, .hard_bytes = SIZE_MAX, .mutator_ns = 1000000000};
+}
+
+Test(limit_budget, is_what_the_pace_wants_without_a_limit)
+{
+    struct limit_state state = live(1000);
+
+    cr_assert_eq(gc__limit_budget(&none, &state, 500 * MIB), 500 * MIB);
+}
+
+Test(limit_budget, is_what_the_pace_wants_far_below_the_limit)
+{
+    struct limit_state state = live(32);
+
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 32 * MIB), 32 * MIB);
+}
+
+Test(limit_budget, is_the_room_that_is_left)
+{
+    struct limit_state state = live(64);
+
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 64 * MIB), (100 - 64 - 64 / GC_LIMIT_SLACK_SHARE) * MIB);
+    state.outside_bytes = 10 * MIB;
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 64 * MIB), (100 - 64 - 64 / GC_LIMIT_SLACK_SHARE - 10) * MIB);
+}
+
+Test(limit_budget, keeps_away_from_the_hard_limit)
+{
+    struct limit_state state = live(64);
+
+    state.hard_bytes = 96 * MIB;
+    cr_assert_eq(gc__limit_budget(&none, &state, 64 * MIB), (96 - 6 - 64 - 4) * MIB);
+}
+
+/* A pause of 10 ms after 20 MiB in 5 ms: as much as 40 MiB take is worth it. */
+Test(limit_budget, lets_the_program_have_half_of_the_time)
+{
+    struct limit_state state = live(98);
+
+    state.allocated_bytes = 20 * MIB;
+    state.mutator_ns = 5000000;
+    state.pause_ns = 10000000;
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 98 * MIB), 40 * MIB);
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 30 * MIB), 30 * MIB, "never more than the pace wants");
+    state.mutator_ns = 0; /* the clock stood still */
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 98 * MIB), 98 * MIB);
+}
+
+Test(limit_budget, is_never_nothing)
+{
+    struct limit_state state = live(200);
+
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 200 * MIB), GC_LIMIT_MIN_BYTES);
+}
+
+Test(limit, is_exceeded_by_all_that_is_held)
+{
+    struct limit_state state = live(90);
+
+    cr_assert_not(gc__limit_is_exceeded(&of_100, &state));
+    state.outside_bytes = 11 * MIB;
+    cr_assert(gc__limit_is_exceeded(&of_100, &state));
+    cr_assert_not(gc__limit_is_exceeded(&none, &state));
+}
+
+/* ---- A heap within it ------------------------------------------------------------------- */
+
+struct node {
+    struct node *next;
+    size_t number;
+    size_t padding[6];
+};
+
+static struct gc_stats stats(void)
+{
+    struct gc_stats now;
+
+    gc_get_stats(&now, sizeof now);
+    return now;
+}
+
+static struct node *new_list(size_t bytes)
+{
+    struct node *list = NULL;
+
+    for (size_t i = 0; i < bytes / sizeof *list; i++) {
+        struct node *node = gc_malloc(sizeof *node);
+        node->next = list;
+        node->number = i;
+        list = node;
+    }
+    return list;
+}
+
+static void check_list(const struct node *list, size_t bytes)
+{
+    for (size_t i = bytes / sizeof *list; i-- > 0; list = list->next)
+        cr_assert_eq(list->number, i);
+}
+
+static void make_garbage(size_t bytes)
+{
+    for (size_t i = 0; i < bytes / sizeof(struct node); i++)
+        *(volatile size_t *)&((struct node *)gc_malloc(sizeof(struct node)))->number = i;
+}
+
+/* Text, which takes no time to mark: then the limit can be kept whatever the clock
+ * says. */
+Test(soft_limit, keeps_a_heap_with_70_percent_live_below_it)
+{
+    enum { BUFFER = 1000 };
+    size_t limit = 64 * MIB, count = limit / 10 * 7 / BUFFER;
+    char **text;
+
+    without_stress();
+    gc_set_memory_limit(limit);
+    cr_assert_eq(gc_set_memory_limit(limit), limit);
+    text = gc_calloc(count, sizeof *text);
+    for (size_t i = 0; i < count; i++)
+        memset(text[i] = gc_malloc_atomic(BUFFER), (char)i, BUFFER);
+    make_garbage(20 * limit);
+    for (size_t i = 0; i < count; i++)
+        cr_assert(text[i][0] == (char)i && text[i][BUFFER - 1] == (char)i);
+    cr_assert_leq(stats().heap_bytes + stats().metadata_bytes, limit + limit / 20);
+}
+
+Test(soft_limit, is_exceeded_by_a_program_that_needs_more)
+{
+    struct node *list;
+
+    without_stress();
+    gc_set_memory_limit(16 * MIB);
+    list = new_list(48 * MIB);
+    make_garbage(100 * MIB);
+    check_list(list, 48 * MIB);
+    cr_assert_geq(stats().heap_bytes, 48 * MIB);
+    cr_assert_lt(stats().collections, 500, "it does not thrash");
+}
+
+Test(soft_limit, can_be_lifted)
+{
+    gc_set_memory_limit(8 * MIB);
+    cr_assert_eq(gc_set_memory_limit(0), 8 * MIB);
+    cr_assert_eq(gc_set_memory_limit(0), 0);
+    cr_assert_eq(stats().memory_limit, UINT64_MAX);
+}
+
+Test(hard_limit, ends_in_ENOMEM_and_can_be_lifted)
+{
+    struct node *list = NULL;
+    size_t count = 0;
+
+    without_stress();
+    cr_assert_eq(gc_set_hard_limit(MIB), EINVAL);
+    cr_assert_eq(gc_set_hard_limit(16 * MIB), 0);
+    for (struct node *node; (node = gc_malloc(sizeof *node)) != NULL; list = node, count++)
+        node->next = list;
+    cr_assert_eq(errno, ENOMEM);
+    cr_assert_leq(stats().heap_bytes, 16 * MIB);
+    cr_assert_geq(count * sizeof *list, 14 * MIB);
+    cr_assert_eq(gc_set_hard_limit(0), 0);
+    cr_assert_not_null(gc_malloc(sizeof *list));
+}
+
+/* The pace keeps the heap away from where an allocation has to collect for want of
+ * memory. */
+Test(hard_limit, with_70_percent_live_lets_the_program_work)
+{
+    size_t limit = 64 * MIB, bytes = limit / 10 * 7;
+    struct node *list;
+
+    without_stress();
+    cr_assert_eq(gc_set_hard_limit(limit), 0);
+    list = new_list(bytes);
+    make_garbage(10 * limit);
+    check_list(list, bytes);
+    cr_assert_leq(stats().collections, 300);
+}
+
+static jmp_buf way_out;
+
+static bool leave(size_t bytes, void *data)
+{
+    (void)bytes, (void)data;
+    gc_set_oom_handler(NULL, NULL);
+    longjmp(way_out, 1);
+}
+
+Test(hard_limit, lets_the_handler_leave_by_longjmp)
+{
+    static struct node *list;
+
+    without_stress();
+    gc_set_hard_limit(8 * MIB);
+    gc_set_oom_handler(leave, NULL);
+    if (setjmp(way_out) == 0) {
+        for (;;) {
+            struct node *node = gc_malloc(sizeof *node);
+            node->next = list;
+            list = node;
+        }
+    }
+    list = NULL;
+    gc_collect();
+    cr_assert_not_null(gc_malloc(MIB));
+}
+
+/* Under RLIMIT_AS the heap reserves what it can: 70 % of that is live. */
+static void work_under_rlimit(void)
+{
+    struct rlimit limit = {256 * MIB, 256 * MIB};
+    struct node *list;
+    size_t bytes;
+
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        return;
+    gc_init();
+    bytes = (size_t)stats().reserved_bytes / 10 * 6;
+    list = new_list(bytes);
+    make_garbage(512 * MIB);
+    for (size_t i = bytes / sizeof *list; i-- > 0; list = list->next)
+        if (list->number != i)
+            _exit(2);
+}
+
+Test(hard_limit, of_the_address_space_is_one)
+{
+    struct child child;
+
+    without_stress();
+    if (is_sanitized())
+        cr_skip_test("the sanitizer wants the address space");
+    child = child_run(work_under_rlimit);
+    cr_assert(child_returned(&child), "status %d: %s", child.status, child.text);
+}
+
+Test(growth, can_be_changed)
+{
+    uint64_t before, at_100;
+    struct node *list;
+
+    without_stress();
+    cr_assert_eq(gc_set_growth_percent(4), EINVAL);
+    cr_assert_eq(gc_set_growth_percent(1001), EINVAL);
+    list = new_list(32 * MIB);
+    gc_collect();
+    before = stats().collections;
+    make_garbage(320 * MIB);
+    at_100 = stats().collections - before;
+    cr_assert_eq(gc_set_growth_percent(20), 0);
+    gc_collect();
+    before = stats().collections;
+    make_garbage(320 * MIB);
+    cr_assert_gt(stats().collections - before, 3 * at_100 / 2);
+    check_list(list, 32 * MIB);
+}
+
+/* ---- Elsewhere -------------------------------------------------------------------------- */
+
+Test(external, memory_makes_collections_due)
+{
+    uint64_t before;
+
+    without_stress();
+    gc_init();
+    before = stats().collections;
+    for (int i = 0; i < 100; i++) {
+        gc_note_external((ptrdiff_t)MIB);
+        gc_note_external(-(ptrdiff_t)MIB);
+    }
+    cr_assert_eq(stats().collections, before, "what was given back at once is no reason");
+    for (int i = 0; i < 100; i++)
+        gc_note_external((ptrdiff_t)MIB);
+    cr_assert_eq(stats().external_bytes, 100 * MIB);
+    cr_assert_gt(stats().collections, before);
+    cr_assert_lt(stats().collections, before + 20, "its growth is geometric");
+}
+
+Test(external, never_falls_below_nothing)
+{
+    gc_note_external(1000);
+    gc_note_external(-5000);
+    cr_assert_eq(stats().external_bytes, 0);
+}
+
+Test(external, counts_towards_the_soft_limit)
+{
+    uint64_t before, without;
+    struct node *list;
+
+    without_stress();
+    gc_set_memory_limit(64 * MIB);
+    list = new_list(24 * MIB);
+    gc_collect();
+    before = stats().collections;
+    make_garbage(200 * MIB);
+    without = stats().collections - before;
+    gc_note_external(30 * MIB);
+    gc_collect();
+    before = stats().collections;
+    make_garbage(200 * MIB);
+    cr_assert_gt(stats().collections - before, without);
+    check_list(list, 24 * MIB);
+}
+
+/* ---- Idle time ---------------------------------------------------------------------------- */
+
+Test(step, collects_early_where_there_is_something_to_collect)
+{
+    without_stress();
+    gc_collect();
+    cr_assert_not(gc_step(1000000000), "nothing was allocated");
+    make_garbage(MIB);
+    cr_assert_not(gc_step(0), "there is no time");
+    cr_assert(gc_step(1000000000));
+    cr_assert_not(gc_step(1000000000));
+}
+
+Test(step, respects_gc_disable)
+{
+    without_stress();
+    gc_disable();
+    make_garbage(MIB);
+    cr_assert_not(gc_step(1000000000));
+    gc_enable();
+    cr_assert(gc_step(1000000000));
+}

@@ -1,0 +1,610 @@
+/* test_stacks.c - stacks of coroutines: what waits on them survives, what does not
+ * lie on them is reclaimed, and a collection may come at any moment of a switch. */
+#define _GNU_SOURCE
+#include "gc/cycle/heap.h"
+#include "test/child.h"
+#include "test/effort.h"
+#include "test/hidden.h"
+
+#include <broom/stack.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+enum { STACK_BYTES = 64 << 10, OBJECTS = 1000 };
+
+/* A coroutine whose record, context and stack are where the collector does not
+ * look: only what gc_stack_switch tells is known of it. */
+struct coroutine {
+    ucontext_t context;
+    ucontext_t *caller;
+    struct gc_stack *stack;
+    struct gc_stack *callers_stack;
+    void (*body)(struct coroutine *self);
+    void *memory;
+    uintptr_t value;
+    bool done;
+};
+
+static void *map(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert(memory != MAP_FAILED);
+    return memory;
+}
+
+static void begin(unsigned low, unsigned high)
+{
+    struct coroutine *self = (struct coroutine *)((uintptr_t)high << 32 | low);
+
+    self->body(self);
+    self->done = true;
+    gc_stack_switch(NULL, self->callers_stack);
+    swapcontext(&self->context, self->caller);
+}
+
+static void prepare(struct coroutine *coroutine, void (*body)(struct coroutine *self))
+{
+    coroutine->body = body;
+    coroutine->done = false;
+    getcontext(&coroutine->context);
+    coroutine->context.uc_stack.ss_sp = coroutine->memory;
+    coroutine->context.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&coroutine->context, (void (*)(void))begin, 2, (unsigned)(uintptr_t)coroutine,
+                (unsigned)((uintptr_t)coroutine >> 32));
+}
+
+static struct coroutine *new_coroutine(void (*body)(struct coroutine *self), void *memory)
+{
+    struct coroutine *coroutine = map(sizeof *coroutine);
+
+    coroutine->memory = memory;
+    coroutine->stack = gc_stack_register(memory, STACK_BYTES);
+    cr_assert(coroutine->stack != NULL);
+    prepare(coroutine, body);
+    return coroutine;
+}
+
+/* Into it. The caller's context lies on the caller's stack. */
+static void resume(struct coroutine *coroutine)
+{
+    ucontext_t here;
+
+    coroutine->caller = &here;
+    coroutine->callers_stack = gc_stack_of_thread();
+    gc_stack_switch(coroutine->callers_stack, coroutine->stack);
+    swapcontext(&here, &coroutine->context);
+}
+
+static void yield(struct coroutine *self)
+{
+    gc_stack_switch(self->stack, self->callers_stack);
+    swapcontext(&self->context, self->caller);
+}
+
+static uintptr_t *new_number(uintptr_t value)
+{
+    uintptr_t *number = gc_malloc(4 * sizeof *number);
+
+    *number = value;
+    return number;
+}
+
+static void overwrite_free_cells(void)
+{
+    for (size_t i = 0; i < effort(20000); i++)
+        *new_number(0) = ~(uintptr_t)0;
+}
+
+static void collect_and_overwrite(void)
+{
+    gc_collect();
+    overwrite_free_cells();
+}
+
+/* ---- What survives ------------------------------------------------------------------ */
+
+static void keep_number(struct coroutine *self)
+{
+    uintptr_t *volatile number = new_number(self->value);
+
+    for (unsigned i = 0; i < 3; i++) {
+        yield(self);
+        cr_assert_eq(*number, self->value);
+    }
+}
+
+Test(stacks, what_waits_on_a_registered_stack_survives)
+{
+    enum { COUNT = 50 };
+    struct coroutine *coroutine[COUNT];
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        coroutine[i] = new_coroutine(keep_number, map(STACK_BYTES));
+        coroutine[i]->value = i + 1;
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < COUNT; i++)
+            resume(coroutine[i]);
+        collect_and_overwrite();
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert(coroutine[i]->done);
+}
+
+/* The object is in a register that a function leaves as it is, and whose saved
+ * value ucontext puts into memory that is no root. */
+static void keep_in_register(struct coroutine *self)
+{
+    register uintptr_t *number = new_number(self->value);
+
+    __asm__ volatile("" : "+r"(number));
+    yield(self);
+    __asm__ volatile("" : "+r"(number));
+    cr_assert_eq(*number, self->value);
+}
+
+Test(stacks, what_waits_in_a_register_survives)
+{
+    struct coroutine *coroutine = new_coroutine(keep_in_register, map(STACK_BYTES));
+
+    coroutine->value = 77;
+    resume(coroutine);
+    collect_and_overwrite();
+    resume(coroutine);
+    cr_assert(coroutine->done);
+}
+
+static void collect_here(struct coroutine *self)
+{
+    (void)self;
+    clear_stack();
+    collect_and_overwrite();
+}
+
+Test(stacks, what_the_thread_left_on_its_own_stack_survives)
+{
+    struct coroutine *coroutine = new_coroutine(collect_here, map(STACK_BYTES));
+    uintptr_t *volatile number = new_number(123);
+
+    resume(coroutine);
+    cr_assert_eq(*number, 123);
+}
+
+static __attribute__((noinline)) struct coroutine *coroutine_with_argument(void)
+{
+    struct coroutine *coroutine = new_coroutine(collect_here, map(STACK_BYTES));
+    void **top = (void **)((char *)coroutine->memory + STACK_BYTES);
+
+    top[-8] = new_number(5);
+    coroutine->value = hide(top[-8]).bits;
+    return coroutine;
+}
+
+Test(stacks, what_is_laid_on_a_stack_that_has_not_run_survives)
+{
+    struct coroutine *coroutine = coroutine_with_argument();
+
+    collect_and_overwrite();
+    cr_assert_eq(*(uintptr_t *)reveal((struct hidden){coroutine->value}), 5);
+}
+
+Test(stacks, a_stack_in_an_atomic_object_lives_while_it_is_registered)
+{
+    struct coroutine *coroutine = new_coroutine(keep_number, gc_malloc_atomic(STACK_BYTES));
+    struct hidden memory = hide(coroutine->memory);
+
+    coroutine->value = 9;
+    for (unsigned i = 0; i < 4; i++) {
+        resume(coroutine);
+        clear_stack();
+        collect_and_overwrite();
+        cr_assert(is_alive(memory));
+    }
+    cr_assert(coroutine->done);
+}
+
+/* ---- What is reclaimed ---------------------------------------------------------------- */
+
+static struct hidden dead[OBJECTS];
+
+static __attribute__((noinline)) void lay_deep(struct coroutine *self)
+{
+    void *volatile objects[OBJECTS];
+
+    for (size_t i = 0; i < OBJECTS; i++) {
+        objects[i] = new_number(i);
+        dead[i] = hide(objects[i]);
+    }
+    yield(self);
+    for (size_t i = 0; i < OBJECTS; i++)
+        cr_assert_eq(*(uintptr_t *)objects[i], i);
+}
+
+static void lay_and_return(struct coroutine *self)
+{
+    lay_deep(self);
+    yield(self);
+}
+
+Test(stacks, what_lies_below_the_point_where_a_stack_was_left_is_reclaimed)
+{
+    struct coroutine *coroutine = new_coroutine(lay_and_return, map(STACK_BYTES));
+
+    resume(coroutine);
+    collect_and_overwrite();
+    cr_assert_eq(count_alive(dead, OBJECTS), OBJECTS);
+    resume(coroutine);
+    collect_with_clear_stack();
+    cr_assert_leq(count_alive(dead, OBJECTS), OBJECTS / 50);
+    resume(coroutine);
+    cr_assert(coroutine->done);
+}
+
+/* Without gc_stack_unregister: it may begin anew, and its uppermost words are those
+ * of a beginning. */
+Test(stacks, a_stack_that_is_left_for_good_keeps_next_to_nothing)
+{
+    struct coroutine *coroutine = new_coroutine(lay_deep, map(STACK_BYTES));
+
+    resume(coroutine);
+    resume(coroutine);
+    cr_assert(coroutine->done);
+    collect_with_clear_stack();
+    cr_assert_leq(count_alive(dead, OBJECTS), OBJECTS / 10);
+
+    prepare(coroutine, keep_number);
+    coroutine->value = 31;
+    for (unsigned i = 0; i < 4; i++) {
+        resume(coroutine);
+        collect_and_overwrite();
+    }
+    cr_assert(coroutine->done);
+}
+
+Test(stacks, a_stack_that_is_no_longer_registered_keeps_nothing)
+{
+    struct coroutine *coroutine = new_coroutine(lay_deep, map(STACK_BYTES));
+
+    resume(coroutine);
+    gc_stack_unregister(coroutine->stack);
+    munmap(coroutine->memory, STACK_BYTES);
+    collect_with_clear_stack();
+    cr_assert_leq(count_alive(dead, OBJECTS), OBJECTS / 50);
+}
+
+/* ---- A collection between the steps of a switch ------------------------------------------ */
+
+static void collect_amid_switch(struct coroutine *self)
+{
+    uintptr_t *volatile before = new_number(1), *volatile number;
+
+    gc_stack_switch(self->stack, self->callers_stack);
+    collect_and_overwrite(); /* it is still this stack that runs */
+    number = new_number(2);
+    swapcontext(&self->context, self->caller);
+    cr_assert_eq(*before, 1);
+    (void)number;
+}
+
+Test(stacks, a_collection_between_the_call_and_the_switch_finds_everything)
+{
+    struct coroutine *coroutine = new_coroutine(collect_amid_switch, map(STACK_BYTES));
+    uintptr_t *volatile number = new_number(3);
+
+    resume(coroutine);
+    collect_and_overwrite();
+    resume(coroutine);
+    cr_assert(coroutine->done);
+    cr_assert_eq(*number, 3);
+}
+
+static void raise_and_collect(int signal)
+{
+    (void)signal;
+    collect_and_overwrite();
+}
+
+static __attribute__((noinline)) void signalled(struct coroutine *self)
+{
+    uintptr_t *volatile number = new_number(self->value);
+
+    raise(SIGUSR1);
+    cr_assert_eq(*number, self->value);
+    yield(self);
+    cr_assert_eq(*number, self->value);
+}
+
+Test(stacks, a_handler_on_its_own_stack_above_a_coroutine_may_collect)
+{
+    struct sigaction action = {.sa_handler = raise_and_collect, .sa_flags = SA_ONSTACK};
+    stack_t alternate = {.ss_sp = map(4 * STACK_BYTES), .ss_size = 4 * STACK_BYTES};
+    struct coroutine *coroutine = new_coroutine(signalled, map(STACK_BYTES));
+    uintptr_t *volatile number = new_number(6);
+
+    coroutine->value = 8;
+    cr_assert(sigaltstack(&alternate, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
+    resume(coroutine);
+    collect_and_overwrite();
+    resume(coroutine);
+    cr_assert(coroutine->done);
+    cr_assert_eq(*number, 6);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------- */
+
+/* Threads that run each other's coroutines: each is taken by whoever comes first. */
+enum { CROWD = 40, THREADS = 4, ROUNDS = 300 };
+
+static struct {
+    struct coroutine *coroutine[CROWD];
+    bool taken[CROWD];
+    size_t left;
+    pthread_mutex_t lock;
+    _Atomic bool failed;
+} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static __attribute__((noinline)) void wander(struct coroutine *self)
+{
+    uintptr_t *volatile keep[8] = {NULL};
+
+    for (size_t round = 0; round < effort(ROUNDS); round++) {
+        uintptr_t *volatile *slot = &keep[(round * 7 + self->value) % 8];
+
+        if (*slot != NULL && **slot != self->value)
+            crowd.failed = true;
+        *slot = new_number(self->value);
+        for (unsigned i = 0; i < 50; i++)
+            *new_number(0) = ~(uintptr_t)0;
+        yield(self);
+    }
+}
+
+static struct coroutine *take(unsigned *random, size_t *which)
+{
+    struct coroutine *coroutine = NULL;
+
+    pthread_mutex_lock(&crowd.lock);
+    *which = (*random = *random * 1103515245 + 12345) / 65536 % CROWD;
+    if (!crowd.taken[*which] && !crowd.coroutine[*which]->done) {
+        coroutine = crowd.coroutine[*which];
+        crowd.taken[*which] = true;
+    }
+    pthread_mutex_unlock(&crowd.lock);
+    return coroutine;
+}
+
+static bool put_back(size_t which)
+{
+    bool all_done;
+
+    pthread_mutex_lock(&crowd.lock);
+    crowd.taken[which] = false;
+    crowd.left -= crowd.coroutine[which]->done;
+    all_done = crowd.left == 0;
+    pthread_mutex_unlock(&crowd.lock);
+    return all_done;
+}
+
+static void *work(void *argument)
+{
+    unsigned random = (unsigned)(uintptr_t)argument;
+    bool over = false;
+
+    while (!over) {
+        size_t which;
+        struct coroutine *coroutine = take(&random, &which);
+
+        if (coroutine != NULL) {
+            resume(coroutine);
+            over = put_back(which);
+        } else {
+            pthread_mutex_lock(&crowd.lock);
+            over = crowd.left == 0;
+            pthread_mutex_unlock(&crowd.lock);
+        }
+    }
+    return NULL;
+}
+
+static void run_crowd(void *(*new_memory)(void))
+{
+    pthread_t thread[THREADS];
+
+    crowd.left = CROWD;
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd.coroutine[i] = new_coroutine(wander, new_memory());
+        crowd.coroutine[i]->value = i + 1;
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        cr_assert(pthread_create(&thread[i], NULL, work, (void *)(i + 1)) == 0);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    cr_assert(!crowd.failed);
+}
+
+static void *new_mapped(void)
+{
+    return map(STACK_BYTES);
+}
+
+static void *new_atomic(void)
+{
+    return gc_malloc_atomic(STACK_BYTES);
+}
+
+static void *new_conservative(void)
+{
+    return gc_malloc(STACK_BYTES);
+}
+
+Test(stacks, threads_run_each_others_coroutines)
+{
+    run_crowd(new_mapped);
+}
+
+Test(stacks, threads_run_coroutines_on_atomic_objects)
+{
+    run_crowd(new_atomic);
+}
+
+Test(stacks, threads_run_coroutines_on_conservative_objects)
+{
+    run_crowd(new_conservative);
+}
+
+/* While a thread is in gc_thread_blocking its frames change as they like, also those
+ * on a stack that is an object: the check of marked objects must not look at them. */
+static struct {
+    _Atomic uintptr_t dead; /* hidden */
+    _Atomic bool ready, over;
+} blocking;
+
+static __attribute__((noinline)) void forget_one(void)
+{
+    blocking.dead = hide(new_number(1)).bits;
+}
+
+static void *hold_dead(void *argument)
+{
+    void *volatile place = NULL;
+
+    (void)argument;
+    blocking.ready = true;
+    while (!blocking.over)
+        place = place == NULL ? reveal((struct hidden){blocking.dead}) : NULL;
+    return NULL;
+}
+
+static void block(struct coroutine *self)
+{
+    (void)self;
+    gc_thread_blocking(hold_dead, NULL);
+}
+
+static void *run_blocking(void *argument)
+{
+    resume(argument);
+    return NULL;
+}
+
+Test(stacks, frames_of_a_blocking_thread_on_an_object_are_not_verified)
+{
+    struct gc_options options = {.stress = 1000};
+    void *memory;
+    pthread_t thread;
+
+    gc_init_options(&options, sizeof options);
+    memory = gc_malloc(STACK_BYTES);
+    forget_one();
+    cr_assert(pthread_create(&thread, NULL, run_blocking, new_coroutine(block, memory)) == 0);
+    while (!blocking.ready)
+        sched_yield();
+    for (unsigned i = 0; i < 200; i++) {
+        forget_one();
+        collect_with_clear_stack();
+    }
+    blocking.over = true;
+    pthread_join(thread, NULL);
+}
+
+/* ---- Mistakes --------------------------------------------------------------------------------- */
+
+Test(stacks, a_stack_without_bytes_is_refused)
+{
+    struct gc_stack *stack;
+
+    errno = 0;
+    stack = gc_stack_register(map(STACK_BYTES), 0);
+    cr_assert(stack == NULL && errno == EINVAL);
+    gc_stack_unregister(NULL);
+}
+
+static void switch_from_elsewhere(void)
+{
+    struct gc_stack *stack = gc_stack_register(map(STACK_BYTES), STACK_BYTES);
+
+    gc_stack_switch(stack, gc_stack_of_thread());
+}
+
+Test(stacks, to_leave_a_stack_that_does_not_run_is_a_misuse)
+{
+    struct child child = child_run(switch_from_elsewhere);
+
+    cr_assert(child_aborted(&child));
+    cr_assert(child_wrote(&child, "gc_stack_switch"));
+}
+
+static void unregister_self(struct coroutine *self)
+{
+    gc_stack_unregister(self->stack);
+}
+
+static void unregister_running(void)
+{
+    resume(new_coroutine(unregister_self, map(STACK_BYTES)));
+}
+
+Test(stacks, to_unregister_the_stack_that_runs_is_a_misuse)
+{
+    struct child child = child_run(unregister_running);
+
+    cr_assert(child_aborted(&child));
+    cr_assert(child_wrote(&child, "gc_stack_unregister"));
+}
+
+static void run_unregistered(void)
+{
+    struct coroutine *coroutine = new_coroutine(keep_number, map(STACK_BYTES));
+
+    gc_stack_unregister(coroutine->stack);
+    coroutine->stack = NULL;
+    coroutine->body = collect_here;
+    coroutine->caller = &(ucontext_t){0};
+    swapcontext(coroutine->caller, &coroutine->context);
+}
+
+Test(stacks, a_stack_that_nobody_registered_is_warned_of_once)
+{
+    struct child child = child_run(run_unregistered);
+    const char *warning = strstr(child.text, "of which nobody told");
+
+    cr_assert(child_returned(&child));
+    cr_assert(warning != NULL && strstr(warning + 1, "of which nobody told") == NULL, "%s", child.text);
+}
+
+/* ---- Many ---------------------------------------------------------------------------------------- */
+
+Test(stacks, descriptors_are_used_again)
+{
+    char *memory = map(STACK_BYTES);
+    struct gc_stack *first = gc_stack_register(memory, STACK_BYTES);
+    size_t before = gc__stacks_metadata_bytes(&gc__heap.stacks);
+
+    gc_stack_unregister(first);
+    for (unsigned i = 0; i < 100000; i++)
+        gc_stack_unregister(gc_stack_register(memory, STACK_BYTES));
+    cr_assert_eq(gc__stacks_metadata_bytes(&gc__heap.stacks), before);
+    cr_assert_eq(gc__heap.stacks.count, 0);
+}
+
+Test(stacks, thousands_are_found_and_audited)
+{
+    enum { COUNT = 5000, BYTES = 4096 };
+    char *memory = map((size_t)COUNT * BYTES);
+    static struct gc_stack *stack[COUNT];
+
+    for (size_t i = 0; i < COUNT; i++)
+        stack[i] = gc_stack_register(memory + i * BYTES, BYTES);
+    for (size_t i = 0; i < COUNT; i++)
+        cr_assert_eq(gc__stacks_find(&gc__heap.stacks, (uintptr_t)memory + i * BYTES + BYTES - 1), stack[i]);
+    gc__stacks_audit(&gc__heap.stacks);
+    for (size_t i = 0; i < COUNT; i += 2)
+        gc_stack_unregister(stack[i]);
+    gc__stacks_audit(&gc__heap.stacks);
+    cr_assert_eq(gc__heap.stacks.count, COUNT / 2);
+    cr_assert_null(gc__stacks_find(&gc__heap.stacks, (uintptr_t)memory));
+}
