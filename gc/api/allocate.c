@@ -24,25 +24,25 @@ _Static_assert(GC_INLINE_BYTES == GC_LINEAR_CLASSES * 8, "a class for every eigh
 
 static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t kind)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (enum gc__kind)kind, bytes, 1);
+    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1);
 }
 
 /* A tail call: no frame of ours, with holes in it, lies between the client's
  * and the spilled registers. */
-static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, enum gc__kind kind)
+static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, unsigned kind)
 {
     return gc__os_spill_registers(allocate_spilled, call, bytes, kind);
 }
 
 /* Before the heap starts, and on a thread without a mutator, the class may be
  * wrong and the runs are empty: the slow path looks again. */
-static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, enum gc__kind kind)
+static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, unsigned kind)
 {
     struct run *run;
 
     if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES))
         return allocate_slow(call, bytes, kind);
-    run = &gc__mutator->runs[kind][gc__sizeclass_of(bytes)];
+    run = &gc__mutator->runs[kind * GC_CLASS_COUNT + gc__sizeclass_of(bytes)];
     if (GC_UNLIKELY(run->cur == run->end))
         return allocate_slow(call, bytes, kind);
     return gc__run_next(run);

@@ -41,7 +41,7 @@ static void audit_blocks(const struct region *region)
             gc__block_audit(region, &region->blocks[unit]);
 }
 
-static void audit_run(const struct region *region, const struct run *run, unsigned kind, unsigned c)
+static void audit_run(const struct region *region, const struct run *run, unsigned lane)
 {
     struct object object;
 
@@ -49,25 +49,24 @@ static void audit_run(const struct region *region, const struct run *run, unsign
     for (const char *cell = run->cur; cell < run->end; cell += run->cell_bytes) {
         GC_AUDIT(gc__resolve(region, gc__ambiguous(cell), &object));
         GC_AUDIT(gc__object_start(region, &object) == cell && gc__object_is_live(region, &object));
-        GC_AUDIT(object.block->kind == kind && object.block->class_index == c);
+        GC_AUDIT(object.block->lane == lane);
     }
 }
 
-static void audit_runs(const struct heap *heap, const struct mutator *mutator)
+static void audit_runs(const struct heap *heap, struct mutator *mutator)
 {
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-            const struct run *run = &mutator->runs[kind][c];
+    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
+        const struct run *run = gc__mutator_run(mutator, lane);
 
-            audit_run(&heap->region, run, kind, c);
-            if (!gc__bitmap_test(mutator->used[kind], c))
-                GC_AUDIT(run->cur == run->end && run->block == 0 && run->freed == 0);
-        }
+        audit_run(&heap->region, run, lane);
+        if (!gc__bitmap_test(mutator->used, lane))
+            GC_AUDIT(run->cur == run->end && run->block == 0 && run->freed == 0);
+    }
 }
 
 static void audit_mutators(const struct heap *heap)
 {
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         audit_runs(heap, mutator);
 }
 

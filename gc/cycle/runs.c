@@ -38,14 +38,13 @@ static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run
 
 static void keep_runs_of(struct heap *heap, struct mutator *mutator, struct census *unissued)
 {
-    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
-            struct run *run = &mutator->runs[kind][c];
+    for (unsigned lane = 0; (lane = gc__mutator_used_lane(mutator, lane)) < mutator->lanes; lane++) {
+        struct run *run = gc__mutator_run(mutator, lane);
 
-            keep_run(heap, mutator, run, unissued);
-            if (run->cur == run->end)
-                gc__bitmap_clear(mutator->used[kind], c, c + 1);
-        }
+        keep_run(heap, mutator, run, unissued);
+        if (run->cur == run->end)
+            gc__bitmap_clear(mutator->used, lane, lane + 1);
+    }
 }
 
 /* One that did not come to claim anything between two collections, as it slept or

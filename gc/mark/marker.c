@@ -2,15 +2,12 @@
 
 #include "gc/base/align.h"
 #include "gc/base/check.h"
+#include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* ---- The marker at work ---------------------------------------------------------- */
-
-/* Other markers: there are none; those there are wait, and cannot do anything
- * before they are given something; they work. */
-enum company { ALONE, AMONG_IDLE, IN_COMPANY };
 
 /* What the hot loop reads and writes of a marker, in a local variable: the
  * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
@@ -117,13 +114,6 @@ static ALWAYS_INLINE void push(struct trace *trace, size_t granule, uintptr_t en
 
 /* ---- White to grey --------------------------------------------------------------- */
 
-static __attribute__((noinline)) bool large_is_scanned(struct marker *marker, size_t granule)
-{
-    const uint32_t *flags = gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT));
-
-    return gc__kinds[__atomic_load_n(flags, __ATOMIC_RELAXED) & GC_LARGE_KIND_MASK].scanned;
-}
-
 static ALWAYS_INLINE bool mark_in_company(struct trace *trace, struct bits *bits, size_t granule)
 {
     uint64_t bit = gc__bit_of(granule);
@@ -161,6 +151,22 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
     return trace->company != IN_COMPANY || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
 }
 
+/* A grey object that is not narrow. */
+static ALWAYS_INLINE void push_rare(struct trace *trace, struct bits *bits, size_t granule, size_t scanned)
+{
+    uintptr_t address = trace->base + (granule << GC_GRANULE_SHIFT), entry;
+
+    if (scanned == GC_SCANNED_BY_KIND) {
+        push(trace, granule, gc__entry_of_kind(address, trace->blocks[granule / GC_UNIT_GRANULES].kind));
+    } else if (scanned != GC_SCANNED_LARGE) {
+        push(trace, granule, gc__entry_wide(address, scanned));
+    } else {
+        entry = gc__by_kind_entry_of_large(trace->marker, granule);
+        if (entry != 0 && has_large_to_itself(trace, bits, granule))
+            push(trace, granule, entry);
+    }
+}
+
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
@@ -174,12 +180,8 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
         push(trace, granule, gc__entry_narrow(address, scanned));
-    else if (scanned == 0)
-        return;
-    else if (scanned != GC_SCANNED_LARGE)
-        push(trace, granule, gc__entry_wide(address, scanned));
-    else if (large_is_scanned(trace->marker, granule) && has_large_to_itself(trace, bits, granule))
-        push(trace, granule, gc__entry_span(address, 0));
+    else if (scanned != 0)
+        push_rare(trace, bits, granule, scanned);
 }
 
 void gc__marker_mark(struct marker *marker, struct object object)
@@ -190,13 +192,16 @@ void gc__marker_mark(struct marker *marker, struct object object)
     suspend(&trace);
 }
 
-/* The first granule of the object that `offset` lies in; NOTHING if in none. */
+/* The first granule of the object that `offset` lies in; NOTHING if in none, or if
+ * the edge, the last that was taken out, had to be exact. */
 #define NOTHING SIZE_MAX
 
-static __attribute__((noinline)) size_t resolve_interior(struct marker *marker, uintptr_t offset)
+static __attribute__((noinline)) size_t resolve_interior(struct marker *marker, uintptr_t offset, size_t edges_out)
 {
     struct object object;
 
+    if (marker->exact[(edges_out - 1) % GC_EDGE_RING_ENTRIES] == edges_out)
+        return NOTHING;
     if (!gc__resolve(marker->region, (struct ambiguous){marker->base + offset}, &object))
         return NOTHING;
     return object.granule;
@@ -211,7 +216,7 @@ static ALWAYS_INLINE void visit(struct trace *trace, uintptr_t offset)
     struct bits *bits = &trace->bits[granule / 64];
 
     if (GC_UNLIKELY((bits->allocated >> granule % 64 & 1) == 0)) {
-        granule = resolve_interior(trace->marker, offset);
+        granule = resolve_interior(trace->marker, offset, trace->edges_out);
         if (granule == NOTHING)
             return;
         bits = &trace->bits[granule / 64];
@@ -274,6 +279,20 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t 
     }
 }
 
+/* A word of an object whose kind has something to say about it. */
+static ALWAYS_INLINE void scan_word_of_kind(struct trace *trace, const struct gc_kind *kind, uintptr_t address,
+                                            enum past_end past_end)
+{
+    uintptr_t offset = address - trace->base;
+
+    if (!kind->exact) {
+        scan_word(trace, address, past_end);
+    } else if (offset < trace->span && offset % GC_GRANULE_BYTES == 0) {
+        trace->marker->exact[trace->edges_in % GC_EDGE_RING_ENTRIES] = trace->edges_in + 1;
+        enqueue_edge(trace, offset);
+    }
+}
+
 static size_t head_of_piece(const struct marker *marker, uintptr_t piece)
 {
     size_t page = (piece - marker->base) >> GC_PAGE_SHIFT, head = page;
@@ -317,6 +336,61 @@ static __attribute__((noinline)) struct gc__range split_large(struct marker *mar
     return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};
 }
 
+/* Of 32 words: no more may be enqueued at once. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_map(struct trace *trace, const struct gc_kind *kind,
+                                                     const uintptr_t *words, uint64_t map, enum past_end past_end)
+{
+    for (; map != 0; map &= map - 1)
+        scan_word_of_kind(trace, kind, gc__kind_decode(kind, words[__builtin_ctzll(map)]), past_end);
+    visit_batches_due(trace);
+}
+
+#define HALF_MAP UINT64_C(0xffffffff)
+
+/* What is scanned outside of this loop goes on with the marker as it is. */
+static ALWAYS_INLINE void leave_loop(struct trace *trace)
+{
+    trace->marker->company = trace->company;
+    suspend(trace);
+    trace->pending_bits = NULL;
+}
+
+static ALWAYS_INLINE void enter_loop(struct trace *trace)
+{
+    trace->marker->company = ALONE;
+    *trace = resume(trace->marker, trace->company, trace->patience);
+}
+
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_kind(struct trace *trace, uintptr_t entry, enum past_end past_end)
+{
+    const struct gc_kind *kind = &gc__kinds[gc__entry_kind(entry)];
+    const uintptr_t *words = (const uintptr_t *)gc__entry_address(entry);
+
+    if (GC_LIKELY(kind->pointers != 0)) {
+        scan_map(trace, kind, words, kind->pointers & HALF_MAP, past_end);
+        if (GC_UNLIKELY(kind->pointers > HALF_MAP))
+            scan_map(trace, kind, words, kind->pointers & ~HALF_MAP, past_end);
+        return;
+    }
+    leave_loop(trace);
+    gc__by_kind_scan_all(trace->marker, gc__entry_address(entry));
+    enter_loop(trace);
+}
+
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_piece(struct trace *trace, uintptr_t entry, enum past_end past_end)
+{
+    struct gc__range piece;
+    bool scanned;
+
+    leave_loop(trace);
+    piece = split_large(trace->marker, entry);
+    scanned = gc__by_kind_scan_piece(trace->marker, piece);
+    enter_loop(trace);
+    if (!scanned)
+        scan(trace, piece.start, piece.end, past_end);
+    trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
+}
+
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_narrow(struct trace *trace, uintptr_t start, size_t granules,
                                                         enum past_end past_end)
 {
@@ -335,17 +409,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
 
     if (GC_LIKELY(granules != 0)) {
         scan_narrow(trace, entry - granules, granules, past_end);
-    } else if (!gc__entry_is_span(entry)) {
+    } else if (gc__entry_is_span(entry)) {
+        scan_piece(trace, entry, past_end);
+    } else if (gc__entry_is_of_kind(entry)) {
+        scan_by_kind(trace, entry, past_end);
+    } else {
         uintptr_t start = gc__entry_address(entry);
         scan(trace, start, start + (gc__entry_count(entry) << GC_GRANULE_SHIFT), past_end);
-    } else {
-        struct gc__range piece;
-
-        hand_over_worklist(trace);
-        piece = split_large(trace->marker, entry);
-        take_back_worklist(trace);
-        scan(trace, piece.start, piece.end, past_end);
-        trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
     }
 }
 
@@ -369,6 +439,14 @@ GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t st
         scan_any(&trace, start, end, PAST_END_COUNTS);
     else
         scan_any(&trace, start, end, PAST_END_IGNORED);
+    suspend(&trace);
+}
+
+void gc__marker_visit_due(struct marker *marker)
+{
+    struct trace trace = resume(marker, marker->company, SIZE_MAX);
+
+    visit_batches_due(&trace);
     suspend(&trace);
 }
 

@@ -42,6 +42,10 @@
 #include "gc/mark/worklist.h"
 #include "gc/platform/platform.h"
 
+/* Other markers: there are none; those there are wait, and cannot do anything
+ * before they are given something; they work. */
+enum company { ALONE, AMONG_IDLE, IN_COMPANY };
+
 struct marker {
     _Alignas(GC_CACHE_LINES_BYTES) struct region *region;
     struct pool *pool; /* of its gang; NULL: it has none */
@@ -53,11 +57,13 @@ struct marker {
      * or is inside. */
     uintptr_t edge[GC_EDGE_RING_ENTRIES]; /* offsets from the base */
     size_t edges_in, edges_out;
+    size_t exact[GC_EDGE_RING_ENTRIES];       /* the edges_in behind an edge that must be the address of an object */
     uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
     size_t objects_in, objects;
 
     bool past_end_everywhere; /* an option: see gc_past_end */
     bool overflowed;          /* some block has its rescan flag set */
+    enum company company;     /* while something is scanned outside of the inlined loop */
 };
 
 void gc__marker_init(struct marker *marker, struct region *region);
@@ -73,6 +79,9 @@ void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum p
 
 /* As that, for bounds that are aligned. */
 void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
+
+/* Takes edges out of the FIFO, if there is another batch behind them. */
+void gc__marker_visit_due(struct marker *marker);
 
 /* The object becomes grey, or black at once if its kind has no pointers. */
 void gc__marker_mark(struct marker *marker, struct object object);

@@ -2,6 +2,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
+#include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
 
 static void drain(struct marker *marker)
@@ -9,21 +10,37 @@ static void drain(struct marker *marker)
     gc__marker_drain_some(marker, SIZE_MAX);
 }
 
-static void scan_object(struct marker *marker, uintptr_t start, size_t bytes)
+static void scan_object(struct marker *marker, struct object object)
 {
-    gc__marker_scan_range(marker, start, start + bytes,
-                          marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+    struct traced traced = gc__traced(marker->region, &object);
+
+    gc__by_kind_scan_part(marker, &traced, (struct gc__range){traced.start, traced.start + traced.bytes});
+}
+
+/* `bytes` bytes of a large object. */
+static void scan_piece(struct marker *marker, size_t head, uintptr_t start, size_t bytes)
+{
+    struct object object = {gc__large_granule(head), NULL};
+    struct traced traced = gc__traced(marker->region, &object);
+
+    gc__by_kind_scan_part(marker, &traced, (struct gc__range){start, start + bytes});
+}
+
+/* What a callback tells of may lie outside of the heap, where nobody looks whether
+ * it was written: all of it is scanned each time, and at once. */
+static bool has_callback(unsigned kind)
+{
+    return gc__kinds[kind].form == KIND_CALLBACK;
 }
 
 /* The marked objects among those that start at the 64 granules from `granule`,
  * and are in `mask`. */
-static void scan_marked(struct marker *marker, const struct block *block, size_t granule, uint64_t mask)
+static void scan_marked(struct marker *marker, struct block *block, size_t granule, uint64_t mask)
 {
     const struct bits *bits = gc__bits_of(marker->region, granule);
 
     for (uint64_t marked = bits->allocated & bits->mark & mask; marked != 0; marked &= marked - 1)
-        scan_object(marker, (uintptr_t)gc__granule_address(marker->region, granule + (size_t)__builtin_ctzll(marked)),
-                    (size_t)block->cell_granules << GC_GRANULE_SHIFT);
+        scan_object(marker, (struct object){granule + (size_t)__builtin_ctzll(marked), block});
 }
 
 /* ---- Overflow ----------------------------------------------------------------------- */
@@ -46,10 +63,11 @@ static void rescan_large(struct marker *marker, size_t head)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, head);
     uintptr_t end = start + gc__large_bytes(marker->region, head);
+    size_t step = has_callback(gc__large_kind(marker->region, head)) ? end - start : GC_SCAN_PIECE_BYTES;
 
     *gc__large_flags(marker->region, head) &= ~GC_LARGE_RESCAN;
-    for (; start < end; start += GC_SCAN_PIECE_BYTES) {
-        scan_object(marker, start, GC_SCAN_PIECE_BYTES);
+    for (; start < end; start += step) {
+        scan_piece(marker, head, start, step);
         drain(marker);
     }
 }
@@ -98,7 +116,7 @@ bool gc__rescan_find_written(struct region *region)
 }
 
 /* The marked objects that lie in a page of the block, or begin before it. */
-static void rescan_page(struct marker *marker, const struct block *block, size_t page)
+static void rescan_page(struct marker *marker, struct block *block, size_t page)
 {
     size_t first = gc__block_first_granule(marker->region, block);
     size_t from = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
@@ -137,6 +155,10 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
     size_t page = head, end = head + gc__large_pages(region, head);
     size_t bytes = 0;
 
+    if (has_callback(gc__large_kind(region, head))) {
+        scan_piece(marker, head, 0, 0);
+        return gc__large_bytes(region, head);
+    }
     if ((*gc__large_flags(region, head) & GC_LARGE_WATCHED) == 0) {
         uintptr_t entry = gc__entry_span((uintptr_t)gc__page_address(region, head), 0);
 
@@ -146,7 +168,7 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
     if (gc__bitmap_count(region->written, page, end) * GC_RESTLESS_SHARE > end - page)
         *gc__large_flags(region, head) += GC_RESTLESS_CYCLES * GC_LARGE_RESTLESS;
     for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += FAULT_BYTES + GC_PAGE_BYTES)
-        scan_object(marker, (uintptr_t)gc__page_address(region, page++), GC_PAGE_BYTES);
+        scan_piece(marker, head, (uintptr_t)gc__page_address(region, page++), GC_PAGE_BYTES);
     return bytes;
 }
 
@@ -210,7 +232,7 @@ static void watch_block(struct batch *batch, const struct region *region, struct
 
     if (block->restless > 0)
         block->restless--;
-    if (holds_this_stack(region, page, pages))
+    if (holds_this_stack(region, page, pages) || has_callback(block->kind))
         block->restless = 1;
     if (block->restless == 0)
         add(batch, region, page, pages);
@@ -223,7 +245,8 @@ static void watch_large(struct batch *batch, const struct region *region, size_t
     *flags &= ~GC_LARGE_WATCHED;
     if (*flags >= GC_LARGE_RESTLESS)
         *flags -= GC_LARGE_RESTLESS;
-    if (*flags >= GC_LARGE_RESTLESS || holds_this_stack(region, head, gc__large_pages(region, head)))
+    if (*flags >= GC_LARGE_RESTLESS || has_callback(gc__large_kind(region, head)) ||
+        holds_this_stack(region, head, gc__large_pages(region, head)))
         return;
     *flags |= GC_LARGE_WATCHED;
     add(batch, region, head, gc__large_pages(region, head));

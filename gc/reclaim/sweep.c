@@ -3,6 +3,8 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
+#include <string.h>
+
 static void list_push(struct region *region, uint32_t *list, struct block *block, enum block_state state)
 {
     gc__block_set_state(block, state);
@@ -29,7 +31,7 @@ static uint16_t lower(uint16_t a, uint16_t b)
 
 static struct bin *bin_of(struct bins *bins, const struct block *block)
 {
-    return &bins->bin[block->kind][block->class_index];
+    return &bins->bin[block->lane];
 }
 
 void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky)
@@ -48,7 +50,7 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool 
     }
     for (; !sticky && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
-    *bins = (struct bins){0};
+    memset(bins->bin, 0, gc__lane_count * sizeof *bins->bin);
 }
 
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
@@ -95,10 +97,9 @@ struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
     return census;
 }
 
-struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
-                                   bool *unswept)
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, unsigned lane, bool *unswept)
 {
-    struct bin *bin = &bins->bin[kind][class_index];
+    struct bin *bin = &bins->bin[lane];
     struct block *block = list_pop(region, &bin->partial);
 
     *unswept = block == NULL && bin->unswept != 0;
@@ -157,7 +158,7 @@ void gc__sweep_note_free(struct region *region, struct bins *bins, struct block 
     }
 }
 
-static size_t audit_list(const struct region *region, uint32_t list, enum block_state state, unsigned kind, unsigned c)
+static size_t audit_list(const struct region *region, uint32_t list, enum block_state state, unsigned lane)
 {
     size_t count = 0;
 
@@ -165,7 +166,7 @@ static size_t audit_list(const struct region *region, uint32_t list, enum block_
         const struct block *block = &region->blocks[list - 1];
 
         GC_AUDIT(gc__block_is_head(block) && block->state == state);
-        GC_AUDIT(block->kind == kind && block->class_index == c);
+        GC_AUDIT(block->lane == lane);
         GC_AUDIT(count < region->accessible * GC_UNITS_PER_CHUNK); /* no ring */
     }
     return count;
@@ -175,13 +176,14 @@ void gc__sweep_audit(const struct region *region, const struct bins *bins)
 {
     size_t listed = 0, states = 0;
 
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-            listed += audit_list(region, bins->bin[kind][c].unswept, BLOCK_UNSWEPT, kind, c);
-            listed += audit_list(region, bins->bin[kind][c].partial, BLOCK_PARTIAL, kind, c);
-            if (bins->bin[kind][c].shared != 0)
-                GC_AUDIT(region->blocks[bins->bin[kind][c].shared - 1].state == BLOCK_CURRENT);
-        }
+    for (unsigned lane = 0; lane < gc__lane_count; lane++) {
+        const struct bin *bin = &bins->bin[lane];
+
+        listed += audit_list(region, bin->unswept, BLOCK_UNSWEPT, lane);
+        listed += audit_list(region, bin->partial, BLOCK_PARTIAL, lane);
+        if (bin->shared != 0)
+            GC_AUDIT(region->blocks[bin->shared - 1].state == BLOCK_CURRENT);
+    }
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
         const struct block *block = &region->blocks[unit];
         if (gc__block_is_head(block) && (block->state == BLOCK_UNSWEPT || block->state == BLOCK_PARTIAL))

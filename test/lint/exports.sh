@@ -7,7 +7,7 @@ set -eu
 : "${NM:=nm}"
 library=${1:-${top_builddir:-.}/.libs/libbroom.so}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- "${top_srcdir:-.}/include/broom.h" "${top_srcdir:-.}/include/broom/inline.h"
+[ $# -gt 0 ] || set -- "${top_srcdir:-.}"/include/broom.h "${top_srcdir:-.}"/include/broom/*.h
 
 if [ ! -e "$library" ]; then
     echo "no $library: configured with --disable-shared?"

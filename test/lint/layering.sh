@@ -43,7 +43,7 @@ find gc -name '*.[chS]' -exec awk '
     }
     /^[ \t]*#[ \t]*include[ \t]*</ {
         split($0, angled, /[<>]/)
-        if (angled[2] in portable || angled[2] ~ /^broom(\.h|\/inline\.h)$/ || here == "gc/platform")
+        if (angled[2] in portable || angled[2] ~ /^broom(\.h|\/[a-z_]+\.h)$/ || here == "gc/platform")
             next
         if (here == "gc/insight" && angled[2] == "libunwind.h")
             next

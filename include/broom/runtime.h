@@ -1,0 +1,8 @@
+/* broom/runtime.h - everything for language runtimes: each header is a chapter. */
+#ifndef BROOM_RUNTIME_H
+#define BROOM_RUNTIME_H
+
+#include <broom.h>
+#include <broom/kind.h>
+
+#endif
