@@ -102,6 +102,25 @@ static bool fits(size_t usable, size_t bytes)
     return bytes <= usable && (bytes > usable / 2 || usable <= GC_GRANULE_BYTES);
 }
 
+/* What is attached to an object goes with it. */
+static void forget_attached(struct heap *heap, const struct object *object)
+{
+    if (!heap->attached.any)
+        return;
+    gc__world_lock(&heap->world);
+    gc__attached_forget(&heap->attached, &heap->region, object);
+    gc__world_unlock(&heap->world);
+}
+
+static void move_attached(struct heap *heap, const void *from, const void *to)
+{
+    if (!heap->attached.any)
+        return;
+    gc__world_lock(&heap->world);
+    gc__attached_move(&heap->attached, from, to);
+    gc__world_unlock(&heap->world);
+}
+
 static void free_object(struct heap *heap, struct mutator *mutator, struct object object)
 {
     if (object.block != NULL)
@@ -124,6 +143,7 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
         return shrinks ? old : NULL;
     mutator->held[1] = new;
     memcpy(new, old, gc__min(usable, bytes));
+    move_attached(heap, old, new);
     free_object(heap, mutator, object);
     return new;
 }
@@ -153,6 +173,7 @@ void gc__free(struct heap *heap, struct mutator *mutator, struct object object, 
     gc__world_begin(mutator);
     mutator->held[0] = gc__object_start(&heap->region, &object); /* while the lock is waited for */
     GC_HOLD_UNTIL_HERE(address);
+    forget_attached(heap, &object);
     free_object(heap, mutator, object);
     mutator->held[0] = NULL;
     gc__world_end(&heap->world, mutator);

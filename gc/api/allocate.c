@@ -5,6 +5,7 @@
 
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
@@ -24,7 +25,7 @@ _Static_assert(GC_INLINE_BYTES == GC_LINEAR_CLASSES * 8, "a class for every eigh
 
 static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t kind)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1);
+    return gc__attended(gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1));
 }
 
 /* A tail call: no frame of ours, with holes in it, lies between the client's
@@ -80,7 +81,7 @@ static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object
 {
     struct object old = gc__enter_object(call, (void *)object); /* first: a hook may leave after a misuse */
 
-    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes);
+    return gc__attended(gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes));
 }
 
 static void *reallocate(const char *call, void *object, size_t bytes)
@@ -109,7 +110,7 @@ void gc_free(void *object)
 
 static void *allocate_aligned_spilled(uintptr_t sp, const char *call, uintptr_t alignment, uintptr_t bytes)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment);
+    return gc__attended(gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment));
 }
 
 static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)

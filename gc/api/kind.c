@@ -3,6 +3,7 @@
 #include "gc/alloc/allocate.h"
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/mark/trace.h"
@@ -53,7 +54,7 @@ gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size)
 
 static void *new_spilled(uintptr_t sp, const char *call, uintptr_t kind, uintptr_t bytes)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1);
+    return gc__attended(gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1));
 }
 
 static __attribute__((noinline)) void *new_slow(const char *call, const gc_kind *kind, size_t bytes)

@@ -77,6 +77,7 @@ static void cycle(struct heap *heap)
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);
     }
+    gc__attached_process(&heap->attached, gc__gang_leader(&heap->gang), minor);
     gc__observe_marked(heap);
 
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);

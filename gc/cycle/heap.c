@@ -29,6 +29,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__minor_init(&heap->minor, options->no_minor == 0);
+    heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
     heap->started = true;
     return true;
@@ -77,5 +78,6 @@ void gc__heap_audit(const struct heap *heap)
     audit_blocks(&heap->region);
     gc__sweep_audit(&heap->region, &heap->bins);
     gc__ranges_audit(&heap->user_roots);
+    gc__attached_audit(&heap->attached, &heap->region);
     audit_mutators(heap);
 }

@@ -6,6 +6,7 @@
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
+#include "gc/reclaim/attached.h"
 #include "gc/reclaim/sweep.h"
 #include "gc/roots/ranges.h"
 #include "gc/roots/world.h"
@@ -38,6 +39,7 @@ struct heap {
     struct ranges user_roots;
     struct gang gang;
     struct bins bins;
+    struct attached attached;
     struct pace pace;
     struct minor minor;
     struct cycle_record record;

@@ -18,6 +18,7 @@ void gc__roots_mark_globals(struct heap *heap)
     for (size_t i = 0; i < heap->user_roots.count; i++)
         mark_range(heap->user_roots.range[i], marker);
     mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
+    gc__attached_mark_roots(&heap->attached, marker, heap->minor.now);
     gc__marker_mark_root_kinds(marker);
 }
 

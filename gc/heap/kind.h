@@ -28,9 +28,10 @@ enum gc__kind {
 
 /* How the marker scans an object. */
 enum kind_form {
-    KIND_WORDS,   /* word by word */
-    KIND_LAYOUT,  /* the words of a map */
-    KIND_CALLBACK /* by a function of the program's */
+    KIND_WORDS,    /* word by word */
+    KIND_LAYOUT,   /* the words of a map */
+    KIND_CALLBACK, /* by a function of the program's */
+    KIND_EPHEMERON /* a key and a value, that counts if the key lives; then as a layout (gc/mark/ephemeron.h) */
 };
 
 struct gc_kind {

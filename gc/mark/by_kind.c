@@ -1,6 +1,7 @@
 #include "gc/mark/by_kind.h"
 
 #include "gc/mark/entry.h"
+#include "gc/mark/ephemeron.h"
 
 /* As the inlined loop does it: see marker.c. */
 static inline __attribute__((always_inline)) void enqueue(struct marker *marker, uintptr_t address, bool exact)
@@ -27,6 +28,11 @@ static inline __attribute__((always_inline)) void report(struct marker *marker, 
     enqueue(marker, address, exact);
     if (GC_UNLIKELY(marker->past_end_everywhere) && !exact && address % GC_GRANULE_BYTES == 0)
         enqueue(marker, address - 1, false);
+}
+
+void gc__by_kind_report(struct marker *marker, uintptr_t address, bool exact)
+{
+    report(marker, address, exact);
 }
 
 struct scanning {
@@ -61,6 +67,10 @@ void gc__by_kind_scan_part(struct marker *marker, const struct traced *object, s
                               marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
         break;
     case KIND_LAYOUT: gc__layout_each(object, part, scan_word, &(struct scanning){marker, object->kind}); break;
+    case KIND_EPHEMERON:
+        gc__ephemeron_scan(marker, object->start);
+        gc__layout_each(object, part, scan_word, &(struct scanning){marker, object->kind});
+        break;
     case KIND_CALLBACK: gc__trace(&telling.tracer, object); break;
     }
 }

@@ -16,6 +16,9 @@
  * of them, of the whole object. */
 void gc__by_kind_scan_part(struct marker *marker, const struct traced *object, struct gc__range part);
 
+/* A word that may be a pointer, decoded. */
+void gc__by_kind_report(struct marker *marker, uintptr_t address, bool exact);
+
 /* All of the object at `address`. */
 void gc__by_kind_scan_all(struct marker *marker, uintptr_t address);
 

@@ -4,6 +4,7 @@
 #include "gc/base/check.h"
 #include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
+#include "gc/mark/ephemeron.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -176,6 +177,8 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
     if (!turn_from_white(trace, bits, granule))
         return;
+    if (trace->company == AWAITED)
+        gc__ephemerons_find_due(trace->marker, granule);
     address = trace->base + (granule << GC_GRANULE_SHIFT);
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
@@ -357,7 +360,7 @@ static ALWAYS_INLINE void leave_loop(struct trace *trace)
 
 static ALWAYS_INLINE void enter_loop(struct trace *trace)
 {
-    trace->marker->company = ALONE;
+    trace->marker->company = trace->company == AWAITED ? AWAITED : ALONE;
     *trace = resume(trace->marker, trace->company, trace->patience);
 }
 
@@ -499,7 +502,7 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
 
     if (GC_LIKELY(--trace->patience != 0))
         return false;
-    if (trace->company == ALONE)
+    if (trace->company == ALONE || trace->company == AWAITED)
         return true;
     hand_over_worklist(trace);
     changed = look_around(trace->marker, trace->company);
@@ -540,8 +543,17 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     return !left;
 }
 
+static GC_SCANS_ANYTHING bool drain_awaited(struct marker *marker, size_t objects)
+{
+    if (GC_UNLIKELY(marker->past_end_everywhere))
+        return drain_with(marker, PAST_END_COUNTS, AWAITED, objects);
+    return drain_with(marker, PAST_END_IGNORED, AWAITED, objects);
+}
+
 GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objects)
 {
+    if (marker->awaited != NULL)
+        return drain_awaited(marker, objects);
     if (GC_UNLIKELY(marker->past_end_everywhere))
         return drain_with(marker, PAST_END_COUNTS, ALONE, objects);
     return drain_with(marker, PAST_END_IGNORED, ALONE, objects);

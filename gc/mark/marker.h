@@ -37,14 +37,19 @@
 #ifndef GC_MARK_MARKER_H
 #define GC_MARK_MARKER_H
 
-#include "gc/heap/resolve.h"
+#include "gc/heap/attachments.h"
 #include "gc/mark/pool.h"
 #include "gc/mark/worklist.h"
 #include "gc/platform/platform.h"
 
 /* Other markers: there are none; those there are wait, and cannot do anything
  * before they are given something; they work. */
-enum company { ALONE, AMONG_IDLE, IN_COMPANY };
+enum company {
+    ALONE,
+    AMONG_IDLE,
+    IN_COMPANY,
+    AWAITED /* there are none, and what turns from white may be awaited: gc/mark/ephemeron.h */
+};
 
 struct marker {
     _Alignas(GC_CACHE_LINES_BYTES) struct region *region;
@@ -64,6 +69,9 @@ struct marker {
     bool past_end_everywhere; /* an option: see gc_past_end */
     bool overflowed;          /* some block has its rescan flag set */
     enum company company;     /* while something is scanned outside of the inlined loop */
+
+    struct attachments *awaited; /* ephemerons by their keys; NULL: no key is awaited */
+    uint32_t due;                /* those whose keys were found: the first's number plus one */
 };
 
 void gc__marker_init(struct marker *marker, struct region *region);

@@ -34,9 +34,11 @@ void gc__trace(struct gc_tracer *tracer, const struct traced *object)
     tracer->word = NULL;
     if (!kind->scanned)
         return;
+    if (kind->form == KIND_EPHEMERON)
+        visit_word(tracer, &((const struct ephemeron *)object->start)->value);
     if (kind->form == KIND_CALLBACK)
         kind->trace((void *)object->start, object->usable, tracer, kind->data);
-    else if (kind->form == KIND_LAYOUT)
+    else if (kind->form != KIND_WORDS)
         gc__layout_each(object, (struct gc__range){object->start, object->start + object->bytes}, visit_word, tracer);
     else
         trace_words(tracer, object);

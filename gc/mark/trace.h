@@ -30,7 +30,13 @@ struct traced {
 
 struct traced gc__traced(const struct region *region, const struct object *object);
 
-/* Visits all of an object. */
+/* How an object of KIND_EPHEMERON begins. Broken, both are 0. */
+struct ephemeron {
+    uintptr_t key; /* the start of an object, or no address of the heap */
+    uintptr_t value;
+};
+
+/* Visits all of an object; of an ephemeron that is not broken, the value too. */
 void gc__trace(struct gc_tracer *tracer, const struct traced *object);
 
 /* ---- Layouts -------------------------------------------------------------------- *

@@ -3,6 +3,7 @@
 #define BROOM_RUNTIME_H
 
 #include <broom.h>
+#include <broom/finalizer.h>
 #include <broom/kind.h>
 
 #endif
