@@ -199,6 +199,19 @@ struct gc_kind *gc__kind_new(const struct gc_kind_options *options)
     return kind;
 }
 
+struct gc_kind *gc__kind_new_ephemeron(const struct gc_kind_options *options)
+{
+    struct gc_kind *kind = gc__kind_new(options);
+
+    if (kind == NULL)
+        return NULL;
+    kind->form = KIND_EPHEMERON;
+    kind->scanned = true;
+    kind->pointers = 0; /* not to be scanned as a mere layout */
+    kind->first_words = 0;
+    return kind;
+}
+
 unsigned gc__kind_add_lane(unsigned kind, unsigned class_index)
 {
     struct gc_kind *of = &tables->kind[kind];

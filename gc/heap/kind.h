@@ -76,6 +76,9 @@ extern unsigned gc__lane_count;
 /* Under the lock. NULL: no memory, or too many. The options are valid. */
 struct gc_kind *gc__kind_new(const struct gc_kind_options *options);
 
+/* The same, of ephemerons: `pointers` are those behind its key and value. */
+struct gc_kind *gc__kind_new_ephemeron(const struct gc_kind_options *options);
+
 /* Under the lock: the lane of a kind of the program's for a class, a new one if it
  * has none. GC_NO_LANE: there are too many. */
 unsigned gc__kind_add_lane(unsigned kind, unsigned class_index);

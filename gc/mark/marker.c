@@ -22,7 +22,8 @@ struct trace {
     size_t edges_in, edges_out;
     size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
-    enum company company;          /* a constant: what depends on it is decided by the compiler */
+    enum company company;          /* a constant: what depends on it is decided by the compiler, */
+    bool kinds;                    /* and so is this: there may be objects of other kinds than the built-in ones */
     struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
     uint64_t pending_marks;        /* ...these */
     size_t patience;               /* steps before the marker looks up: objects, and edges of lists */
@@ -44,6 +45,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .bottom = marker->worklist.bottom,
         .end = marker->worklist.end,
         .company = company,
+        .kinds = true,
         .patience = patience,
     };
 }
@@ -157,7 +159,7 @@ static ALWAYS_INLINE void push_rare(struct trace *trace, struct bits *bits, size
 {
     uintptr_t address = trace->base + (granule << GC_GRANULE_SHIFT), entry;
 
-    if (scanned == GC_SCANNED_BY_KIND) {
+    if (trace->kinds && scanned == GC_SCANNED_BY_KIND) {
         push(trace, granule, gc__entry_of_kind(address, trace->blocks[granule / GC_UNIT_GRANULES].kind));
     } else if (scanned != GC_SCANNED_LARGE) {
         push(trace, granule, gc__entry_wide(address, scanned));
@@ -360,8 +362,11 @@ static ALWAYS_INLINE void leave_loop(struct trace *trace)
 
 static ALWAYS_INLINE void enter_loop(struct trace *trace)
 {
+    bool kinds = trace->kinds;
+
     trace->marker->company = trace->company == AWAITED ? AWAITED : ALONE;
     *trace = resume(trace->marker, trace->company, trace->patience);
+    trace->kinds = kinds;
 }
 
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_kind(struct trace *trace, uintptr_t entry, enum past_end past_end)
@@ -383,12 +388,16 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_kind(struct trace *trace, ui
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_piece(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
     struct gc__range piece;
-    bool scanned;
+    bool scanned = false;
 
-    leave_loop(trace);
+    hand_over_worklist(trace);
     piece = split_large(trace->marker, entry);
-    scanned = gc__by_kind_scan_piece(trace->marker, piece);
-    enter_loop(trace);
+    take_back_worklist(trace);
+    if (trace->kinds) {
+        leave_loop(trace);
+        scanned = gc__by_kind_scan_piece(trace->marker, piece);
+        enter_loop(trace);
+    }
     if (!scanned)
         scan(trace, piece.start, piece.end, past_end);
     trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
@@ -414,7 +423,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
         scan_narrow(trace, entry - granules, granules, past_end);
     } else if (gc__entry_is_span(entry)) {
         scan_piece(trace, entry, past_end);
-    } else if (gc__entry_is_of_kind(entry)) {
+    } else if (trace->kinds && gc__entry_is_of_kind(entry)) {
         scan_by_kind(trace, entry, past_end);
     } else {
         uintptr_t start = gc__entry_address(entry);
@@ -517,12 +526,13 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
  * a list, is scanned at once. Ends when nothing is left (true), or when the
  * company has changed, or after so many objects alone. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, enum past_end past_end,
-                                                       enum company company, size_t patience)
+                                                       enum company company, bool kinds, size_t patience)
 {
     struct trace trace = resume(marker, company, patience);
     bool left = true;
     uintptr_t entry;
 
+    trace.kinds = kinds;
     do {
         if (trace.top != trace.bottom) {
             entry = *--trace.top;
@@ -543,34 +553,37 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     return !left;
 }
 
-static GC_SCANS_ANYTHING bool drain_awaited(struct marker *marker, size_t objects)
+/* The loop for heaps in which no object says which of its words are pointers is the
+ * shorter one. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_in(struct marker *marker, enum company company, size_t patience)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, AWAITED, objects);
-    return drain_with(marker, PAST_END_IGNORED, AWAITED, objects);
+        return drain_with(marker, PAST_END_COUNTS, company, true, patience);
+    if (gc__kind_count > GC_KIND_COUNT)
+        return drain_with(marker, PAST_END_IGNORED, company, true, patience);
+    return drain_with(marker, PAST_END_IGNORED, company, false, patience);
+}
+
+static __attribute__((noinline)) GC_SCANS_ANYTHING bool drain_awaited(struct marker *marker, size_t objects)
+{
+    return drain_in(marker, AWAITED, objects);
 }
 
 GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objects)
 {
-    if (marker->awaited != NULL)
+    if (GC_UNLIKELY(marker->awaited != NULL))
         return drain_awaited(marker, objects);
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, ALONE, objects);
-    return drain_with(marker, PAST_END_IGNORED, ALONE, objects);
+    return drain_in(marker, ALONE, objects);
 }
 
 static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
 {
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, AMONG_IDLE, GC_OFFER_INTERVAL);
-    return drain_with(marker, PAST_END_IGNORED, AMONG_IDLE, GC_OFFER_INTERVAL);
+    return drain_in(marker, AMONG_IDLE, GC_OFFER_INTERVAL);
 }
 
 static GC_SCANS_ANYTHING bool drain_in_company(struct marker *marker)
 {
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, IN_COMPANY, GC_OFFER_INTERVAL);
-    return drain_with(marker, PAST_END_IGNORED, IN_COMPANY, GC_OFFER_INTERVAL);
+    return drain_in(marker, IN_COMPANY, GC_OFFER_INTERVAL);
 }
 
 void gc__marker_drain_shared(struct marker *marker)

@@ -5,5 +5,6 @@
 #include <broom.h>
 #include <broom/finalizer.h>
 #include <broom/kind.h>
+#include <broom/weak.h>
 
 #endif
