@@ -27,7 +27,7 @@ Test(mutator, is_none_at_first_and_its_runs_are_empty)
     cr_assert_not(gc__mutator_exists(gc__mutator));
     for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
-            cr_assert_eq(gc__mutator->runs[kind][c].cur, gc__mutator->runs[kind][c].end);
+            cr_assert_eq(gc__mutator->runs[gc__lane_of(kind, c)].cur, gc__mutator->runs[gc__lane_of(kind, c)].end);
 }
 
 Test(mutator, that_entered_is_the_thread_s_and_empty)
@@ -103,7 +103,7 @@ TestSuite(runs, .init = build_heap, .fini = drop_heap);
 
 static struct run *claim(struct mutator *mutator, enum gc__kind kind, unsigned c, struct block **block)
 {
-    struct run *run = &mutator->runs[kind][c];
+    struct run *run = gc__mutator_run(mutator, gc__lane_of(kind, c));
 
     *block = build_block(c, kind);
     cr_assert(claim_run(&built.region, *block, run, 1000, false));

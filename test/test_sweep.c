@@ -40,7 +40,7 @@ static struct census publish(void)
 static struct block *take_swept(enum gc__kind kind, unsigned class_index)
 {
     bool unswept;
-    struct block *block = gc__sweep_take_block(region, &bins, kind, class_index, &unswept);
+    struct block *block = gc__sweep_take_block(region, &bins, gc__lane_of(kind, class_index), &unswept);
 
     if (block != NULL && unswept)
         gc__sweep_block(region, block);
@@ -494,8 +494,8 @@ Test(sweep_audit, finds_a_block_in_another_class_s_list, .signal = SIGABRT)
     unsigned c = gc__sizeclass_of(100);
 
     listed_block();
-    bins.bin[GC_KIND_CONSERVATIVE][c + 1] = bins.bin[GC_KIND_CONSERVATIVE][c];
-    bins.bin[GC_KIND_CONSERVATIVE][c].unswept = 0;
+    bins.bin[c + 1] = bins.bin[c];
+    bins.bin[c].unswept = 0;
     gc__sweep_audit(region, &bins);
 }
 

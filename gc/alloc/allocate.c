@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <string.h>
 
-static void *try_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
-                          size_t alignment)
+static void *try_allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment)
 {
-    if (bytes > GC_SMALL_MAX_BYTES || alignment > GC_SMALL_MAX_BYTES)
-        return gc__large_allocate(heap, mutator, kind, bytes, gc__max(alignment >> GC_PAGE_SHIFT, 1));
-    return gc__small_allocate(heap, mutator, kind, gc__sizeclass_aligned(bytes, alignment));
+    unsigned lane = GC_NO_LANE;
+
+    if (bytes <= GC_SMALL_MAX_BYTES && alignment <= GC_SMALL_MAX_BYTES)
+        lane = gc__small_lane(heap, mutator, kind, gc__sizeclass_aligned(bytes, alignment));
+    if (lane != GC_NO_LANE)
+        return gc__small_allocate(heap, mutator, lane);
+    return gc__large_allocate(heap, mutator, kind, bytes, gc__max(alignment >> GC_PAGE_SHIFT, 1));
 }
 
 /* Not even an empty heap could hold it. */
@@ -46,7 +49,7 @@ static bool handler_made_room(struct heap *heap, struct mutator *mutator, size_t
     return made_room;
 }
 
-static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
+static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes,
                                  size_t alignment)
 {
     void *object = try_allocate(heap, mutator, kind, bytes, alignment);
@@ -58,7 +61,7 @@ static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, enu
     return object;
 }
 
-static void *allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
+static void *allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment)
 {
     int saved_errno = errno;
     void *object = NULL;
@@ -86,7 +89,7 @@ static void *hand_out(struct heap *heap, struct mutator *mutator, void *object)
     return object;
 }
 
-void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment)
+void *gc__allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment)
 {
     gc__world_begin(mutator);
     return hand_out(heap, mutator, allocate(heap, mutator, kind, bytes, alignment));
@@ -97,6 +100,25 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kin
 static bool fits(size_t usable, size_t bytes)
 {
     return bytes <= usable && (bytes > usable / 2 || usable <= GC_GRANULE_BYTES);
+}
+
+/* What is attached to an object goes with it. */
+static void forget_attached(struct heap *heap, const struct object *object)
+{
+    if (!heap->attached.any)
+        return;
+    gc__world_lock(&heap->world);
+    gc__attached_forget(&heap->attached, &heap->region, object);
+    gc__world_unlock(&heap->world);
+}
+
+static void move_attached(struct heap *heap, const void *from, const void *to)
+{
+    if (!heap->attached.any)
+        return;
+    gc__world_lock(&heap->world);
+    gc__attached_move(&heap->attached, from, to);
+    gc__world_unlock(&heap->world);
 }
 
 static void free_object(struct heap *heap, struct mutator *mutator, struct object object)
@@ -113,7 +135,7 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     const struct region *region = &heap->region;
     char *old = gc__object_start(region, &object);
     size_t usable = gc__object_usable_bytes(region, &object);
-    enum gc__kind kind = gc__object_kind(region, &object);
+    unsigned kind = gc__object_kind(region, &object);
     bool shrinks = bytes <= usable;
     void *new = shrinks ? try_allocate(heap, mutator, kind, bytes, 1) : allocate(heap, mutator, kind, bytes, 1);
 
@@ -121,6 +143,7 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
         return shrinks ? old : NULL;
     mutator->held[1] = new;
     memcpy(new, old, gc__min(usable, bytes));
+    move_attached(heap, old, new);
     free_object(heap, mutator, object);
     return new;
 }
@@ -150,6 +173,7 @@ void gc__free(struct heap *heap, struct mutator *mutator, struct object object, 
     gc__world_begin(mutator);
     mutator->held[0] = gc__object_start(&heap->region, &object); /* while the lock is waited for */
     GC_HOLD_UNTIL_HERE(address);
+    forget_attached(heap, &object);
     free_object(heap, mutator, object);
     mutator->held[0] = NULL;
     gc__world_end(&heap->world, mutator);

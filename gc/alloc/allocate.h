@@ -8,7 +8,7 @@
 /* An object, or NULL with errno = ENOMEM. `alignment` is a power of two up to
  * GC_CHUNK_BYTES. errno is kept on success. The handler is called with nothing
  * half done and nothing held: it may leave by longjmp. */
-void *gc__allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes, size_t alignment);
+void *gc__allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment);
 
 /* `object`, which is at `address`, resized, moved if it must be; NULL with errno =
  * ENOMEM, and the object as it was. */

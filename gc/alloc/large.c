@@ -21,7 +21,7 @@ struct pages {
     size_t first_dirty, dirty_end; /* still to be zeroed */
 };
 
-static bool take_pages(struct heap *heap, enum gc__kind kind, size_t count, size_t alignment, struct pages *pages)
+static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t alignment, struct pages *pages)
 {
     bool taken;
 
@@ -36,8 +36,7 @@ static bool take_pages(struct heap *heap, enum gc__kind kind, size_t count, size
 
 /* Zeroes without the lock, which may take long. The world does not stop before
  * that is done. */
-void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
-                         size_t page_alignment)
+void *gc__large_allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t page_alignment)
 {
     size_t count = gc__large_pages_for(bytes);
     struct pages pages;
@@ -94,6 +93,8 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     }
     gc__large_open(region, to, old_pages, pages);
     note_claimed(heap, mutator, pages);
+    if (heap->attached.any)
+        gc__attached_move(&heap->attached, gc__page_address(region, head), gc__page_address(region, to));
     gc__large_free(heap, mutator, (struct object){gc__large_granule(head), NULL});
     return gc__page_address(region, to);
 }

@@ -8,7 +8,7 @@
 /* The start of the object, or NULL when there is no memory without a
  * collection. May collect where that is due anyway. `alignment` is a power of
  * two, of pages. */
-void *gc__large_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, size_t bytes,
+void *gc__large_allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes,
                          size_t page_alignment);
 
 void gc__large_free(struct heap *heap, struct mutator *mutator, struct object object);

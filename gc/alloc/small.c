@@ -10,10 +10,9 @@
 
 /* The youngest freed cell is the likeliest to be in the cache. Its mark bit,
  * set while it lay in the magazine, stays: black until the next cycle. */
-static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
-                                 unsigned class_index)
+static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane)
 {
-    const struct magazine *magazine = &mutator->magazines[kind][class_index];
+    const struct magazine *magazine = gc__mutator_magazine(mutator, lane);
     size_t granule;
 
     if (run->freed == 0)
@@ -22,7 +21,7 @@ static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, str
     run->end = run->cur + run->cell_bytes;
     granule = gc__granule_of(&heap->region, run->cur);
     gc__bits_set(&heap->region, &gc__bits_of(&heap->region, granule)->allocated, gc__bit_of(granule));
-    if (gc__kinds[kind].zeroed)
+    if (gc__kinds[gc__lane(lane).kind].zeroed)
         memset(run->cur, 0, run->cell_bytes);
     return true;
 }
@@ -43,9 +42,9 @@ static bool claim(struct heap *heap, struct block *block, struct run *run, bool 
 }
 
 /* `homes`: of who wants it for itself. */
-static struct block *new_block(struct heap *heap, struct homes *homes, enum gc__kind kind, unsigned class_index)
+static struct block *new_block(struct heap *heap, struct homes *homes, struct lane lane)
 {
-    unsigned units = gc__sizeclass(class_index)->units;
+    unsigned units = gc__sizeclass(lane.class_index)->units;
     size_t unit;
     bool fresh;
 
@@ -53,17 +52,16 @@ static struct block *new_block(struct heap *heap, struct homes *homes, enum gc__
                                                        &unit, &fresh)
                       : !gc__region_take_units(&heap->region, units, &unit, &fresh))
         return NULL;
-    return gc__block_create(&heap->region, unit, class_index, kind, fresh);
+    return gc__block_create(&heap->region, unit, lane.class_index, lane.kind, fresh);
 }
 
 /* Under the lock: a block for whoever wants to claim from it. */
-static struct block *next_block(struct heap *heap, struct homes *homes, enum gc__kind kind, unsigned class_index,
-                                bool *unswept)
+static struct block *next_block(struct heap *heap, struct homes *homes, unsigned lane, bool *unswept)
 {
-    struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, kind, class_index, unswept);
+    struct block *block = gc__sweep_take_block(&heap->region, &heap->bins, lane, unswept);
 
     gc__return_memory(heap);
-    return block != NULL ? block : new_block(heap, homes, kind, class_index);
+    return block != NULL ? block : new_block(heap, homes, gc__lane(lane));
 }
 
 /* ---- A block of one's own ------------------------------------------------------------ */
@@ -73,8 +71,7 @@ static bool claim_from_own_block(struct heap *heap, struct run *run, bool *dirty
     return run->block != 0 && claim(heap, &heap->region.blocks[run->block - 1], run, dirty);
 }
 
-static bool take_own_block(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
-                           unsigned class_index)
+static bool take_own_block(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane)
 {
     struct homes *homes = heap->region.threaded ? &mutator->homes : NULL;
     struct block *block;
@@ -83,8 +80,8 @@ static bool take_own_block(struct heap *heap, struct mutator *mutator, struct ru
     gc__world_lock(&heap->world);
     if (run->block != 0)
         gc__sweep_retire_block(&heap->region, &heap->bins, &heap->region.blocks[run->block - 1]);
-    block = next_block(heap, homes, kind, class_index, &unswept);
-    gc__mutator_use_run(mutator, kind, class_index);
+    block = next_block(heap, homes, lane, &unswept);
+    gc__mutator_use_run(mutator, lane);
     run->block = block != NULL ? (uint32_t)gc__block_unit(&heap->region, block) + 1 : 0;
     gc__world_unlock(&heap->world);
     if (unswept && block != NULL)
@@ -92,21 +89,20 @@ static bool take_own_block(struct heap *heap, struct mutator *mutator, struct ru
     return block != NULL;
 }
 
-static bool refill_from_own_block(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
-                                  unsigned class_index, bool *dirty)
+static bool refill_from_own_block(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane,
+                                  bool *dirty)
 {
     while (!claim_from_own_block(heap, run, dirty))
-        if (!take_own_block(heap, mutator, run, kind, class_index))
+        if (!take_own_block(heap, mutator, run, lane))
             return false;
     return true;
 }
 
 /* ---- The shared block ------------------------------------------------------------------ */
 
-static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
-                                    bool *dirty)
+static bool claim_from_shared_block(struct heap *heap, struct run *run, unsigned lane, bool *dirty)
 {
-    struct bin *bin = &heap->bins.bin[kind][class_index];
+    struct bin *bin = &heap->bins.bin[lane];
 
     for (;;) {
         struct block *block;
@@ -119,7 +115,7 @@ static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc_
             bin->shared = 0;
             gc__sweep_retire_block(&heap->region, &heap->bins, block);
         }
-        block = next_block(heap, NULL, kind, class_index, &unswept);
+        block = next_block(heap, NULL, lane, &unswept);
         if (block == NULL)
             return false;
         if (unswept)
@@ -128,13 +124,12 @@ static bool claim_from_shared_block(struct heap *heap, struct run *run, enum gc_
     }
 }
 
-static bool refill_from_shared_block(struct heap *heap, struct run *run, enum gc__kind kind, unsigned class_index,
-                                     bool *dirty)
+static bool refill_from_shared_block(struct heap *heap, struct run *run, unsigned lane, bool *dirty)
 {
     bool filled;
 
     gc__world_lock(&heap->world);
-    filled = claim_from_shared_block(heap, run, kind, class_index, dirty);
+    filled = claim_from_shared_block(heap, run, lane, dirty);
     gc__world_unlock(&heap->world);
     return filled;
 }
@@ -146,33 +141,46 @@ static bool wants_own_block(const struct heap *heap, const struct run *run)
     return run->block != 0 || !heap->region.threaded || run->claimed >= GC_UNIT_BYTES;
 }
 
-static bool refill(struct heap *heap, struct mutator *mutator, struct run *run, enum gc__kind kind,
-                   unsigned class_index)
+static bool refill(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane)
 {
     bool dirty;
 
-    if (refill_from_magazine(heap, mutator, run, kind, class_index))
+    if (refill_from_magazine(heap, mutator, run, lane))
         return true;
-    if (wants_own_block(heap, run) ? !refill_from_own_block(heap, mutator, run, kind, class_index, &dirty)
-                                   : !refill_from_shared_block(heap, run, kind, class_index, &dirty))
+    if (wants_own_block(heap, run) ? !refill_from_own_block(heap, mutator, run, lane, &dirty)
+                                   : !refill_from_shared_block(heap, run, lane, &dirty))
         return false;
-    gc__block_open_run(run, kind, dirty);
+    gc__block_open_run(run, gc__lane(lane).kind, dirty);
     return true;
 }
 
 /* ---- Allocating ---------------------------------------------------------------------- */
 
-void *gc__small_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, unsigned class_index)
+unsigned gc__small_lane(struct heap *heap, struct mutator *mutator, unsigned kind, unsigned class_index)
 {
-    struct run *run = &mutator->runs[kind][class_index];
+    unsigned lane = gc__lane_of(kind, class_index);
+
+    if (lane < mutator->lanes)
+        return lane;
+    gc__world_lock(&heap->world);
+    lane = gc__kind_add_lane(kind, class_index);
+    if (lane != GC_NO_LANE && !gc__mutator_use_lane(mutator, lane))
+        lane = GC_NO_LANE;
+    gc__world_unlock(&heap->world);
+    return lane;
+}
+
+void *gc__small_allocate(struct heap *heap, struct mutator *mutator, unsigned lane)
+{
+    struct run *run = gc__mutator_run(mutator, lane);
 
     if (run->cur != run->end) /* aligned and resized objects come here without having looked */
         return gc__run_next(run);
-    run->cell_bytes = gc__sizeclass(class_index)->cell_bytes;
+    run->cell_bytes = gc__sizeclass(gc__lane(lane).class_index)->cell_bytes;
     gc__collect_if_due(heap, mutator, run->cell_bytes);
-    if (!refill(heap, mutator, run, kind, class_index))
+    if (!refill(heap, mutator, run, lane))
         return NULL;
-    gc__mutator_use_run(mutator, kind, class_index);
+    gc__mutator_use_run(mutator, lane);
     gc__note_claimed(heap, mutator, (size_t)(run->end - run->cur));
     run->claimed = (uint32_t)gc__min(run->claimed + (size_t)(run->end - run->cur), GC_UNIT_BYTES);
     return gc__run_next(run);
@@ -194,24 +202,30 @@ static void give_back(struct heap *heap, struct block *block, size_t granule)
     gc__world_unlock(&heap->world);
 }
 
+/* Another thread's kind may have no magazine here. */
+static bool magazine_is_full(struct mutator *mutator, unsigned lane)
+{
+    return lane >= mutator->lanes || gc__mutator_run(mutator, lane)->freed == GC_MAGAZINE_CELLS;
+}
+
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
     struct block *block = object.block;
-    struct run *run = &mutator->runs[block->kind][block->class_index];
+    struct run *run;
     struct bits *bits = gc__bits_of(&heap->region, object.granule);
     uint64_t bit = gc__bit_of(object.granule);
 
     gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
-    if (run->freed == GC_MAGAZINE_CELLS || heap->concurrent.no_magazines) {
+    if (magazine_is_full(mutator, block->lane) || heap->concurrent.no_magazines) {
         give_back(heap, block, object.granule);
         return;
     }
-    gc__mutator_use_run(mutator, block->kind, block->class_index);
+    run = gc__mutator_run(mutator, block->lane);
+    gc__mutator_use_run(mutator, block->lane);
     gc__block_note_mark(block);
     gc__bits_set(&heap->region, &bits->mark, bit);
     gc__bits_clear(&heap->region, &bits->allocated, bit);
-    mutator->magazines[block->kind][block->class_index].cell[run->freed++] =
-        gc__granule_address(&heap->region, object.granule);
+    gc__mutator_magazine(mutator, block->lane)->cell[run->freed++] = gc__granule_address(&heap->region, object.granule);
 }
 
 /* ---- Ending ------------------------------------------------------------------------------ */
@@ -236,11 +250,10 @@ static void give_back_run(struct heap *heap, struct run *run, struct magazine *m
 void gc__small_give_back_all(struct heap *heap, struct mutator *mutator)
 {
     gc__region_leave_homes(&heap->region, &mutator->homes);
-    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
-            struct run *run = &mutator->runs[kind][c];
+    for (unsigned lane = 0; (lane = gc__mutator_used_lane(mutator, lane)) < mutator->lanes; lane++) {
+        struct run *run = gc__mutator_run(mutator, lane);
 
-            mutator->claimed_bytes -= (size_t)(run->end - run->cur);
-            give_back_run(heap, run, &mutator->magazines[kind][c]);
-        }
+        mutator->claimed_bytes -= (size_t)(run->end - run->cur);
+        give_back_run(heap, run, gc__mutator_magazine(mutator, lane));
+    }
 }

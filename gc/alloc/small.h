@@ -24,9 +24,13 @@ static inline void *gc__run_next(struct run *run)
     return cell;
 }
 
+/* The lane of a kind and class, for the mutator to allocate from. GC_NO_LANE: there
+ * are too many, or no memory for one. */
+unsigned gc__small_lane(struct heap *heap, struct mutator *mutator, unsigned kind, unsigned class_index);
+
 /* A cell, or NULL when there is no memory without a collection. May collect
- * where that is due anyway. */
-void *gc__small_allocate(struct heap *heap, struct mutator *mutator, enum gc__kind kind, unsigned class_index);
+ * where that is due anyway. The lane is one that the mutator can use. */
+void *gc__small_allocate(struct heap *heap, struct mutator *mutator, unsigned lane);
 
 /* Under the lock: gives the blocks, runs and freed cells of a mutator back. */
 void gc__small_give_back_all(struct heap *heap, struct mutator *mutator);

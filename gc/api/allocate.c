@@ -5,6 +5,7 @@
 
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
@@ -24,25 +25,25 @@ _Static_assert(GC_INLINE_BYTES == GC_LINEAR_CLASSES * 8, "a class for every eigh
 
 static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t kind)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (enum gc__kind)kind, bytes, 1);
+    return gc__attended(gc__allocate(&gc__heap, gc__enter_spilled(call, sp), (unsigned)kind, bytes, 1));
 }
 
 /* A tail call: no frame of ours, with holes in it, lies between the client's
  * and the spilled registers. */
-static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, enum gc__kind kind)
+static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, unsigned kind)
 {
     return gc__os_spill_registers(allocate_spilled, call, bytes, kind);
 }
 
 /* Before the heap starts, and on a thread without a mutator, the class may be
  * wrong and the runs are empty: the slow path looks again. */
-static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, enum gc__kind kind)
+static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, unsigned kind)
 {
     struct run *run;
 
     if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES))
         return allocate_slow(call, bytes, kind);
-    run = &gc__mutator->runs[kind][gc__sizeclass_of(bytes)];
+    run = &gc__mutator->runs[kind * GC_CLASS_COUNT + gc__sizeclass_of(bytes)];
     if (GC_UNLIKELY(run->cur == run->end))
         return allocate_slow(call, bytes, kind);
     return gc__run_next(run);
@@ -80,7 +81,7 @@ static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object
 {
     struct object old = gc__enter_object(call, (void *)object); /* first: a hook may leave after a misuse */
 
-    return gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes);
+    return gc__attended(gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes));
 }
 
 static void *reallocate(const char *call, void *object, size_t bytes)
@@ -109,7 +110,7 @@ void gc_free(void *object)
 
 static void *allocate_aligned_spilled(uintptr_t sp, const char *call, uintptr_t alignment, uintptr_t bytes)
 {
-    return gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment);
+    return gc__attended(gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment));
 }
 
 static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)

@@ -1,4 +1,5 @@
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/api/options.h"
 #include "gc/api/threads.h"
 #include "gc/base/align.h"
@@ -70,6 +71,8 @@ struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
     mutator->sp = sp;
     if (sp >= mutator->asking_sp)
         mutator->asking_sp = 0; /* a longjmp may have left the handler: this call is not its */
+    if (sp >= mutator->finalizing_sp)
+        mutator->finalizing_sp = 0; /* or a finalizer */
     gc__dead_stack_clear(mutator);
     return mutator;
 }
@@ -140,7 +143,7 @@ static void *collect_spilled(uintptr_t sp, const char *call, uintptr_t a, uintpt
     gc__collect(&gc__heap);
     gc__world_end(&gc__heap.world, mutator);
     mutator->sp = 0;
-    return NULL;
+    return gc__attended(NULL);
 }
 
 void gc_collect(void)

@@ -2,6 +2,7 @@
 
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 
@@ -149,6 +150,7 @@ static void in_child(void)
     gc__gang_forget_helpers(&gc__heap.gang);
     gc__background_forget(&gc__heap.background);
     gc__concurrent_forget(&gc__heap);
+    gc__finalizers_forget_thread();
     gc__world_unlock(&gc__heap.world);
 }
 

@@ -141,7 +141,7 @@ static void watch(struct heap *heap)
 static void take_snapshot(struct heap *heap)
 {
     gc__gang_begin(&heap->gang);
-    gc__gang_leader(&heap->gang)->beside_mutators = true;
+    gc__gang_leader(&heap->gang)->company = BESIDE_MUTATORS;
     gc__runs_blacken(heap);
     heap->concurrent.births_are_black = true;
     gc__roots_mark_mutators(heap);
@@ -232,7 +232,7 @@ static void finish_marking(struct heap *heap)
     concurrent->unknown = !gc__rescan_find_written(&heap->region);
     if (concurrent->unknown)
         return;
-    leader->beside_mutators = false;
+    leader->company = ALONE;
     gc__gang_begin(&heap->gang);
     leader->overflowed = overflowed;
     rescan_the_last(heap);

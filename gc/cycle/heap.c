@@ -38,6 +38,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0);
+    heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
     gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
     if (options->memory_limit == 0)
@@ -65,7 +66,7 @@ static void audit_blocks(const struct region *region)
             gc__block_audit(region, &region->blocks[unit]);
 }
 
-static void audit_run(const struct region *region, const struct run *run, unsigned kind, unsigned c)
+static void audit_run(const struct region *region, const struct run *run, unsigned lane)
 {
     struct object object;
 
@@ -73,25 +74,24 @@ static void audit_run(const struct region *region, const struct run *run, unsign
     for (const char *cell = run->cur; cell < run->end; cell += run->cell_bytes) {
         GC_AUDIT(gc__resolve(region, gc__ambiguous(cell), &object));
         GC_AUDIT(gc__object_start(region, &object) == cell && gc__object_is_live(region, &object));
-        GC_AUDIT(object.block->kind == kind && object.block->class_index == c);
+        GC_AUDIT(object.block->lane == lane);
     }
 }
 
-static void audit_runs(const struct heap *heap, const struct mutator *mutator)
+static void audit_runs(const struct heap *heap, struct mutator *mutator)
 {
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-            const struct run *run = &mutator->runs[kind][c];
+    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
+        const struct run *run = gc__mutator_run(mutator, lane);
 
-            audit_run(&heap->region, run, kind, c);
-            if (!gc__bitmap_test(mutator->used[kind], c))
-                GC_AUDIT(run->cur == run->end && run->block == 0 && run->freed == 0);
-        }
+        audit_run(&heap->region, run, lane);
+        if (!gc__bitmap_test(mutator->used, lane))
+            GC_AUDIT(run->cur == run->end && run->block == 0 && run->freed == 0);
+    }
 }
 
 static void audit_mutators(const struct heap *heap)
 {
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         audit_runs(heap, mutator);
 }
 
@@ -103,5 +103,6 @@ void gc__heap_audit(const struct heap *heap)
     gc__sweep_audit(&heap->region, &heap->bins);
     gc__ranges_audit(&heap->user_roots);
     gc__stacks_audit(&heap->stacks);
+    gc__attached_audit(&heap->attached, &heap->region);
     audit_mutators(heap);
 }

@@ -9,6 +9,7 @@
 #include "gc/cycle/pace.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
+#include "gc/reclaim/attached.h"
 #include "gc/reclaim/sweep.h"
 #include "gc/roots/ranges.h"
 #include "gc/roots/stacks.h"
@@ -44,6 +45,7 @@ struct heap {
     struct stacks stacks;
     struct gang gang;
     struct bins bins;
+    struct attached attached;
     struct pace pace;
     struct limit limit;
     struct minor minor;

@@ -24,6 +24,7 @@ void gc__roots_mark_ranges(struct heap *heap)
     for (size_t i = 0; i < heap->user_roots.count; i++)
         mark_range(heap->user_roots.range[i], marker);
     mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
+    gc__attached_mark_roots(&heap->attached, marker, heap->minor.now);
     gc__marker_mark_root_kinds(marker);
 }
 
@@ -69,5 +70,6 @@ void gc__roots_trace(struct heap *heap)
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);
     }
+    gc__attached_process(&heap->attached, gc__gang_leader(&heap->gang), heap->minor.now);
     gc__observe_marked(heap);
 }

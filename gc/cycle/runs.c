@@ -28,14 +28,13 @@ typedef void visit_run(struct heap *heap, struct mutator *mutator, struct run *r
 
 static void each_used_run(struct heap *heap, struct mutator *mutator, visit_run *visit, struct census *unissued)
 {
-    for (enum gc__kind kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; (c = gc__mutator_used_class(mutator, kind, c)) < GC_CLASS_COUNT; c++) {
-            struct run *run = &mutator->runs[kind][c];
+    for (unsigned lane = 0; (lane = gc__mutator_used_lane(mutator, lane)) < mutator->lanes; lane++) {
+        struct run *run = gc__mutator_run(mutator, lane);
 
-            visit(heap, mutator, run, unissued);
-            if (run->cur == run->end && run->block == 0 && run->freed == 0)
-                gc__bitmap_clear(mutator->used[kind], c, c + 1);
-        }
+        visit(heap, mutator, run, unissued);
+        if (run->cur == run->end && run->block == 0 && run->freed == 0)
+            gc__bitmap_clear(mutator->used, lane, lane + 1);
+    }
 }
 
 static void keep_run(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)

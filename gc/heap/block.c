@@ -6,7 +6,20 @@
 
 #include <string.h>
 
-struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, enum gc__kind kind, bool fresh)
+/* Of a layout whose pointers all come first, these are scanned like any words, which
+ * is fastest; an odd number of words would take one more with it. */
+static uint16_t scanned_granules(const struct gc_kind *kind, const struct sizeclass *class)
+{
+    if (!kind->scanned)
+        return 0;
+    if (kind->form == KIND_WORDS)
+        return class->cell_granules;
+    if (kind->first_words != 0 && kind->first_words * GC_WORD_BYTES <= class->cell_bytes)
+        return (uint16_t)(kind->first_words * GC_WORD_BYTES / GC_GRANULE_BYTES);
+    return GC_SCANNED_BY_KIND;
+}
+
+struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, unsigned kind, bool fresh)
 {
     const struct sizeclass *class = gc__sizeclass(class_index);
     struct block *head = &region->blocks[unit];
@@ -18,8 +31,9 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
             .cells = class->cells,
             .form = FORM_BLOCK,
             .units_to_head = (uint8_t)i,
-            .kind = (uint8_t)kind,
-            .scanned_granules = gc__kinds[kind].scanned ? class->cell_granules : 0,
+            .kind = (uint16_t)kind,
+            .lane = (uint16_t)gc__lane_of(kind, class_index),
+            .scanned_granules = scanned_granules(&gc__kinds[kind], class),
             .full = class->full,
             .class_index = (uint8_t)class_index,
             .units = class->units,
@@ -145,7 +159,7 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     return true;
 }
 
-void gc__block_open_run(struct run *run, enum gc__kind kind, bool dirty)
+void gc__block_open_run(struct run *run, unsigned kind, bool dirty)
 {
     if (dirty && gc__kinds[kind].zeroed)
         memset(run->cur, 0, (size_t)(run->end - run->cur));

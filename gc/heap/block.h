@@ -53,8 +53,10 @@ enum block_state {
 /* As `freed`. No block has so many granules. */
 #define GC_NOTHING_FREED UINT16_MAX
 
-/* As `scanned_granules`: an object has its own kind and size. */
+/* As `scanned_granules`: an object has its own kind and size; its kind says which
+ * words. All above any number of granules. */
 #define GC_SCANNED_LARGE UINT16_MAX
+#define GC_SCANNED_BY_KIND (UINT16_MAX - 1)
 
 struct block {
     /* Read for every edge in marking. */
@@ -64,7 +66,7 @@ struct block {
     uint16_t scanned_granules; /* of an object that turns grey; 0: it has no pointers */
     uint8_t form;
     uint8_t units_to_head; /* of the same block */
-    uint8_t kind;
+    uint16_t kind;
     bool full;   /* as of its class: an address one past the end is in the next cell */
     bool rescan; /* its grey cells did not fit into the worklist */
 
@@ -77,6 +79,7 @@ struct block {
     uint32_t next;    /* in a list: the next block's unit plus one */
     bool marked;      /* some mark bit may be set */
     uint8_t restless; /* cycles until its pages are watched; see gc/mark/rescan.h */
+    uint16_t lane;    /* of kind and class */
 };
 
 _Static_assert(sizeof(struct block) == 32, "a block's descriptor is indexed by a shift");
@@ -93,8 +96,7 @@ struct run {
 _Static_assert(sizeof(struct run) == 32, "a run is indexed by a shift");
 
 /* Cuts units that were just taken into cells. */
-struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, enum gc__kind kind,
-                               bool fresh);
+struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, unsigned kind, bool fresh);
 
 /* Gives the units of a block without objects back. */
 void gc__block_destroy(struct region *region, struct block *block);
@@ -107,7 +109,7 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
                      bool *dirty);
 
 /* Readies a run that was just claimed. */
-void gc__block_open_run(struct run *run, enum gc__kind kind, bool dirty);
+void gc__block_open_run(struct run *run, unsigned kind, bool dirty);
 
 /* The marked cells. */
 size_t gc__block_count_marked(const struct region *region, const struct block *block);

@@ -1,11 +1,24 @@
 /* kind.h - how the objects of a block are traced, born and kept.
  *
- * A block holds cells of one kind, so a kind costs an object nothing. */
+ * A block holds cells of one kind, so a kind costs an object nothing. Three kinds
+ * are built in; others are made by the program, and never unmade.
+ *
+ * A lane is a pair of kind and size class. For each a mutator has a run, and the
+ * heap a bin. Those of the built-in kinds are numbered by class; a kind of the
+ * program's gets one when its first object of a class is allocated, so that
+ * hundreds of kinds, with a class or two each, cost little.
+ *
+ * Threads: made under the heap's lock; what is there is constant, and any thread
+ * may read it. */
 #ifndef GC_HEAP_KIND_H
 #define GC_HEAP_KIND_H
 
-#include <stdbool.h>
+#include "gc/heap/sizeclass.h"
 
+#include <broom/kind.h>
+#include <stddef.h>
+
+/* The built-in ones. */
 enum gc__kind {
     GC_KIND_CONSERVATIVE,  /* every aligned word is ambiguous */
     GC_KIND_ATOMIC,        /* no pointers */
@@ -13,16 +26,98 @@ enum gc__kind {
     GC_KIND_COUNT
 };
 
-struct kind {
-    bool scanned; /* may hold pointers: becomes grey; an atomic object goes from white to black */
-    bool zeroed;  /* handed out as zeros */
-    bool is_root; /* every allocated object is a root */
+/* How the marker scans an object. */
+enum kind_form {
+    KIND_WORDS,    /* word by word */
+    KIND_LAYOUT,   /* the words of a map */
+    KIND_CALLBACK, /* by a function of the program's */
+    KIND_EPHEMERON /* a key and a value, that counts if the key lives; then as a layout (gc/mark/ephemeron.h) */
 };
 
-static const struct kind gc__kinds[GC_KIND_COUNT] = {
-    [GC_KIND_CONSERVATIVE] = {.scanned = true, .zeroed = true, .is_root = false},
-    [GC_KIND_ATOMIC] = {.scanned = false, .zeroed = false, .is_root = false},
-    [GC_KIND_UNCOLLECTABLE] = {.scanned = true, .zeroed = true, .is_root = true},
+struct gc_kind {
+    bool scanned;  /* may hold pointers: becomes grey; an atomic object goes from white to black */
+    bool zeroed;   /* handed out as zeros */
+    bool is_root;  /* every allocated object is a root */
+    uint8_t form;  /* an enum kind_form */
+    bool exact;    /* a word must be the very address of an object */
+    uint8_t shift; /* of a word, for its address... */
+    uint16_t index;
+    uintptr_t address_bits;      /* ...of which these bits are part */
+    uint64_t pointers;           /* head_map, where that is all there is to the layout: no elements, 64 words at most */
+    uint16_t first_words;        /* all pointers come first, and are plain: so many, an even number; else 0 */
+    uint32_t head_words;         /* as of the maps */
+    uint32_t element_words;      /* 0: no elements */
+    const uint64_t *head_map;    /* NULL: no pointers */
+    const uint64_t *element_map; /* NULL: no pointers */
+    gc_trace_function trace;
+    void *data; /* a root */
+    size_t bytes;
+    size_t element_bytes;
+    uint16_t *lane;      /* by class; GC_NO_LANE: none yet. NULL: built in */
+    uint16_t first_lane; /* that of `bytes`; or GC_NO_LANE */
+    const char *name;
 };
+
+#define GC_MAX_LANES 4096
+#define GC_BUILTIN_LANES (GC_KIND_COUNT * GC_CLASS_COUNT)
+#define GC_NO_LANE UINT16_MAX
+
+struct lane {
+    uint16_t kind;
+    uint16_t class_index;
+};
+
+/* All kinds, by index, and how many there are; all lanes. */
+extern const struct gc_kind *gc__kinds;
+extern unsigned gc__kind_count;
+extern const struct lane *gc__user_lanes;
+extern unsigned gc__lane_count;
+
+/* Under the lock. NULL: no memory, or too many. The options are valid. */
+struct gc_kind *gc__kind_new(const struct gc_kind_options *options);
+
+/* The same, of ephemerons: `pointers` are those behind its key and value. */
+struct gc_kind *gc__kind_new_ephemeron(const struct gc_kind_options *options);
+
+/* Under the lock: the lane of a kind of the program's for a class, a new one if it
+ * has none. GC_NO_LANE: there are too many. */
+unsigned gc__kind_add_lane(unsigned kind, unsigned class_index);
+
+size_t gc__kinds_metadata_bytes(void);
+
+/* GC_NO_LANE: there is none yet. */
+static inline unsigned gc__lane_of(unsigned kind, unsigned class_index)
+{
+    if (kind < GC_KIND_COUNT)
+        return kind * GC_CLASS_COUNT + class_index;
+    return __atomic_load_n(&gc__kinds[kind].lane[class_index], __ATOMIC_RELAXED);
+}
+
+static inline struct lane gc__lane(unsigned lane)
+{
+    if (lane < GC_BUILTIN_LANES)
+        return (struct lane){(uint16_t)(lane / GC_CLASS_COUNT), (uint16_t)(lane % GC_CLASS_COUNT)};
+    return gc__user_lanes[lane - GC_BUILTIN_LANES];
+}
+
+/* Constant but for what its first allocations make: see gc__kind_add_lane. */
+static inline struct gc_kind *gc__kind_at(unsigned kind)
+{
+    return (struct gc_kind *)(uintptr_t)&gc__kinds[kind];
+}
+
+/* Whether its objects are scanned, and all that they tell of lies in their pages: what
+ * a callback tells of may lie outside of the heap, where nobody looks whether it was
+ * written. */
+static inline bool gc__kind_is_watched(unsigned kind)
+{
+    return gc__kinds[kind].scanned && gc__kinds[kind].form != KIND_CALLBACK;
+}
+
+/* What of a word is an address. */
+static inline uintptr_t gc__kind_decode(const struct gc_kind *kind, uintptr_t word)
+{
+    return (word & kind->address_bits) << kind->shift;
+}
 
 #endif

@@ -23,7 +23,7 @@ static void link_pages(struct region *region, size_t head, size_t from, size_t t
             region->blocks[unit] = (struct block){.form = FORM_LARGE, .scanned_granules = GC_SCANNED_LARGE};
 }
 
-bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, enum gc__kind kind, bool black,
+bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, unsigned kind, bool black,
                       size_t *head)
 {
     struct bits *bits;

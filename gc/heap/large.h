@@ -23,10 +23,10 @@ struct large_page {
 };
 
 #define GC_LARGE_MIN_PAGES 2
-#define GC_LARGE_KIND_MASK 0xffu
-#define GC_LARGE_MOVED 0x100u      /* its mapping is one of its own, see gc__large_move */
-#define GC_LARGE_RESCAN 0x200u     /* did not fit into the worklist */
-#define GC_LARGE_WATCHED 0x400u    /* all of its pages are, see gc/mark/rescan.h... */
+#define GC_LARGE_KIND_MASK 0xfffu
+#define GC_LARGE_MOVED 0x1000u     /* its mapping is one of its own, see gc__large_move */
+#define GC_LARGE_RESCAN 0x2000u    /* did not fit into the worklist */
+#define GC_LARGE_WATCHED 0x4000u   /* all of its pages are, see gc/mark/rescan.h... */
 #define GC_LARGE_RESTLESS 0x10000u /* ...and in the upper half for how many cycles they are not to be */
 
 /* The object's first page, or false: no large object is at `page`. */
@@ -53,9 +53,9 @@ static inline uint32_t *gc__large_flags(const struct region *region, size_t head
     return &region->large_pages[head + 1].value;
 }
 
-static inline enum gc__kind gc__large_kind(const struct region *region, size_t head)
+static inline unsigned gc__large_kind(const struct region *region, size_t head)
 {
-    return (enum gc__kind)(*gc__large_flags(region, head) & GC_LARGE_KIND_MASK);
+    return (*gc__large_flags(region, head) & GC_LARGE_KIND_MASK);
 }
 
 static inline size_t gc__large_granule(size_t head)
@@ -69,7 +69,7 @@ size_t gc__large_pages_for(size_t bytes);
 
 /* Takes pages for an object. They are still to be opened: see
  * gc__large_open. */
-bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, enum gc__kind kind, bool black,
+bool gc__large_create(struct region *region, size_t pages, size_t page_alignment, unsigned kind, bool black,
                       size_t *head);
 void gc__large_destroy(struct region *region, size_t head);
 

@@ -89,10 +89,10 @@ static inline size_t gc__object_usable_bytes(const struct region *region, const 
     return gc__large_bytes(region, gc__object_head(object)) - GC_WORD_BYTES;
 }
 
-static inline enum gc__kind gc__object_kind(const struct region *region, const struct object *object)
+static inline unsigned gc__object_kind(const struct region *region, const struct object *object)
 {
     if (object->block != NULL)
-        return (enum gc__kind)object->block->kind;
+        return object->block->kind;
     return gc__large_kind(region, gc__object_head(object));
 }
 

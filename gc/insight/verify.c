@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/base/check.h"
+#include "gc/mark/trace.h"
 
 static bool is_marked(const struct region *region, const struct object *object)
 {
@@ -41,25 +42,40 @@ static bool is_passed_over(const struct heap *heap, const struct object *object,
     return !gc__bitmap_test(region->written, gc__region_offset(region, (uintptr_t)word) >> GC_PAGE_SHIFT);
 }
 
-static GC_SCANS_ANYTHING void verify_object(const struct heap *heap, const struct object *object)
+struct verifying {
+    struct gc_tracer tracer;
+    const struct heap *heap;
+    const struct object *object;
+    const uintptr_t *settled;
+};
+
+static void verify_edge(struct gc_tracer *tracer, uintptr_t address)
 {
-    const struct region *region = &heap->region;
-    const uintptr_t *word = (const void *)gc__object_start(region, object);
-    size_t words = gc__object_bytes(region, object) / sizeof *word;
+    const struct verifying *verifying = (const struct verifying *)tracer;
+    const struct region *region = &verifying->heap->region;
+    const struct object *object = verifying->object;
+    struct object target;
 
-    if (!gc__kinds[gc__object_kind(region, object)].scanned)
+    if (!gc__resolve(region, (struct ambiguous){address}, &target) || is_marked(region, &target))
         return;
-    for (size_t i = (size_t)(first_settled_word(heap, object) - word); i < words; i++) {
-        struct object target;
+    if (tracer->kind->exact && (uintptr_t)gc__object_start(region, &target) != address)
+        return;
+    if (tracer->word != NULL &&
+        (tracer->word < verifying->settled || is_passed_over(verifying->heap, object, tracer->word)))
+        return;
+    gc__fatal("a bug in Broom: the object at %p (%zu bytes) is marked, but the one at %p that its word at %p "
+              "(%#zx) points at is not",
+              (void *)gc__object_start(region, object), gc__object_bytes(region, object),
+              (void *)gc__object_start(region, &target), (const void *)tracer->word, (size_t)address);
+}
 
-        if (!gc__resolve(region, (struct ambiguous){word[i]}, &target) || is_marked(region, &target) ||
-            is_passed_over(heap, object, &word[i]))
-            continue;
-        gc__fatal("a bug in Broom: the object at %p (%zu bytes) is marked, but the one at %p that its word %zu "
-                  "(%#zx) points at is not",
-                  (const void *)word, words * sizeof *word, (void *)gc__object_start(region, &target), i,
-                  (size_t)word[i]);
-    }
+static void verify_object(const struct heap *heap, const struct object *object)
+{
+    struct traced traced = gc__traced(&heap->region, object);
+    struct verifying verifying = {
+        .tracer.visit = verify_edge, .heap = heap, .object = object, .settled = first_settled_word(heap, object)};
+
+    gc__trace(&verifying.tracer, &traced);
 }
 
 static void verify_block(const struct heap *heap, struct block *block)

@@ -2,15 +2,13 @@
 
 #include "gc/base/align.h"
 #include "gc/base/check.h"
+#include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
+#include "gc/mark/ephemeron.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* ---- The marker at work ---------------------------------------------------------- */
-
-/* Other markers: there are none; those there are wait, and cannot do anything
- * before they are given something; they work. Or the mutators do. */
-enum company { ALONE, AMONG_IDLE, IN_COMPANY, BESIDE_MUTATORS };
 
 /* What the hot loop reads and writes of a marker, in a local variable: the
  * compiler then knows that no store to a bitmap or a FIFO changes it, and keeps
@@ -24,7 +22,8 @@ struct trace {
     size_t edges_in, edges_out;
     size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
-    enum company company;          /* a constant: what depends on it is decided by the compiler */
+    enum company company;          /* a constant: what depends on it is decided by the compiler, */
+    bool kinds;                    /* and so is this: there may be objects of other kinds than the built-in ones */
     struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
     uint64_t pending_marks;        /* ...these */
     size_t patience;               /* steps before the marker looks up: objects, and edges of lists */
@@ -46,6 +45,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .bottom = marker->worklist.bottom,
         .end = marker->worklist.end,
         .company = company,
+        .kinds = true,
         .patience = patience,
     };
 }
@@ -117,11 +117,10 @@ static ALWAYS_INLINE void push(struct trace *trace, size_t granule, uintptr_t en
 
 /* ---- White to grey --------------------------------------------------------------- */
 
-static __attribute__((noinline)) bool large_is_scanned(struct marker *marker, size_t granule)
+/* Others may change bits of the same words. */
+static ALWAYS_INLINE bool marks_in_company(const struct trace *trace)
 {
-    const uint32_t *flags = gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT));
-
-    return gc__kinds[__atomic_load_n(flags, __ATOMIC_RELAXED) & GC_LARGE_KIND_MASK].scanned;
+    return trace->company == IN_COMPANY || trace->company == BESIDE_MUTATORS;
 }
 
 static ALWAYS_INLINE bool mark_in_company(struct trace *trace, struct bits *bits, size_t granule)
@@ -147,7 +146,7 @@ static ALWAYS_INLINE bool turn_from_white(struct trace *trace, struct bits *bits
 
     if ((mark >> granule % 64 & 1) != 0)
         return false;
-    if (trace->company >= IN_COMPANY)
+    if (marks_in_company(trace))
         return mark_in_company(trace, bits, granule);
     bits->mark = mark | gc__bit_of(granule);
     return true;
@@ -158,7 +157,23 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
 {
     uint64_t bit = gc__bit_of(granule);
 
-    return trace->company < IN_COMPANY || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
+    return !marks_in_company(trace) || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
+}
+
+/* A grey object that is not narrow. */
+static ALWAYS_INLINE void push_rare(struct trace *trace, struct bits *bits, size_t granule, size_t scanned)
+{
+    uintptr_t address = trace->base + (granule << GC_GRANULE_SHIFT), entry;
+
+    if (trace->kinds && scanned == GC_SCANNED_BY_KIND) {
+        push(trace, granule, gc__entry_of_kind(address, trace->blocks[granule / GC_UNIT_GRANULES].kind));
+    } else if (scanned != GC_SCANNED_LARGE) {
+        push(trace, granule, gc__entry_wide(address, scanned));
+    } else {
+        entry = gc__by_kind_entry_of_large(trace->marker, granule);
+        if (entry != 0 && has_large_to_itself(trace, bits, granule))
+            push(trace, granule, entry);
+    }
 }
 
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
@@ -170,16 +185,14 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
     if (!turn_from_white(trace, bits, granule))
         return;
+    if (trace->company == AWAITED)
+        gc__ephemerons_find_due(trace->marker, granule);
     address = trace->base + (granule << GC_GRANULE_SHIFT);
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
         push(trace, granule, gc__entry_narrow(address, scanned));
-    else if (scanned == 0)
-        return;
-    else if (scanned != GC_SCANNED_LARGE)
-        push(trace, granule, gc__entry_wide(address, scanned));
-    else if (large_is_scanned(trace->marker, granule) && has_large_to_itself(trace, bits, granule))
-        push(trace, granule, gc__entry_span(address, 0));
+    else if (scanned != 0)
+        push_rare(trace, bits, granule, scanned);
 }
 
 static ALWAYS_INLINE void mark_object(struct marker *marker, struct object object, enum company company)
@@ -192,19 +205,22 @@ static ALWAYS_INLINE void mark_object(struct marker *marker, struct object objec
 
 void gc__marker_mark(struct marker *marker, struct object object)
 {
-    if (GC_UNLIKELY(marker->beside_mutators))
+    if (GC_UNLIKELY(marker->company == BESIDE_MUTATORS))
         mark_object(marker, object, BESIDE_MUTATORS);
     else
         mark_object(marker, object, ALONE);
 }
 
-/* The first granule of the object that `offset` lies in; NOTHING if in none. */
+/* The first granule of the object that `offset` lies in; NOTHING if in none, or if
+ * the edge, the last that was taken out, had to be exact. */
 #define NOTHING SIZE_MAX
 
-static __attribute__((noinline)) size_t resolve_interior(struct marker *marker, uintptr_t offset)
+static __attribute__((noinline)) size_t resolve_interior(struct marker *marker, uintptr_t offset, size_t edges_out)
 {
     struct object object;
 
+    if (marker->exact[(edges_out - 1) % GC_EDGE_RING_ENTRIES] == edges_out)
+        return NOTHING;
     if (!gc__resolve(marker->region, (struct ambiguous){marker->base + offset}, &object))
         return NOTHING;
     return object.granule;
@@ -219,7 +235,7 @@ static ALWAYS_INLINE void visit(struct trace *trace, uintptr_t offset)
     struct bits *bits = &trace->bits[granule / 64];
 
     if (GC_UNLIKELY((gc__bits_get(&bits->allocated) >> granule % 64 & 1) == 0)) {
-        granule = resolve_interior(trace->marker, offset);
+        granule = resolve_interior(trace->marker, offset, trace->edges_out);
         if (granule == NOTHING)
             return;
         bits = &trace->bits[granule / 64];
@@ -282,6 +298,20 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t 
     }
 }
 
+/* A word of an object whose kind has something to say about it. */
+static ALWAYS_INLINE void scan_word_of_kind(struct trace *trace, const struct gc_kind *kind, uintptr_t address,
+                                            enum past_end past_end)
+{
+    uintptr_t offset = address - trace->base;
+
+    if (!kind->exact) {
+        scan_word(trace, address, past_end);
+    } else if (offset < trace->span && offset % GC_GRANULE_BYTES == 0) {
+        trace->marker->exact[trace->edges_in % GC_EDGE_RING_ENTRIES] = trace->edges_in + 1;
+        enqueue_edge(trace, offset);
+    }
+}
+
 static size_t head_of_piece(const struct marker *marker, uintptr_t piece)
 {
     size_t page = (piece - marker->base) >> GC_PAGE_SHIFT, head = page;
@@ -325,6 +355,68 @@ static __attribute__((noinline)) struct gc__range split_large(struct marker *mar
     return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};
 }
 
+/* Of 32 words: no more may be enqueued at once. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_map(struct trace *trace, const struct gc_kind *kind,
+                                                     const uintptr_t *words, uint64_t map, enum past_end past_end)
+{
+    for (; map != 0; map &= map - 1)
+        scan_word_of_kind(trace, kind, gc__kind_decode(kind, words[__builtin_ctzll(map)]), past_end);
+    visit_batches_due(trace);
+}
+
+#define HALF_MAP UINT64_C(0xffffffff)
+
+/* What is scanned outside of this loop goes on with the marker as it is. */
+static ALWAYS_INLINE void leave_loop(struct trace *trace)
+{
+    trace->marker->company = trace->company;
+    suspend(trace);
+    trace->pending_bits = NULL;
+}
+
+static ALWAYS_INLINE void enter_loop(struct trace *trace)
+{
+    bool kinds = trace->kinds;
+
+    trace->marker->company = trace->company >= BESIDE_MUTATORS ? trace->company : ALONE;
+    *trace = resume(trace->marker, trace->company, trace->patience);
+    trace->kinds = kinds;
+}
+
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_kind(struct trace *trace, uintptr_t entry, enum past_end past_end)
+{
+    const struct gc_kind *kind = &gc__kinds[gc__entry_kind(entry)];
+    const uintptr_t *words = (const uintptr_t *)gc__entry_address(entry);
+
+    if (GC_LIKELY(kind->pointers != 0)) {
+        scan_map(trace, kind, words, kind->pointers & HALF_MAP, past_end);
+        if (GC_UNLIKELY(kind->pointers > HALF_MAP))
+            scan_map(trace, kind, words, kind->pointers & ~HALF_MAP, past_end);
+        return;
+    }
+    leave_loop(trace);
+    gc__by_kind_scan_all(trace->marker, gc__entry_address(entry));
+    enter_loop(trace);
+}
+
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_piece(struct trace *trace, uintptr_t entry, enum past_end past_end)
+{
+    struct gc__range piece;
+    bool scanned = false;
+
+    hand_over_worklist(trace);
+    piece = split_large(trace->marker, entry);
+    take_back_worklist(trace);
+    if (trace->kinds) {
+        leave_loop(trace);
+        scanned = gc__by_kind_scan_piece(trace->marker, piece);
+        enter_loop(trace);
+    }
+    if (!scanned)
+        scan(trace, piece.start, piece.end, past_end);
+    trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
+}
+
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_narrow(struct trace *trace, uintptr_t start, size_t granules,
                                                         enum past_end past_end)
 {
@@ -343,17 +435,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
 
     if (GC_LIKELY(granules != 0)) {
         scan_narrow(trace, entry - granules, granules, past_end);
-    } else if (!gc__entry_is_span(entry)) {
+    } else if (gc__entry_is_span(entry)) {
+        scan_piece(trace, entry, past_end);
+    } else if (trace->kinds && gc__entry_is_of_kind(entry)) {
+        scan_by_kind(trace, entry, past_end);
+    } else {
         uintptr_t start = gc__entry_address(entry);
         scan(trace, start, start + (gc__entry_count(entry) << GC_GRANULE_SHIFT), past_end);
-    } else {
-        struct gc__range piece;
-
-        hand_over_worklist(trace);
-        piece = split_large(trace->marker, entry);
-        take_back_worklist(trace);
-        scan(trace, piece.start, piece.end, past_end);
-        trace->patience -= gc__min(trace->patience, GC_OFFER_INTERVAL) - 1; /* a piece is worth so many objects */
     }
 }
 
@@ -380,12 +468,20 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_range(struct marker *marker, ui
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    if (GC_UNLIKELY(marker->beside_mutators))
+    if (GC_UNLIKELY(marker->company == BESIDE_MUTATORS))
         scan_range(marker, start, end, past_end, BESIDE_MUTATORS);
     else if (past_end == PAST_END_COUNTS)
         scan_range(marker, start, end, PAST_END_COUNTS, ALONE);
     else
         scan_range(marker, start, end, PAST_END_IGNORED, ALONE);
+}
+
+void gc__marker_visit_due(struct marker *marker)
+{
+    struct trace trace = resume(marker, marker->company, SIZE_MAX);
+
+    visit_batches_due(&trace);
+    suspend(&trace);
 }
 
 /* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
@@ -437,7 +533,7 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
 
     if (GC_LIKELY(--trace->patience != 0))
         return false;
-    if (trace->company == ALONE || trace->company == BESIDE_MUTATORS)
+    if (trace->company != AMONG_IDLE && trace->company != IN_COMPANY)
         return true;
     hand_over_worklist(trace);
     changed = look_around(trace->marker, trace->company);
@@ -452,12 +548,13 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
  * a list, is scanned at once. Ends when nothing is left (true), or when the
  * company has changed, or after so many objects alone. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, enum past_end past_end,
-                                                       enum company company, size_t patience)
+                                                       enum company company, bool kinds, size_t patience)
 {
     struct trace trace = resume(marker, company, patience);
     bool left = true;
     uintptr_t entry;
 
+    trace.kinds = kinds;
     do {
         if (trace.top != trace.bottom) {
             entry = *--trace.top;
@@ -478,32 +575,42 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     return !left;
 }
 
-GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objects)
+/* The loop for heaps in which no object says which of its words are pointers is the
+ * shorter one. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_in(struct marker *marker, enum company company, size_t patience)
 {
     if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, ALONE, objects);
-    return drain_with(marker, PAST_END_IGNORED, ALONE, objects);
+        return drain_with(marker, PAST_END_COUNTS, company, true, patience);
+    if (gc__kind_count > GC_KIND_COUNT)
+        return drain_with(marker, PAST_END_IGNORED, company, true, patience);
+    return drain_with(marker, PAST_END_IGNORED, company, false, patience);
+}
+
+static __attribute__((noinline)) GC_SCANS_ANYTHING bool drain_awaited(struct marker *marker, size_t objects)
+{
+    return drain_in(marker, AWAITED, objects);
+}
+
+GC_SCANS_ANYTHING bool gc__marker_drain_some(struct marker *marker, size_t objects)
+{
+    if (GC_UNLIKELY(marker->awaited != NULL))
+        return drain_awaited(marker, objects);
+    return drain_in(marker, ALONE, objects);
 }
 
 GC_SCANS_ANYTHING bool gc__marker_drain_beside(struct marker *marker, size_t objects)
 {
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, BESIDE_MUTATORS, objects);
-    return drain_with(marker, PAST_END_IGNORED, BESIDE_MUTATORS, objects);
+    return drain_in(marker, BESIDE_MUTATORS, objects);
 }
 
 static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
 {
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, AMONG_IDLE, GC_OFFER_INTERVAL);
-    return drain_with(marker, PAST_END_IGNORED, AMONG_IDLE, GC_OFFER_INTERVAL);
+    return drain_in(marker, AMONG_IDLE, GC_OFFER_INTERVAL);
 }
 
 static GC_SCANS_ANYTHING bool drain_in_company(struct marker *marker)
 {
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, IN_COMPANY, GC_OFFER_INTERVAL);
-    return drain_with(marker, PAST_END_IGNORED, IN_COMPANY, GC_OFFER_INTERVAL);
+    return drain_in(marker, IN_COMPANY, GC_OFFER_INTERVAL);
 }
 
 void gc__marker_drain_shared(struct marker *marker)
@@ -547,6 +654,6 @@ void gc__marker_abandon(struct marker *marker)
     marker->worklist.top = marker->worklist.bottom = marker->worklist.base;
     marker->edges_out = marker->edges_in;
     marker->objects = 0;
-    marker->beside_mutators = false;
+    marker->company = ALONE;
     gc__worklist_trim(&marker->worklist);
 }

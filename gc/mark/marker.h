@@ -38,10 +38,20 @@
 #ifndef GC_MARK_MARKER_H
 #define GC_MARK_MARKER_H
 
-#include "gc/heap/resolve.h"
+#include "gc/heap/attachments.h"
 #include "gc/mark/pool.h"
 #include "gc/mark/worklist.h"
 #include "gc/platform/platform.h"
+
+/* Other markers: there are none; those there are wait, and cannot do anything
+ * before they are given something; they work. */
+enum company {
+    ALONE,
+    AMONG_IDLE,
+    IN_COMPANY,
+    BESIDE_MUTATORS, /* there are none, but the mutators work */
+    AWAITED          /* there are none, and what turns from white may be awaited: gc/mark/ephemeron.h */
+};
 
 struct marker {
     _Alignas(GC_CACHE_LINES_BYTES) struct region *region;
@@ -54,12 +64,16 @@ struct marker {
      * or is inside. */
     uintptr_t edge[GC_EDGE_RING_ENTRIES]; /* offsets from the base */
     size_t edges_in, edges_out;
+    size_t exact[GC_EDGE_RING_ENTRIES];       /* the edges_in behind an edge that must be the address of an object */
     uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
     size_t objects_in, objects;
 
     bool past_end_everywhere; /* an option: see gc_past_end */
-    bool beside_mutators;     /* they run: see above */
     bool overflowed;          /* some block has its rescan flag set */
+    enum company company;     /* while something is scanned outside of the inlined loop */
+
+    struct attachments *awaited; /* ephemerons by their keys; NULL: no key is awaited */
+    uint32_t due;                /* those whose keys were found: the first's number plus one */
 };
 
 void gc__marker_init(struct marker *marker, struct region *region);
@@ -78,6 +92,9 @@ void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum p
 
 /* As that, for bounds that are aligned. */
 void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
+
+/* Takes edges out of the FIFO, if there is another batch behind them. */
+void gc__marker_visit_due(struct marker *marker);
 
 /* The object becomes grey, or black at once if its kind has no pointers. */
 void gc__marker_mark(struct marker *marker, struct object object);

@@ -2,6 +2,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
+#include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
 
 static void drain(struct marker *marker)
@@ -9,31 +10,75 @@ static void drain(struct marker *marker)
     gc__marker_drain_some(marker, SIZE_MAX);
 }
 
-static void scan_object(struct marker *marker, uintptr_t start, uintptr_t end)
+static void scan_words(struct marker *marker, uintptr_t start, uintptr_t end)
 {
     if (start < end)
         gc__marker_scan_range(marker, start, end, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
+/* What a part of an object says that may begin in the middle of an element, or of the
+ * head. */
+static void scan_part(struct marker *marker, const struct traced *object, struct gc__range part)
+{
+    uintptr_t elements = object->start + object->kind->head_words * GC_WORD_BYTES;
+    size_t element = object->kind->element_words * GC_WORD_BYTES;
+
+    if (object->kind->form != KIND_WORDS)
+        part.start = part.start < elements + element ? object->start : part.start - element;
+    gc__by_kind_scan_part(marker, object, part);
+}
+
+static const struct gc__range everywhere = {0, UINTPTR_MAX};
+
+/* All of it is told at once: when the page is scanned that it begins in, and that
+ * always is (gc__kind_is_watched). */
+static bool has_callback(unsigned kind)
+{
+    return gc__kinds[kind].form == KIND_CALLBACK;
+}
+
+static void scan_one(struct marker *marker, struct object object, struct gc__range within)
+{
+    struct traced traced = gc__traced(marker->region, &object);
+    uintptr_t end = traced.start + traced.bytes;
+
+    if (traced.kind->form == KIND_CALLBACK && traced.start < within.start)
+        return;
+    if (traced.start < within.end && within.start < end)
+        scan_part(marker, &traced, (struct gc__range){gc__max(traced.start, within.start), gc__min(end, within.end)});
+}
+
+/* Neighbours at once. */
+static void scan_conservatively(struct marker *marker, size_t granule, uint64_t cells, size_t cell_bytes,
+                                struct gc__range within)
+{
+    uintptr_t start = 0, end = 0;
+
+    for (; cells != 0; cells &= cells - 1, end += cell_bytes) {
+        uintptr_t cell = (uintptr_t)gc__granule_address(marker->region, granule + (size_t)__builtin_ctzll(cells));
+
+        if (cell == end)
+            continue;
+        scan_words(marker, gc__max(start, within.start), gc__min(end, within.end));
+        start = end = cell;
+    }
+    scan_words(marker, gc__max(start, within.start), gc__min(end, within.end));
+}
+
 /* The marked cells of a block that start at the 64 granules from `granule` and are in
- * `mask`, as far as they lie in [start, end); neighbours at once. */
-static void scan_marked(struct marker *marker, const struct block *block, size_t granule, uint64_t mask,
+ * `mask`, as far as they lie in `within`. */
+static void scan_marked(struct marker *marker, struct block *block, size_t granule, uint64_t mask,
                         struct gc__range within)
 {
     const struct bits *bits = gc__bits_of(marker->region, granule);
     uint64_t marked = gc__bits_get(&bits->allocated) & gc__bits_get(&bits->mark) & mask;
-    size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
-    uintptr_t start = 0, end = 0;
 
-    for (; marked != 0; marked &= marked - 1, end += cell_bytes) {
-        uintptr_t cell = (uintptr_t)gc__granule_address(marker->region, granule + (size_t)__builtin_ctzll(marked));
-
-        if (cell == end)
-            continue;
-        scan_object(marker, gc__max(start, within.start), gc__min(end, within.end));
-        start = end = cell;
+    if (gc__kinds[block->kind].form == KIND_WORDS) {
+        scan_conservatively(marker, granule, marked, (size_t)block->cell_granules << GC_GRANULE_SHIFT, within);
+        return;
     }
-    scan_object(marker, gc__max(start, within.start), gc__min(end, within.end));
+    for (; marked != 0; marked &= marked - 1)
+        scan_one(marker, (struct object){granule + (size_t)__builtin_ctzll(marked), block}, within);
 }
 
 /* ---- Overflow ----------------------------------------------------------------------- */
@@ -47,7 +92,7 @@ static void rescan_block(struct marker *marker, struct block *block)
 
     block->rescan = false;
     for (size_t granule = first; granule < end; granule += 64) {
-        scan_marked(marker, block, granule, ~(uint64_t)0, (struct gc__range){0, UINTPTR_MAX});
+        scan_marked(marker, block, granule, ~(uint64_t)0, everywhere);
         drain(marker);
     }
 }
@@ -56,10 +101,11 @@ static void rescan_large(struct marker *marker, size_t head)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, head);
     uintptr_t end = start + gc__large_bytes(marker->region, head);
+    size_t step = has_callback(gc__large_kind(marker->region, head)) ? end - start : GC_SCAN_PIECE_BYTES;
 
     *gc__large_flags(marker->region, head) &= ~GC_LARGE_RESCAN;
-    for (; start < end; start += GC_SCAN_PIECE_BYTES) {
-        scan_object(marker, start, start + GC_SCAN_PIECE_BYTES);
+    for (; start < end; start += step) {
+        scan_one(marker, (struct object){gc__large_granule(head), NULL}, (struct gc__range){start, start + step});
         drain(marker);
     }
 }
@@ -107,14 +153,17 @@ bool gc__rescan_find_written(struct region *region)
     return gc__os_each_written(range, note_written, region);
 }
 
-void gc__rescan_page(struct marker *marker, const struct block *block, size_t first, size_t page)
+void gc__rescan_page(struct marker *marker, struct block *block, size_t first, size_t page)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, page);
     size_t from = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
     size_t to = from + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT);
 
     if (block->cells == 0) {
-        scan_object(marker, start, start + GC_PAGE_BYTES);
+        size_t head = page - marker->region->large_pages[page].to_head;
+
+        scan_one(marker, (struct object){gc__large_granule(head), NULL},
+                 (struct gc__range){start, start + GC_PAGE_BYTES});
         return;
     }
     from = (from * block->reciprocal >> GC_RECIPROCAL_SHIFT) * block->cell_granules;
@@ -152,6 +201,10 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
     size_t page = head, end = head + gc__large_pages(region, head);
     size_t bytes = 0;
 
+    if (has_callback(gc__large_kind(region, head))) {
+        scan_one(marker, (struct object){gc__large_granule(head), NULL}, everywhere);
+        return gc__large_bytes(region, head);
+    }
     if ((*gc__large_flags(region, head) & GC_LARGE_WATCHED) == 0) {
         uintptr_t entry = gc__entry_span((uintptr_t)gc__page_address(region, head), 0);
 

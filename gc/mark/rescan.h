@@ -34,6 +34,6 @@ size_t gc__rescan_written(struct marker *marker);
 
 /* Scans the marked objects of a page again, as far as they lie in it: those of a
  * block whose first granule is `first`, or the large object's, if it has no cells. */
-void gc__rescan_page(struct marker *marker, const struct block *block, size_t first, size_t page);
+void gc__rescan_page(struct marker *marker, struct block *block, size_t first, size_t page);
 
 #endif

@@ -55,12 +55,23 @@ static void mark_all_of(struct marker *marker, struct block *block)
             gc__marker_mark(marker, (struct object){granule + (size_t)__builtin_ctzll(cells), block});
 }
 
+/* What the callbacks of kinds are given. */
+static void scan_data_of_kinds(struct marker *marker)
+{
+    for (unsigned kind = GC_KIND_COUNT; kind < gc__kind_count; kind++) {
+        uintptr_t data = (uintptr_t)&gc__kinds[kind].data;
+
+        gc__marker_scan_range(marker, data, data + sizeof(void *), PAST_END_IGNORED);
+    }
+}
+
 void gc__marker_mark_root_kinds(struct marker *marker)
 {
     struct region *region = marker->region;
     size_t units = region->accessible * GC_UNITS_PER_CHUNK;
     size_t head, page = 0;
 
+    scan_data_of_kinds(marker);
     for (size_t unit = 0; unit < units; unit++) {
         struct block *block = &region->blocks[unit];
         if (gc__block_is_head(block) && gc__kinds[block->kind].is_root)

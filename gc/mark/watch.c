@@ -47,7 +47,7 @@ static void watch_block(struct batch *batch, const struct region *region, struct
 
     if (block->restless > 0)
         block->restless--;
-    if (holds_this_stack(region, page, pages))
+    if (holds_this_stack(region, page, pages) || !gc__kind_is_watched(block->kind))
         block->restless = 1;
     if (block->restless == 0)
         add(batch, region, page, pages);
@@ -60,7 +60,8 @@ static void watch_large(struct batch *batch, const struct region *region, size_t
     *flags &= ~GC_LARGE_WATCHED;
     if (*flags >= GC_LARGE_RESTLESS)
         *flags -= GC_LARGE_RESTLESS;
-    if (*flags >= GC_LARGE_RESTLESS || holds_this_stack(region, head, gc__large_pages(region, head)))
+    if (*flags >= GC_LARGE_RESTLESS || !gc__kind_is_watched(gc__large_kind(region, head)) ||
+        holds_this_stack(region, head, gc__large_pages(region, head)))
         return;
     *flags |= GC_LARGE_WATCHED;
     add(batch, region, head, gc__large_pages(region, head));
@@ -93,10 +94,10 @@ bool gc__watch_chunk(struct region *region, size_t c)
     size_t head, page = 0;
 
     for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
-        if (gc__block_is_head(&blocks[i]) && gc__kinds[blocks[i].kind].scanned)
+        if (gc__block_is_head(&blocks[i]) && gc__kind_is_watched(blocks[i].kind))
             add(&batch, region, (c * GC_UNITS_PER_CHUNK + i) * GC_PAGES_PER_UNIT, blocks[i].units * GC_PAGES_PER_UNIT);
     for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
-        if (gc__kinds[gc__large_kind(region, head)].scanned)
+        if (gc__kind_is_watched(gc__large_kind(region, head)))
             add(&batch, region, head, gc__large_pages(region, head));
     send(&batch);
     return !batch.failed;

@@ -30,8 +30,9 @@ static void take(const struct region *region, struct written *written, size_t pa
     const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT];
     const struct block *head = block - block->units_to_head;
     bool is_cells = block->form == FORM_BLOCK;
+    unsigned kind = is_cells ? head->kind : gc__large_kind(region, page - region->large_pages[page].to_head);
 
-    if (!is_cells || gc__block_state(head) != BLOCK_CURRENT)
+    if (gc__kind_is_watched(kind) && !(is_cells && gc__block_state(head) == BLOCK_CURRENT))
         written->to_watch[written->to_watch_count++] = page;
     if (is_cells || large_is_marked(region, page))
         written->pages[written->count++] =
@@ -65,7 +66,7 @@ bool gc__written_watch(const struct region *region, const struct written *writte
     return gc__watch_pages(region, written->to_watch, written->to_watch_count);
 }
 
-void gc__written_scan(struct marker *marker, const struct written *written)
+void gc__written_scan(struct marker *marker, struct written *written)
 {
     for (size_t i = 0; i < written->count; i++)
         gc__rescan_page(marker, &written->pages[i].block, written->pages[i].first, written->pages[i].page);

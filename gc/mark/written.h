@@ -35,6 +35,6 @@ bool gc__written_take(const struct region *region, struct written *written);
 
 /* Watches and scans what was taken. False: it cannot be watched. */
 bool gc__written_watch(const struct region *region, const struct written *written);
-void gc__written_scan(struct marker *marker, const struct written *written);
+void gc__written_scan(struct marker *marker, struct written *written);
 
 #endif

@@ -254,6 +254,10 @@ unsigned gc__os_cpus(void);
  * allocates for it. False: the system refuses. */
 bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id);
 
+/* Starts a detached thread of the program's, known like any other, that runs
+ * `main(argument)` with all signals blocked but the one that stops threads. */
+bool gc__os_start_thread(void *(*main)(void *), void *argument);
+
 /* For loops that wait: lets another thread run; lets the other half of the
  * core run. */
 void gc__os_yield(void);

@@ -3,6 +3,8 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
+#include <string.h>
+
 static void list_push(struct region *region, uint32_t *list, struct block *block, enum block_state state)
 {
     gc__block_set_state(block, state);
@@ -29,7 +31,12 @@ static uint16_t lower(uint16_t a, uint16_t b)
 
 static struct bin *bin_of(struct bins *bins, const struct block *block)
 {
-    return &bins->bin[block->kind][block->class_index];
+    return &bins->bin[block->lane];
+}
+
+static void empty(struct bins *bins)
+{
+    memset(bins->bin, 0, gc__lane_count * sizeof *bins->bin);
 }
 
 /* Nobody claims from it for now. */
@@ -54,7 +61,7 @@ void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool 
     }
     for (; !sticky && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
-    *bins = (struct bins){0};
+    empty(bins);
 }
 
 void gc__sweep_await_publication(struct region *region, struct bins *bins)
@@ -64,7 +71,7 @@ void gc__sweep_await_publication(struct region *region, struct bins *bins)
             await_publication(&region->blocks[unit]);
             region->blocks[unit].marked = true;
         }
-    *bins = (struct bins){0};
+    empty(bins);
 }
 
 void gc__sweep_give_marks_up(struct region *region)
@@ -155,10 +162,9 @@ struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
     return census;
 }
 
-struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
-                                   bool *unswept)
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, unsigned lane, bool *unswept)
 {
-    struct bin *bin = &bins->bin[kind][class_index];
+    struct bin *bin = &bins->bin[lane];
     struct block *block = list_pop(region, &bin->partial);
 
     if (block == NULL)
@@ -221,16 +227,15 @@ void gc__sweep_note_free(struct region *region, struct bins *bins, struct block 
 }
 
 /* Blocks that were swept where they lay are in the list of the unswept still. */
-static size_t audit_list(const struct region *region, uint32_t list, bool unswept, unsigned kind, unsigned c)
+static size_t audit_list(const struct region *region, uint32_t list, bool unswept, unsigned lane)
 {
     size_t count = 0;
 
     for (; list != 0; list = region->blocks[list - 1].next, count++) {
         const struct block *block = &region->blocks[list - 1];
 
-        GC_AUDIT(gc__block_is_head(block));
+        GC_AUDIT(gc__block_is_head(block) && block->lane == lane);
         GC_AUDIT(block->state == BLOCK_PARTIAL || (unswept && block->state == BLOCK_UNSWEPT));
-        GC_AUDIT(block->kind == kind && block->class_index == c);
         GC_AUDIT(count < region->accessible * GC_UNITS_PER_CHUNK); /* no ring */
     }
     return count;
@@ -240,13 +245,14 @@ void gc__sweep_audit(const struct region *region, const struct bins *bins)
 {
     size_t listed = 0, states = 0;
 
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
-            listed += audit_list(region, bins->bin[kind][c].unswept, true, kind, c);
-            listed += audit_list(region, bins->bin[kind][c].partial, false, kind, c);
-            if (bins->bin[kind][c].shared != 0)
-                GC_AUDIT(region->blocks[bins->bin[kind][c].shared - 1].state == BLOCK_CURRENT);
-        }
+    for (unsigned lane = 0; lane < gc__lane_count; lane++) {
+        const struct bin *bin = &bins->bin[lane];
+
+        listed += audit_list(region, bin->unswept, true, lane);
+        listed += audit_list(region, bin->partial, false, lane);
+        if (bin->shared != 0)
+            GC_AUDIT(region->blocks[bin->shared - 1].state == BLOCK_CURRENT);
+    }
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++) {
         const struct block *block = &region->blocks[unit];
         if (gc__block_is_head(block) && (block->state == BLOCK_UNSWEPT || block->state == BLOCK_PARTIAL))

@@ -3,7 +3,7 @@
  * cache misses").
  *
  * A collection leaves blocks in which nothing was marked, whose units are free
- * at once, and unswept ones. Those lie in the bin of their kind and class,
+ * at once, and unswept ones. Those lie in the bin of their lane,
  * lowest address first, until allocation takes them: only then are the dead
  * subtracted, with an AND over the bitmap. Dead objects are never touched.
  *
@@ -28,7 +28,7 @@ struct bin {
 };
 
 struct bins {
-    struct bin bin[GC_KIND_COUNT][GC_CLASS_COUNT];
+    struct bin bin[GC_MAX_LANES];
 };
 
 /* The first step of a cycle: sweeps what is left, then makes every object white,
@@ -64,8 +64,7 @@ void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c,
 /* A block off its list, or NULL; it is current then, or, if `*unswept`, still to
  * be swept by gc__sweep_block, which needs no lock. It may turn out to be full: whoever claims
  * from it finds that out. */
-struct block *gc__sweep_take_block(struct region *region, struct bins *bins, enum gc__kind kind, unsigned class_index,
-                                   bool *unswept);
+struct block *gc__sweep_take_block(struct region *region, struct bins *bins, unsigned lane, bool *unswept);
 void gc__sweep_block(struct region *region, struct block *block);
 
 /* There are no more free cells behind the cursor of a current block. */

@@ -31,6 +31,7 @@ struct mutator *gc__mutator_create(void)
         gc__os_release(mutator, bytes);
         return NULL;
     }
+    mutator->lanes = GC_BUILTIN_LANES;
     return mutator;
 }
 
@@ -41,6 +42,42 @@ void gc__mutator_clear(struct mutator *mutator)
 
     memset(mutator->runs, 0, sizeof mutator->runs);
     memset((char *)mutator + behind, 0, sizeof *mutator - behind);
+    for (unsigned lane = GC_BUILTIN_LANES; lane < mutator->lanes; lane++)
+        *gc__mutator_run(mutator, lane) = (struct run){0};
+}
+
+/* ---- Shares --------------------------------------------------------------------- */
+
+#define ALL_SHARES ((size_t)GC_MAX_LANES - GC_BUILTIN_LANES)
+
+static size_t bytes_of_shares(size_t count)
+{
+    return gc__align_up(count * sizeof(struct share), gc__os_page_bytes());
+}
+
+/* As many as whole pages hold. */
+bool gc__mutator_use_lane(struct mutator *mutator, unsigned lane)
+{
+    size_t bytes = bytes_of_shares(lane + 1 - gc__min(GC_BUILTIN_LANES, lane + 1));
+
+    if (lane < mutator->lanes)
+        return true;
+    if (mutator->shares == NULL)
+        mutator->shares = gc__os_reserve(bytes_of_shares(ALL_SHARES), gc__os_page_bytes(), 0);
+    if (mutator->shares == NULL || !gc__os_commit(mutator->shares, bytes))
+        return false;
+    mutator->lanes = GC_BUILTIN_LANES + (unsigned)gc__min(bytes / sizeof(struct share), ALL_SHARES);
+    return true;
+}
+
+size_t gc__mutator_share_bytes(const struct mutator *mutator)
+{
+    return bytes_of_shares(mutator->lanes - GC_BUILTIN_LANES);
+}
+
+static const struct run *run_of(const struct mutator *mutator, unsigned lane)
+{
+    return gc__mutator_run((struct mutator *)(uintptr_t)mutator, lane);
 }
 
 /* The mutator may be at it: what cannot be is not counted. */
@@ -57,15 +94,17 @@ size_t gc__mutator_unissued_bytes(const struct mutator *mutator)
 {
     size_t bytes = 0;
 
-    for (unsigned kind = 0; kind < GC_KIND_COUNT; kind++)
-        for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
-            bytes += unissued_bytes_of(&mutator->runs[kind][c]);
+    for (unsigned lane = 0; lane < mutator->lanes; lane++)
+        bytes += unissued_bytes_of(run_of(mutator, lane));
     return bytes;
 }
 
 bool gc__mutator_holds_unissued(const struct mutator *mutator, const struct block *block, const void *address)
 {
-    const struct run *run = &mutator->runs[block->kind][block->class_index];
+    const struct run *run;
 
+    if (block->lane >= mutator->lanes)
+        return false;
+    run = run_of(mutator, block->lane);
     return (const char *)address >= run->cur && (const char *)address < run->end;
 }

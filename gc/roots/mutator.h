@@ -31,12 +31,20 @@ enum mutator_state {
     MUTATOR_ASIDE    /* no mutator, but known: it takes no signals */
 };
 
-struct mutator {
-    struct run runs[GC_KIND_COUNT][GC_CLASS_COUNT];
-    struct magazine magazines[GC_KIND_COUNT][GC_CLASS_COUNT];
+/* What a mutator has of a lane of the program's kinds. */
+struct share {
+    struct run run;
+    struct magazine magazine;
+};
 
-    uint64_t used[GC_KIND_COUNT]
-                 [GC_CLASS_COUNT / GC_WORD_BITS + 1]; /* runs that may have a block, cells, or freed ones */
+struct mutator {
+    struct run runs[GC_BUILTIN_LANES];
+    struct magazine magazines[GC_BUILTIN_LANES];
+
+    struct share *shares; /* of the lanes behind the built-in ones, in memory of their own; NULL: none */
+    unsigned lanes;       /* that it can use: below GC_BUILTIN_LANES + shares */
+
+    uint64_t used[GC_MAX_LANES / GC_WORD_BITS]; /* runs that may have a block, cells, or freed ones */
 
     struct homes homes;
     uint64_t claimed_bytes;  /* in runs, magazine cells and large objects, since the start */
@@ -46,10 +54,11 @@ struct mutator {
     size_t allowance;        /* bytes it may claim before it asks the pace again */
 
     /* A call to us. */
-    uintptr_t sp;         /* where the caller's frames end, and registers are spilled; 0: outside of such a call */
-    void *held[2];        /* objects that the call still needs: roots */
-    uintptr_t asking_sp;  /* sp of the call that is asking the out-of-memory handler; 0: none is */
-    uintptr_t deepest_sp; /* see gc/roots/dead_stack.h */
+    uintptr_t sp;            /* where the caller's frames end, and registers are spilled; 0: outside of such a call */
+    void *held[2];           /* objects that the call still needs: roots */
+    uintptr_t asking_sp;     /* sp of the call that is asking the out-of-memory handler; 0: none is */
+    uintptr_t finalizing_sp; /* of the call that is running finalizers at an allocation; 0: none is */
+    uintptr_t deepest_sp;    /* see gc/roots/dead_stack.h */
 
     /* Stopping: see gc/roots/world.h. */
     _Atomic uint32_t state;     /* an enum mutator_state */
@@ -90,15 +99,26 @@ static inline bool gc__mutator_exists(const struct mutator *mutator)
 
 /* When the run or its magazine gets anything: not before a wait for the lock,
  * during which a collection may find the run empty still. */
-static inline void gc__mutator_use_run(struct mutator *mutator, enum gc__kind kind, unsigned class_index)
+static inline void gc__mutator_use_run(struct mutator *mutator, unsigned lane)
 {
-    gc__bitmap_set(mutator->used[kind], class_index, class_index + 1);
+    gc__bitmap_set(mutator->used, lane, lane + 1);
 }
 
-/* The first class from there on whose run is used; GC_CLASS_COUNT: none. */
-static inline unsigned gc__mutator_used_class(const struct mutator *mutator, enum gc__kind kind, unsigned class_index)
+/* The first lane from there on whose run is used; or `mutator->lanes`. */
+static inline unsigned gc__mutator_used_lane(const struct mutator *mutator, unsigned lane)
 {
-    return (unsigned)gc__bitmap_find(mutator->used[kind], class_index, GC_CLASS_COUNT, true);
+    return (unsigned)gc__bitmap_find(mutator->used, lane, mutator->lanes, true);
+}
+
+/* Of a lane below `mutator->lanes`. */
+static inline struct run *gc__mutator_run(struct mutator *mutator, unsigned lane)
+{
+    return lane < GC_BUILTIN_LANES ? &mutator->runs[lane] : &mutator->shares[lane - GC_BUILTIN_LANES].run;
+}
+
+static inline struct magazine *gc__mutator_magazine(struct mutator *mutator, unsigned lane)
+{
+    return lane < GC_BUILTIN_LANES ? &mutator->magazines[lane] : &mutator->shares[lane - GC_BUILTIN_LANES].magazine;
 }
 
 /* As good as stopped, by its own will. */
@@ -124,7 +144,12 @@ struct mutator *gc__mutator_create(void);
 /* Makes one that served a thread as good as new. */
 void gc__mutator_clear(struct mutator *mutator);
 
+/* Under the heap's lock: makes the lane one that the mutator can use. False: no
+ * memory. */
+bool gc__mutator_use_lane(struct mutator *mutator, unsigned lane);
+
 size_t gc__mutator_metadata_bytes(void);
+size_t gc__mutator_share_bytes(const struct mutator *mutator);
 
 /* Bytes claimed, but not handed out yet; about, while the mutator runs. */
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);

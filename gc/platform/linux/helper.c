@@ -78,6 +78,24 @@ bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
     return created;
 }
 
+/* By the interposed calls: the thread becomes a mutator, and takes our signal. */
+bool gc__os_start_thread(void *(*main)(void *), void *argument)
+{
+    int saved_errno = errno;
+    sigset_t all, before;
+    pthread_t thread;
+    bool created;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    created = pthread_create(&thread, NULL, main, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (created)
+        pthread_detach(thread);
+    errno = saved_errno;
+    return created;
+}
+
 void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, void (*cleanup)(void *argument),
                              void *cleanup_argument)
 {

@@ -1,0 +1,299 @@
+/* The public functions about finalizers, and the thread that runs them: see
+ * broom/finalizer.h. */
+
+#include "gc/api/finalizer.h"
+
+#include "gc/api/enter.h"
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+
+#include <broom/kind.h>
+#include <errno.h>
+
+static struct finalizers *const finalizers = &gc__heap.attached.finalizers;
+
+/* What is in a queue now may run; what comes while that goes on waits its turn, or a
+ * finalizer that registers again and collects would run for ever. */
+#define MOST_ROUNDS 1000
+
+static uint32_t index_of(const gc_finalizer_queue *queue)
+{
+    return queue != NULL ? queue->index : 0;
+}
+
+static gc_finalizer_queue *queue_at(const char *call, gc_finalizer_queue *queue)
+{
+    gc__enter(call);
+    return &finalizers->queue[index_of(queue)];
+}
+
+/* ---- Cycles ----------------------------------------------------------------------- */
+
+GC_OWN_STATE static _Atomic(gc_finalizer_cycle_report) cycle_report;
+
+static void tell_of_cycle(void *object)
+{
+    gc_finalizer_cycle_report report = cycle_report;
+
+    if (report != NULL)
+        report(object);
+    else
+        gc__message("the object at %p has an ordered finalizer and leads to itself: it will never be finalized",
+                    object);
+}
+
+gc_finalizer_cycle_report gc_set_finalizer_cycle_report(gc_finalizer_cycle_report report)
+{
+    return atomic_exchange(&cycle_report, report);
+}
+
+/* ---- Running ---------------------------------------------------------------------- */
+
+static bool take(uint32_t queue, struct ready *taken)
+{
+    bool any;
+
+    gc__world_lock(&gc__heap.world);
+    any = gc__finalizers_take(finalizers, queue, taken);
+    gc__world_unlock(&gc__heap.world);
+    return any;
+}
+
+/* The next that is no report. */
+static bool take_finalizer(uint32_t queue, struct ready *taken)
+{
+    while (take(queue, taken)) {
+        if (taken->finalizer != NULL)
+            return true;
+        tell_of_cycle(taken->object);
+    }
+    return false;
+}
+
+static size_t run(uint32_t queue, size_t max)
+{
+    struct ready taken;
+    size_t ran = 0;
+
+    for (; ran < max && take_finalizer(queue, &taken); ran++) {
+        taken.finalizer(taken.object, taken.data);
+        GC_HOLD_UNTIL_HERE(taken.object);
+    }
+    return ran;
+}
+
+static size_t count_ready(uint32_t queue)
+{
+    size_t count;
+
+    gc__world_lock(&gc__heap.world);
+    count = finalizers->queue[queue].count;
+    gc__world_unlock(&gc__heap.world);
+    return count;
+}
+
+/* And at least one try: for reports. */
+static size_t run_those_ready(uint32_t queue, size_t max)
+{
+    return max == 0 ? 0 : run(queue, gc__min(max, gc__max(count_ready(queue), 1)));
+}
+
+size_t gc_finalizers_ready(gc_finalizer_queue *queue)
+{
+    return count_ready(queue_at("gc_finalizers_ready", queue)->index);
+}
+
+size_t gc_run_finalizers(gc_finalizer_queue *queue, size_t max)
+{
+    return run_those_ready(queue_at("gc_run_finalizers", queue)->index, max);
+}
+
+bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer *finalizer, void **data)
+{
+    struct ready taken;
+
+    if (!take_finalizer(queue_at("gc_take_finalizable", queue)->index, &taken))
+        return false;
+    if (object != NULL)
+        *object = taken.object;
+    if (finalizer != NULL)
+        *finalizer = taken.finalizer;
+    if (data != NULL)
+        *data = taken.data;
+    return true;
+}
+
+size_t gc_collect_and_finalize(gc_finalizer_queue *queue)
+{
+    uint32_t index = queue_at("gc_collect_and_finalize", queue)->index;
+    size_t ran, all = 0;
+
+    for (unsigned round = 0; round < MOST_ROUNDS; round++) {
+        gc_collect();
+        ran = run_those_ready(index, SIZE_MAX);
+        all += ran;
+        if (ran == 0)
+            break;
+    }
+    return all;
+}
+
+size_t gc_finalize_all(gc_finalizer_queue *queue)
+{
+    uint32_t index = queue_at("gc_finalize_all", queue)->index;
+
+    gc__world_lock(&gc__heap.world);
+    gc__finalizers_make_all_ready(finalizers, index);
+    gc__world_unlock(&gc__heap.world);
+    return run_those_ready(index, SIZE_MAX);
+}
+
+/* ---- The thread -------------------------------------------------------------------- */
+
+GC_OWN_STATE static struct {
+    _Atomic bool runs;
+    _Atomic uint32_t calls;
+} thread;
+
+static size_t run_queues_of(uint32_t mode)
+{
+    size_t ran = 0;
+
+    for (uint32_t i = 0; i <= __atomic_load_n(&finalizers->queues, __ATOMIC_ACQUIRE); i++)
+        if (__atomic_load_n(&finalizers->queue[i].mode, __ATOMIC_RELAXED) == mode)
+            ran += run_those_ready(i, SIZE_MAX);
+    return ran;
+}
+
+static void *await_call(void *served)
+{
+    while (thread.calls == (uint32_t)(uintptr_t)served)
+        gc__os_wait(&thread.calls, (uint32_t)(uintptr_t)served, UINT64_MAX);
+    return NULL;
+}
+
+static void *be_finalizer_thread(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        uint32_t served = thread.calls;
+
+        while (run_queues_of(GC_FINALIZE_IN_THREAD) != 0)
+            continue;
+        gc_thread_blocking(await_call, (void *)(uintptr_t)served);
+    }
+    return NULL;
+}
+
+/* If the system refuses a thread, the next who comes by tries again. */
+static void call_thread(void)
+{
+    if (!atomic_exchange(&thread.runs, true) && !gc__os_start_thread(be_finalizer_thread, NULL)) {
+        thread.runs = false;
+        finalizers->news = true;
+        return;
+    }
+    thread.calls++;
+    gc__os_wake(&thread.calls, 1);
+}
+
+void gc__finalizers_forget_thread(void)
+{
+    thread.runs = false;
+    finalizers->news = true; /* what was ready for it */
+}
+
+/* ---- Seeing to it --------------------------------------------------------------------- */
+
+static bool any_ready(uint32_t mode)
+{
+    bool any = false;
+
+    gc__world_lock(&gc__heap.world);
+    for (uint32_t i = 0; i <= finalizers->queues; i++)
+        any = any || (finalizers->queue[i].first != 0 && finalizers->queue[i].mode == mode);
+    gc__world_unlock(&gc__heap.world);
+    return any;
+}
+
+/* A finalizer may leave by longjmp, which calls from further up the stack then tell;
+ * others see to what is left. */
+static void run_at_allocation(struct mutator *mutator)
+{
+    finalizers->news = true;
+    mutator->finalizing_sp = (uintptr_t)__builtin_frame_address(0);
+    run_queues_of(GC_FINALIZE_AT_ALLOCATION);
+    mutator->finalizing_sp = 0;
+    finalizers->news = false;
+    if (any_ready(GC_FINALIZE_AT_ALLOCATION))
+        finalizers->news = true;
+}
+
+/* Not inside of a finalizer that runs at an allocation: what is ready waits for it. */
+void gc__finalizers_attend(void)
+{
+    int saved_errno = errno;
+
+    if (gc__mutator->finalizing_sp != 0 || !atomic_exchange(&finalizers->news, false))
+        return;
+    if (any_ready(GC_FINALIZE_IN_THREAD))
+        call_thread();
+    if (any_ready(GC_FINALIZE_AT_ALLOCATION))
+        run_at_allocation(gc__mutator);
+    errno = saved_errno;
+}
+
+/* ---- Setting ------------------------------------------------------------------------------ */
+
+int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data, uint32_t order)
+{
+    bool set;
+
+    gc__enter_object("gc_set_finalizer", object);
+    gc__world_lock(&gc__heap.world);
+    gc__heap.attached.any = true;
+    set = gc__finalizers_set(finalizers, index_of(queue), (uintptr_t)object, finalizer, data,
+                             order == GC_FINALIZE_ORDERED);
+    gc__world_unlock(&gc__heap.world);
+    GC_HOLD_UNTIL_HERE(object);
+    return set ? 0 : ENOMEM;
+}
+
+int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data)
+{
+    return gc_set_finalizer_in(NULL, object, finalizer, data, GC_FINALIZE_ORDERED);
+}
+
+int gc_set_finalizer_mode(gc_finalizer_queue *queue, uint32_t mode)
+{
+    gc_finalizer_queue *changed = queue_at("gc_set_finalizer_mode", queue);
+
+    if (mode > GC_FINALIZE_IN_THREAD)
+        return EINVAL;
+    __atomic_store_n(&changed->mode, mode, __ATOMIC_RELAXED);
+    finalizers->news = true; /* what is ready may be somebody else's business now */
+    return 0;
+}
+
+gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode)
+{
+    gc_finalizer_queue *queue = NULL;
+
+    gc__enter("gc_finalizer_queue_new");
+    if (mode > GC_FINALIZE_IN_THREAD) {
+        errno = EINVAL;
+        return NULL;
+    }
+    gc__world_lock(&gc__heap.world);
+    if (finalizers->queues + 1 < GC_FINALIZER_QUEUES) {
+        uint32_t index = finalizers->queues + 1;
+
+        queue = &finalizers->queue[index];
+        *queue = (gc_finalizer_queue){.mode = mode, .index = index};
+        __atomic_store_n(&finalizers->queues, index, __ATOMIC_RELEASE);
+    }
+    gc__world_unlock(&gc__heap.world);
+    if (queue == NULL)
+        errno = ENOMEM;
+    return queue;
+}

@@ -1,0 +1,31 @@
+/* by_kind.h - scanning objects whose kind has more to say than that every word may
+ * be a pointer: layouts and callbacks (gc/mark/trace.h).
+ *
+ * The marker's inlined loop does the frequent case itself: no elements, and 64
+ * words at most. Everything else comes here, with the marker's state in its
+ * struct.
+ *
+ * Threads: the marker's. */
+#ifndef GC_MARK_BY_KIND_H
+#define GC_MARK_BY_KIND_H
+
+#include "gc/mark/marker.h"
+#include "gc/mark/trace.h"
+
+/* The words of a part of an object that may be pointers. If a callback tells: all
+ * of them, of the whole object. */
+void gc__by_kind_scan_part(struct marker *marker, const struct traced *object, struct gc__range part);
+
+/* A word that may be a pointer, decoded. */
+void gc__by_kind_report(struct marker *marker, uintptr_t address, bool exact);
+
+/* All of the object at `address`. */
+void gc__by_kind_scan_all(struct marker *marker, uintptr_t address);
+
+/* A piece of a large object; false: it is to be scanned word by word. */
+bool gc__by_kind_scan_piece(struct marker *marker, struct gc__range piece);
+
+/* Of a large object: scanned in pieces, unless a callback tells; 0: not at all. */
+uintptr_t gc__by_kind_entry_of_large(const struct marker *marker, size_t granule);
+
+#endif

@@ -1,0 +1,265 @@
+#include "gc/reclaim/finalizer.h"
+
+#include "gc/base/align.h"
+#include "gc/mark/by_kind.h"
+
+#include <string.h>
+
+/* ---- What is ready --------------------------------------------------------------------- */
+
+static size_t bytes_of_ready(size_t capacity)
+{
+    return gc__align_up(capacity * sizeof(struct ready), gc__os_page_bytes());
+}
+
+/* For one more that is registered, and its report. */
+static bool make_room(struct finalizers *finalizers)
+{
+    size_t needed = 2 * (finalizers->table.count + 1) + finalizers->ready_count;
+    size_t capacity = gc__max(2 * finalizers->capacity, 256);
+    struct ready *ready;
+
+    if (needed <= finalizers->capacity)
+        return true;
+    ready = gc__os_reserve(bytes_of_ready(capacity), gc__os_page_bytes(), 0);
+    if (ready == NULL)
+        return false;
+    if (!gc__os_commit(ready, bytes_of_ready(capacity))) {
+        gc__os_release(ready, bytes_of_ready(capacity));
+        return false;
+    }
+    if (finalizers->capacity != 0) {
+        memcpy(ready, finalizers->ready, finalizers->used * sizeof *ready);
+        gc__os_release(finalizers->ready, bytes_of_ready(finalizers->capacity));
+    }
+    finalizers->ready = ready;
+    finalizers->capacity = capacity;
+    return true;
+}
+
+static uint32_t free_place(struct finalizers *finalizers)
+{
+    uint32_t number = finalizers->free;
+
+    if (number == 0)
+        return (uint32_t)++finalizers->used;
+    finalizers->free = finalizers->ready[number - 1].next;
+    return number;
+}
+
+static void append(struct finalizers *finalizers, struct ready ready)
+{
+    struct gc_finalizer_queue *queue = &finalizers->queue[ready.queue];
+    uint32_t number = free_place(finalizers);
+
+    finalizers->ready[number - 1] = ready;
+    if (queue->last != 0)
+        finalizers->ready[queue->last - 1].next = number;
+    else
+        queue->first = number;
+    queue->last = number;
+    queue->count += ready.finalizer != NULL;
+    finalizers->ready_count++;
+    finalizers->news = true;
+}
+
+bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct ready *taken)
+{
+    struct gc_finalizer_queue *queue = &finalizers->queue[index];
+    uint32_t number = queue->first;
+    struct ready *place = &finalizers->ready[number - 1];
+
+    if (number == 0)
+        return false;
+    *taken = *place;
+    queue->first = place->next;
+    queue->last = queue->first != 0 ? queue->last : 0;
+    queue->count -= taken->finalizer != NULL;
+    finalizers->ready_count--;
+    *place = (struct ready){.next = finalizers->free};
+    finalizers->free = number;
+    if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
+        finalizers->used = 0;
+        finalizers->free = 0;
+    }
+    return true;
+}
+
+size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers)
+{
+    return gc__attachments_metadata_bytes(&finalizers->table) + bytes_of_ready(finalizers->capacity);
+}
+
+/* ---- What is registered ---------------------------------------------------------------------- */
+
+static uint32_t queue_of(const struct attachment *entry)
+{
+    return entry->note & GC_FINALIZER_QUEUE_MASK;
+}
+
+static size_t find(const struct attachments *table, uintptr_t object, uint32_t queue)
+{
+    size_t index = gc__attachments_first(table, object);
+
+    while (index != SIZE_MAX && queue_of(&table->entry[index]) != queue)
+        index = gc__attachments_next(table, index);
+    return index;
+}
+
+bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t object, gc_finalizer finalizer,
+                        void *data, bool ordered)
+{
+    size_t index = find(&finalizers->table, object, queue);
+    struct attachment entry = {
+        .object = object,
+        .note = queue | (ordered ? GC_FINALIZER_ORDERED : 0),
+        .a = (void *)(uintptr_t)finalizer,
+        .b = data,
+    };
+
+    if (finalizer != NULL && !make_room(finalizers))
+        return false;
+    if (finalizer != NULL && gc__attachments_add(&finalizers->table, entry) == NULL)
+        return false;
+    if (index != SIZE_MAX)
+        gc__attachments_remove(&finalizers->table, index);
+    return true;
+}
+
+void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object)
+{
+    size_t index;
+
+    while ((index = gc__attachments_first(&finalizers->table, object)) != SIZE_MAX)
+        gc__attachments_remove(&finalizers->table, index);
+}
+
+static void make_ready(struct finalizers *finalizers, size_t index)
+{
+    const struct attachment *entry = &finalizers->table.entry[index];
+
+    append(finalizers, (struct ready){
+                           .object = (void *)entry->object,
+                           .finalizer = (gc_finalizer)(uintptr_t)entry->a,
+                           .data = entry->b,
+                           .queue = queue_of(entry),
+                       });
+    gc__attachments_remove(&finalizers->table, index);
+}
+
+void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue)
+{
+    for (size_t i = 0; i < finalizers->table.count;)
+        if (queue_of(&finalizers->table.entry[i]) == queue)
+            make_ready(finalizers, i);
+        else
+            i++;
+}
+
+/* ---- While the world stands --------------------------------------------------------------------- */
+
+static void mark_word(struct marker *marker, void *const *word)
+{
+    if (*word != NULL)
+        gc__by_kind_report(marker, (uintptr_t)*word, false);
+}
+
+void gc__finalizers_mark_roots(const struct finalizers *finalizers, struct marker *marker, size_t from)
+{
+    for (size_t i = from; i < finalizers->table.count; i++)
+        mark_word(marker, &finalizers->table.entry[i].b);
+    for (size_t i = 0; i < finalizers->used; i++) {
+        mark_word(marker, &finalizers->ready[i].object);
+        mark_word(marker, &finalizers->ready[i].data);
+    }
+}
+
+static bool is_white(const struct marker *marker, const struct attachment *entry)
+{
+    return !gc__is_marked_at(marker->region, entry->object);
+}
+
+static void mark_object(struct marker *marker, uintptr_t object)
+{
+    gc__marker_mark(marker, (struct object){(object - marker->base) >> GC_GRANULE_SHIFT, NULL});
+}
+
+/* Before anything is marked for finalizers. False: nothing is to be done. */
+static bool note_white(struct finalizers *finalizers, const struct marker *marker, size_t from)
+{
+    struct attachments *table = &finalizers->table;
+    bool any = false;
+
+    for (size_t i = from; i < table->count; i++) {
+        gc__attachments_prefetch(table, marker->region, i + GC_ATTACHMENTS_AHEAD);
+        if (is_white(marker, &table->entry[i])) {
+            table->entry[i].note |= GC_FINALIZER_WHITE;
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void mark_unordered(struct finalizers *finalizers, struct marker *marker, size_t from)
+{
+    struct attachments *table = &finalizers->table;
+
+    for (size_t i = from; i < table->count; i++)
+        if ((table->entry[i].note & (GC_FINALIZER_WHITE | GC_FINALIZER_ORDERED)) == GC_FINALIZER_WHITE)
+            mark_object(marker, table->entry[i].object);
+    gc__marker_drain(marker);
+}
+
+static void report_cycle(struct finalizers *finalizers, struct attachment *entry)
+{
+    if ((entry->note & GC_FINALIZER_REPORTED) != 0)
+        return;
+    entry->note |= GC_FINALIZER_REPORTED;
+    append(finalizers, (struct ready){.object = (void *)entry->object, .queue = queue_of(entry)});
+}
+
+/* All that ordered ones lead to, not they themselves. */
+static void mark_from_ordered(struct finalizers *finalizers, struct marker *marker, size_t from)
+{
+    struct attachments *table = &finalizers->table;
+
+    for (size_t i = from; i < table->count; i++) {
+        struct attachment *entry = &table->entry[i];
+
+        if ((entry->note & GC_FINALIZER_WHITE) == 0 || !is_white(marker, entry))
+            continue;
+        gc__by_kind_scan_all(marker, entry->object);
+        gc__marker_drain(marker);
+        if (!is_white(marker, entry))
+            report_cycle(finalizers, entry);
+    }
+}
+
+static void move_ready(struct finalizers *finalizers, const struct marker *marker, size_t from)
+{
+    struct attachments *table = &finalizers->table;
+
+    for (size_t i = from; i < table->count;) {
+        struct attachment *entry = &table->entry[i];
+        bool was_white = (entry->note & GC_FINALIZER_WHITE) != 0;
+
+        entry->note &= ~GC_FINALIZER_WHITE;
+        if (was_white && ((entry->note & GC_FINALIZER_ORDERED) == 0 || is_white(marker, entry)))
+            make_ready(finalizers, i);
+        else
+            i++;
+    }
+}
+
+void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *marker, size_t from)
+{
+    if (!note_white(finalizers, marker, from))
+        return;
+    mark_unordered(finalizers, marker, from);
+    mark_from_ordered(finalizers, marker, from);
+    move_ready(finalizers, marker, from);
+    for (size_t i = 0; i < finalizers->used; i++)
+        if (finalizers->ready[i].object != NULL)
+            mark_object(marker, (uintptr_t)finalizers->ready[i].object);
+    gc__marker_drain(marker);
+}

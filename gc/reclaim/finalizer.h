@@ -1,0 +1,86 @@
+/* finalizer.h - which objects are to be finalized, and the queues of those
+ * (finalization: GC Handbook, 2nd ed., section 12.1; why it is never done inside
+ * a collection: H.-J. Boehm, "Destructors, finalizers, and synchronization", POPL
+ * 2003).
+ *
+ * A collection looks through the table of objects with finalizers for white ones.
+ * What is unordered is ready at once. Something ordered is ready if it is white
+ * when all that other objects with ordered finalizers lead to has been marked:
+ * nothing that is still to be finalized leads to it. It is marked from its words,
+ * not itself; if it turns out to be marked then, it leads to itself, and will never
+ * be ready: that is reported, once. (The way of bdwgc.)
+ *
+ * What is ready is marked, so that it survives, and is moved to a list of its own,
+ * in which it is a root until somebody takes it out and runs its finalizer: on a
+ * higher floor, and outside of all locks. There is room in that list for all that
+ * are registered, so a collection needs no memory.
+ *
+ * An entry of the table: `a` is the function, `b` its data, a root; `note` the queue
+ * and the flags below.
+ *
+ * Threads: under the heap's lock. */
+#ifndef GC_RECLAIM_FINALIZER_H
+#define GC_RECLAIM_FINALIZER_H
+
+#include "gc/mark/marker.h"
+
+#include <broom/finalizer.h>
+
+#define GC_FINALIZER_QUEUES 256
+#define GC_FINALIZER_QUEUE_MASK 0xffffu
+#define GC_FINALIZER_ORDERED 0x10000u
+#define GC_FINALIZER_REPORTED 0x20000u /* that it is in a cycle */
+#define GC_FINALIZER_WHITE 0x40000u    /* in this collection, before anything was marked for finalizers */
+
+/* Found, and not run yet. */
+struct ready {
+    void *object;
+    gc_finalizer finalizer; /* NULL: the object is in a cycle, which is to be reported */
+    void *data;
+    uint32_t next; /* of its queue: number plus one; 0: the last */
+    uint32_t queue;
+};
+
+struct gc_finalizer_queue {
+    uint32_t mode;        /* an enum gc_finalizer_mode */
+    uint32_t index;       /* of itself */
+    uint32_t first, last; /* of the list: numbers plus one */
+    uint32_t count;       /* of those, the ones that are no reports */
+};
+
+struct finalizers {
+    struct attachments table;
+    struct ready *ready; /* room for all that are registered or ready */
+    size_t capacity;
+    size_t used;   /* the first so many places were ever in use, */
+    uint32_t free; /* of which these are free now: number plus one */
+    size_t ready_count;
+    _Atomic bool news;                                    /* something became ready since this was last false */
+    uint32_t queues;                                      /* that were made */
+    struct gc_finalizer_queue queue[GC_FINALIZER_QUEUES]; /* the first is everybody's */
+};
+
+/* Sets or, with the function NULL, drops the finalizer that an object has in a
+ * queue. False: no memory. */
+bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t object, gc_finalizer finalizer,
+                        void *data, bool ordered);
+
+/* The object is going to be freed. */
+void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object);
+
+/* Makes all that are in a queue ready, whether their objects live or not. */
+void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue);
+
+/* Takes out the oldest of a queue. False: it is empty. */
+bool gc__finalizers_take(struct finalizers *finalizers, uint32_t queue, struct ready *taken);
+
+/* While the world stands: the data of entries from `from` on, and all that is
+ * ready, are roots. */
+void gc__finalizers_mark_roots(const struct finalizers *finalizers, struct marker *marker, size_t from);
+
+/* Nothing is grey: finds what is ready, and marks what has to survive for it. */
+void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *marker, size_t from);
+
+size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers);
+
+#endif

@@ -1,0 +1,94 @@
+#include "gc/reclaim/weak.h"
+
+bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long)
+{
+    bool in_heap = gc__region_offset(region, (uintptr_t)link) < gc__region_span(region);
+    struct attachment entry = {
+        .object = target,
+        .note = (is_long ? GC_WEAK_LONG : 0) | (in_heap ? GC_WEAK_IN_HEAP : 0),
+        .a = link,
+    };
+
+    return gc__attachments_add(table, entry) != NULL;
+}
+
+void gc__weak_remove(struct attachments *table, void **link)
+{
+    size_t index = gc__attachments_first(table, (uintptr_t)*link);
+
+    while (index != SIZE_MAX && table->entry[index].a != (void *)link)
+        index = gc__attachments_next(table, index);
+    if (index != SIZE_MAX)
+        gc__attachments_remove(table, index);
+}
+
+/* Others may be reading it. */
+static void set_link(const struct attachment *entry, uintptr_t from, uintptr_t to)
+{
+    uintptr_t *link = entry->a;
+
+    if (__atomic_load_n(link, __ATOMIC_RELAXED) == from)
+        __atomic_store_n(link, to, __ATOMIC_RELAXED);
+}
+
+void gc__weak_clear_links_to(struct attachments *table, uintptr_t target)
+{
+    size_t index;
+
+    while ((index = gc__attachments_first(table, target)) != SIZE_MAX) {
+        set_link(&table->entry[index], target, 0);
+        gc__attachments_remove(table, index);
+    }
+}
+
+void gc__weak_move_links(struct attachments *table, uintptr_t from, uintptr_t to)
+{
+    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i))
+        set_link(&table->entry[i], from, to);
+    gc__attachments_move(table, from, to);
+}
+
+/* ---- While the world stands ----------------------------------------------------------- */
+
+/* Whether the object that holds the link is white, or was freed. */
+static bool is_gone(const struct region *region, const struct attachment *entry)
+{
+    struct object holder;
+
+    if ((entry->note & GC_WEAK_IN_HEAP) == 0)
+        return false;
+    return !gc__resolve(region, gc__ambiguous(entry->a), &holder) ||
+           (gc__bits_of(region, holder.granule)->mark & gc__bit_of(holder.granule)) == 0;
+}
+
+static void clear(struct attachments *table, size_t index)
+{
+    set_link(&table->entry[index], table->entry[index].object, 0);
+    gc__attachments_remove(table, index);
+}
+
+void gc__weak_clear_short(const struct region *region, struct attachments *table, size_t from)
+{
+    for (size_t i = from; i < table->count;) {
+        const struct attachment *entry = &table->entry[i];
+
+        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
+        if ((entry->note & GC_WEAK_LONG) != 0 || gc__is_marked_at(region, entry->object))
+            i++;
+        else
+            clear(table, i);
+    }
+}
+
+void gc__weak_clear(const struct region *region, struct attachments *table, size_t from)
+{
+    for (size_t i = from; i < table->count;) {
+        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
+        if (!gc__is_marked_at(region, table->entry[i].object))
+            clear(table, i);
+        else if (is_gone(region, &table->entry[i]))
+            gc__attachments_remove(table, i);
+        else
+            i++;
+    }
+}

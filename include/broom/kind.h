@@ -1,0 +1,125 @@
+/* broom/kind.h - kinds: what the collector knows of your objects.
+ *
+ * Objects from gc_malloc are scanned word by word, since anything in them may be
+ * a pointer. A kind says more: which words are pointers (a layout), or it has a
+ * function that tells (a trace callback). Then numbers cannot keep objects alive
+ * by accident, tagged pointers are understood, and marking has less to do.
+ *
+ * A kind costs an object nothing: blocks of the heap hold objects of one kind.
+ * Make a kind for each type of your runtime once, and keep it; hundreds are cheap,
+ * and GC_MAX_KINDS are the most there can be.
+ *
+ *     struct node { struct node *left, *right; double weight; };
+ *
+ *     static const uint64_t pointers = GC_POINTER_AT(struct node, left) | GC_POINTER_AT(struct node, right);
+ *     gc_kind *nodes = gc_kind_new(&(struct gc_kind_options){
+ *         .name = "node", .tracing = GC_TRACE_LAYOUT, .bytes = sizeof(struct node), .pointers = &pointers,
+ *     }, sizeof(struct gc_kind_options));
+ *     struct node *node = gc_new(nodes);
+ *
+ * Everything else holds as for gc_malloc: objects are zeroed, do not move, and
+ * gc_free, gc_realloc, gc_usable_size and gc_base take them. gc_realloc keeps the
+ * kind. What broom.h says for all functions holds here. */
+#ifndef BROOM_KIND_H
+#define BROOM_KIND_H
+
+#include <broom.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GC_MAX_KINDS 1024
+
+typedef struct gc_kind gc_kind;
+
+/* ---- Plain objects by type ------------------------------------------------- */
+
+#define GC_NEW(type) ((type *)gc_malloc(sizeof(type)))
+#define GC_NEW_ARRAY(type, count) ((type *)gc_calloc((count), sizeof(type)))
+
+/* ---- Making a kind ----------------------------------------------------------- */
+
+enum gc_tracing {
+    GC_TRACE_CONSERVATIVE, /* every aligned word may be a pointer */
+    GC_TRACE_NOTHING,      /* no pointers; such objects are not zeroed */
+    GC_TRACE_LAYOUT,       /* the words that `pointers` and `element_pointers` name */
+    GC_TRACE_CALLBACK      /* what `trace` says */
+};
+
+/* Bit i of such a map stands for word i. This is the bit of a member, for types
+ * of at most 64 words. */
+#define GC_POINTER_AT(type, member) (UINT64_C(1) << (offsetof(type, member) / sizeof(void *)))
+
+/* What a trace callback reports to. */
+typedef struct gc_tracer gc_tracer;
+
+/* Reports every pointer in the object to `tracer`. `bytes` is its usable size.
+ * Called in collections, for any object of the kind, by several threads at once,
+ * also for objects that are still all zeros, and for an object more than once. It
+ * may read the object and what it leads to outside of the heap, such as memory
+ * from malloc, and call gc_trace_pointer and gc_trace_range: nothing else of
+ * Broom, nothing that takes a lock (a stopped thread may hold it), and it must not
+ * allocate, nor leave by longjmp or an exception. */
+typedef void (*gc_trace_function)(void *object, size_t bytes, gc_tracer *tracer, void *data);
+
+struct gc_kind_options {
+    const char *name;     /* for reports; copied. NULL: "" */
+    uint32_t tracing;     /* an enum gc_tracing */
+    uint32_t exact;       /* 1: only a word that is the address of an object keeps it; one into its middle does not */
+    size_t bytes;         /* of an object; of an array, what stands before its elements, may be 0 */
+    size_t element_bytes; /* 0: no elements */
+    const uint64_t *pointers;         /* a bit for each word of `bytes`; copied. NULL: no pointers */
+    const uint64_t *element_pointers; /* a bit for each word of an element; copied. NULL: no pointers */
+    gc_trace_function trace;
+    void *data;         /* for `trace`; a root */
+    uintptr_t tag_mask; /* bits of a word that are no part of the address, but a tag: they are cleared, */
+    uint32_t tag_shift; /* and the rest is shifted left by so many bits; both not for gc_trace_pointer */
+};
+
+/* A new kind, for the rest of the process. `size` is sizeof(struct
+ * gc_kind_options). With GC_TRACE_LAYOUT, and with elements, `bytes` and
+ * `element_bytes` are multiples of 8. NULL with errno = EINVAL for options that
+ * contradict each other, ENOMEM when there is no memory or there are GC_MAX_KINDS.
+ * collects: never. */
+GC__EXPORT gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size);
+
+/* ---- Objects of a kind --------------------------------------------------------- */
+
+/* An object of the kind's `bytes`.
+ * collects: may. */
+GC__EXPORT void *gc_new(gc_kind *kind) GC__MALLOC;
+
+/* An object with `count` elements. Overflow: NULL, ENOMEM.
+ * collects: may. */
+GC__EXPORT void *gc_new_array(gc_kind *kind, size_t count) GC__MALLOC;
+
+/* An object of `bytes` bytes, whatever the kind's options say.
+ * collects: may. */
+GC__EXPORT void *gc_new_bytes(gc_kind *kind, size_t bytes) GC__MALLOC GC__SIZE(2);
+
+/* The kind of a living object; NULL for those that gc_malloc and its like made.
+ * An address that is not the start of a living object: misuse.
+ * collects: never. */
+GC__EXPORT gc_kind *gc_kind_of(const void *object);
+
+/* Its name; lives as long as the process.
+ * collects: never. */
+GC__EXPORT const char *gc_kind_name(const gc_kind *kind);
+
+/* ---- For trace callbacks ------------------------------------------------------- */
+
+/* A pointer to an object, or into it if the kind is not exact. Any word is
+ * allowed: what is no pointer is passed over.
+ * collects: never. */
+GC__EXPORT void gc_trace_pointer(gc_tracer *tracer, const void *pointer);
+
+/* Every aligned word of [start, end) may be a pointer.
+ * collects: never. */
+GC__EXPORT void gc_trace_range(gc_tracer *tracer, const void *start, const void *end);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

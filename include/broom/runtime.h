@@ -1,0 +1,10 @@
+/* broom/runtime.h - everything for language runtimes: each header is a chapter. */
+#ifndef BROOM_RUNTIME_H
+#define BROOM_RUNTIME_H
+
+#include <broom.h>
+#include <broom/finalizer.h>
+#include <broom/kind.h>
+#include <broom/weak.h>
+
+#endif

@@ -1,0 +1,139 @@
+/* broom/weak.h - pointers that keep nothing alive: weak links, weak references,
+ * ephemerons, and weak maps.
+ *
+ * A **weak link** is a word of yours that is set to NULL when the object it points
+ * at dies. It must lie where the collector does not take it for an ordinary pointer:
+ * in an atomic object, in a word that a layout leaves out, or outside of the heap.
+ *
+ * A **weak reference** is a small object with such a word in it.
+ *
+ * An **ephemeron** is an object with a key and a value. It does not keep the key
+ * alive, and it keeps the value only as long as the key lives. So the value may lead
+ * to the key, which is what goes wrong with other weak pointers.
+ *
+ * A **weak map** is a hash table of entries that vanish by themselves.
+ *
+ * An object dies for them when it cannot be reached from the roots. If it has
+ * finalizers, these can still reach it, and what is cleared when is a choice:
+ * GC_CLEAR_EARLY before any finalizer gets to see it, so that nobody finds an object
+ * that is being finalized; GC_CLEAR_LATE when it is reclaimed, so that it is still
+ * known when a finalizer brings it back. Ephemerons and maps are cleared early.
+ *
+ * To read one is an ordinary load, and what it gives is an ordinary pointer, which
+ * keeps the object: look for NULL, and use it.
+ *
+ * What is not (the start of) an object of the heap, a constant say, lives for ever.
+ * gc_free clears what is weak at once; gc_realloc lets it follow the object. Do not
+ * resize weak references, ephemerons and maps themselves, nor objects that links
+ * lie in. */
+#ifndef BROOM_WEAK_H
+#define BROOM_WEAK_H
+
+#include <broom.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum gc_clear { GC_CLEAR_EARLY, GC_CLEAR_LATE };
+
+/* ---- Links ------------------------------------------------------------------- */
+
+/* Stores `object` in `*link`, a weak link from now on. It stays one until the object
+ * dies, `*link` is given another object in this way, or gc_weak_unlink; if it lies in
+ * an object, until that dies. Memory that is not the heap's must stay readable as
+ * long. Whoever stores something else there ends it, too.
+ * Returns 0, or ENOMEM (`*link` is NULL then). NULL as object: *link is NULL, and no
+ * link.
+ * collects: never. */
+GC__EXPORT int gc_weak_link(void **link, void *object, uint32_t clear);
+
+/* Sets `*link` to NULL; it is no link any more.
+ * collects: never. */
+GC__EXPORT void gc_weak_unlink(void **link);
+
+/* ---- References ---------------------------------------------------------------- */
+
+typedef struct gc_weak_ref gc_weak_ref;
+
+/* NULL with errno = ENOMEM.
+ * collects: may. */
+GC__EXPORT gc_weak_ref *gc_weak_ref_new(void *object, uint32_t clear);
+
+/* The object, or NULL when it is dead.
+ * collects: never. */
+GC__EXPORT void *gc_weak_ref_get(const gc_weak_ref *ref);
+
+/* ---- Ephemerons ---------------------------------------------------------------- */
+
+typedef struct gc_ephemeron gc_ephemeron;
+
+/* NULL with errno = ENOMEM.
+ * collects: may. */
+GC__EXPORT gc_ephemeron *gc_ephemeron_new(void *key, void *value);
+
+/* NULL when the key is dead.
+ * collects: never. */
+GC__EXPORT void *gc_ephemeron_key(const gc_ephemeron *ephemeron);
+GC__EXPORT void *gc_ephemeron_value(const gc_ephemeron *ephemeron);
+
+/* Another value. False: the key is dead.
+ * collects: never. */
+GC__EXPORT bool gc_ephemeron_set_value(gc_ephemeron *ephemeron, void *value);
+
+/* ---- Maps ------------------------------------------------------------------------ *
+ * Any thread may use a map at any time; a lock of its own guards it. (In the child
+ * of a fork that other threads were using it in, it may be locked for ever, as any
+ * lock of yours may be.) */
+
+typedef struct gc_weak_map gc_weak_map;
+
+enum gc_weak_map_mode {
+    GC_WEAK_KEYS,   /* ephemerons: an entry is there as long as its key lives, and keeps the value */
+    GC_WEAK_VALUES, /* as long as its value lives; it keeps the key: for a table of symbols by name */
+    GC_WEAK_BOTH    /* as long as both do; it keeps neither */
+};
+
+/* Two keys for which `equal` is true have the same hash. They are called with the
+ * map's lock held, so they must not use it, nor allocate, nor leave by longjmp. */
+typedef size_t (*gc_weak_map_hash)(const void *key);
+typedef bool (*gc_weak_map_equal)(const void *a, const void *b);
+
+/* An empty map, an object like any other. NULL as hash and equal: keys are equal if
+ * they are the same address. NULL with errno = EINVAL (for another mode, or one of
+ * the two without the other), ENOMEM.
+ * collects: may. */
+GC__EXPORT gc_weak_map *gc_weak_map_new(uint32_t mode, gc_weak_map_hash hash, gc_weak_map_equal equal);
+
+/* The value of a key; NULL: there is none.
+ * collects: never. */
+GC__EXPORT void *gc_weak_map_get(gc_weak_map *map, const void *key);
+
+/* Gives the key a value in place of the one it has. Returns 0, EINVAL (NULL as key or
+ * value) or ENOMEM: then nothing has changed.
+ * collects: may. */
+GC__EXPORT int gc_weak_map_put(gc_weak_map *map, void *key, void *value);
+
+/* The value that the key has; if it has none, `value`, which it has then. NULL:
+ * ENOMEM or EINVAL. Of several threads that try at once all get the same.
+ * collects: may. */
+GC__EXPORT void *gc_weak_map_get_or_put(gc_weak_map *map, void *key, void *value);
+
+/* Removes a key. Returns the value that it had, or NULL.
+ * collects: never. */
+GC__EXPORT void *gc_weak_map_remove(gc_weak_map *map, const void *key);
+
+/* How many entries there are.
+ * collects: never. */
+GC__EXPORT size_t gc_weak_map_count(gc_weak_map *map);
+
+/* Calls visit(key, value, data) for all entries that there are now, in no order, and
+ * with no lock held. Returns 0, or ENOMEM.
+ * collects: may. */
+GC__EXPORT int gc_weak_map_each(gc_weak_map *map, void (*visit)(void *key, void *value, void *data), void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,719 @@
+/* test_weak.c - weak links, weak references and ephemerons: what they keep, and when
+ * they are cleared. */
+#include "test/roots.h"
+
+#include <broom/runtime.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { MANY = 400 };
+
+/* Nearly all: a stray word may hold a few. */
+static void check_nearly(size_t count, size_t of)
+{
+    cr_assert(count <= of && count >= of - of / 20 - 1, "%zu of %zu", count, of);
+}
+
+/* Words that are no roots. */
+static void **links;
+
+static void prepare(void)
+{
+    make_roots();
+    links = calloc(ROOTS, sizeof *links);
+}
+
+static uintptr_t *new_object(size_t number)
+{
+    uintptr_t *object = gc_malloc(number % 7 == 0 ? 70000 : 16 + number % 5 * 16);
+
+    *object = number;
+    return object;
+}
+
+static void hold(size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        root_words()[i] = (uintptr_t)new_object(i);
+}
+
+static size_t count_links(size_t first, size_t count)
+{
+    size_t set = 0;
+
+    for (size_t i = first; i < first + count; i++)
+        set += links[i] != NULL;
+    return set;
+}
+
+static __attribute__((noinline)) void link_objects(size_t first, size_t count, enum gc_clear clear)
+{
+    hold(first, count);
+    for (size_t i = first; i < first + count; i++)
+        cr_assert_eq(gc_weak_link(&links[i], (void *)root_words()[i], clear), 0);
+}
+
+TestSuite(weak, .init = prepare);
+
+/* ---- Links -------------------------------------------------------------------------- */
+
+Test(weak, links_are_cleared_when_their_objects_die)
+{
+    link_objects(0, MANY, GC_CLEAR_EARLY);
+    link_objects(MANY, MANY, GC_CLEAR_LATE);
+    collect_with_clear_stack();
+    for (size_t i = 0; i < 2 * MANY; i++)
+        cr_assert(links[i] == (void *)root_words()[i] && *(uintptr_t *)links[i] == i);
+    for (size_t i = 0; i < 2 * MANY; i += 2)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    for (size_t i = 1; i < 2 * MANY; i += 2)
+        cr_assert_eq(*(uintptr_t *)links[i], i);
+    check_nearly(2 * MANY - count_links(0, 2 * MANY), MANY);
+}
+
+Test(weak, links_do_not_keep)
+{
+    struct hidden object[MANY];
+
+    link_objects(0, MANY, GC_CLEAR_LATE);
+    for (size_t i = 0; i < MANY; i++)
+        object[i] = hide(links[i]);
+    drop_roots();
+    collect_with_clear_stack();
+    check_nearly(MANY - count_alive(object, MANY), MANY);
+}
+
+Test(weak, links_end_when_they_are_told_to)
+{
+    link_objects(0, MANY, GC_CLEAR_EARLY);
+    for (size_t i = 0; i < MANY; i++) {
+        gc_weak_unlink(&links[i]);
+        cr_assert_null(links[i]);
+        links[i] = (void *)(uintptr_t)~root_words()[i];
+    }
+    drop_roots();
+    collect_with_clear_stack();
+    cr_assert_eq(count_links(0, MANY), MANY);
+}
+
+Test(weak, links_that_were_overwritten_are_left_alone)
+{
+    link_objects(0, MANY, GC_CLEAR_EARLY);
+    for (size_t i = 0; i < MANY; i++)
+        links[i] = (void *)(i + 1);
+    drop_roots();
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq((size_t)links[i], i + 1);
+}
+
+Test(weak, links_may_be_given_another_object)
+{
+    link_objects(0, MANY, GC_CLEAR_EARLY);
+    hold(MANY, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_weak_link(&links[i], (void *)root_words()[MANY + i], GC_CLEAR_EARLY), 0);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    cr_assert_eq(count_links(0, MANY), MANY);
+    drop_roots();
+    collect_with_clear_stack();
+    check_nearly(MANY - count_links(0, MANY), MANY);
+}
+
+Test(weak, many_links_to_one_object)
+{
+    hold(0, 1);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_weak_link(&links[i], (void *)root_words()[0], i % 2), 0);
+    collect_with_clear_stack();
+    cr_assert_eq(count_links(0, MANY), MANY);
+    gc_free((void *)root_words()[0]);
+    cr_assert_eq(count_links(0, MANY), 0);
+}
+
+Test(weak, links_follow_an_object_that_is_resized)
+{
+    link_objects(0, MANY, GC_CLEAR_EARLY);
+    for (size_t i = 0; i < MANY; i++) {
+        root_words()[i] = (uintptr_t)gc_realloc((void *)root_words()[i], i % 10 == 0 ? 3 << 20 : 500);
+        cr_assert_eq(links[i], (void *)root_words()[i]);
+        if (i % 10 == 0)
+            root_words()[i] = (uintptr_t)gc_realloc((void *)root_words()[i], 100);
+    }
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert(links[i] == (void *)root_words()[i] && *(uintptr_t *)links[i] == i);
+    drop_roots();
+    collect_with_clear_stack();
+    check_nearly(MANY - count_links(0, MANY), MANY);
+}
+
+Test(weak, links_to_constants_stay)
+{
+    static int constant;
+
+    cr_assert_eq(gc_weak_link(&links[0], &constant, GC_CLEAR_EARLY), 0);
+    cr_assert_eq(gc_weak_link(&links[1], NULL, GC_CLEAR_EARLY), 0);
+    gc_collect();
+    cr_assert(links[0] == &constant && links[1] == NULL);
+}
+
+/* The object that a link lies in dies, and its memory is another's. */
+Test(weak, links_die_with_the_object_they_lie_in)
+{
+    for (size_t round = 0; round < 20; round++) {
+        for (size_t i = 0; i < MANY; i++) {
+            void **holder = gc_malloc_atomic(32);
+
+            root_words()[i] = (uintptr_t)new_object(i);
+            cr_assert_eq(gc_weak_link(&holder[1], (void *)root_words()[i], GC_CLEAR_EARLY), 0);
+            cr_assert_eq(gc_weak_link(&holder[2], (void *)root_words()[i], GC_CLEAR_LATE), 0);
+        }
+        collect_with_clear_stack();
+        for (size_t i = 0; i < 2 * MANY; i++) {
+            uintptr_t *reused = gc_malloc_atomic(32);
+
+            reused[1] = reused[2] = 77;
+            root_words()[MANY + i] = (uintptr_t)reused;
+        }
+        collect_with_clear_stack();
+        for (size_t i = 0; i < 2 * MANY; i++)
+            cr_assert(((uintptr_t *)root_words()[MANY + i])[1] == 77 && ((uintptr_t *)root_words()[MANY + i])[2] == 77);
+    }
+    cr_assert_lt(stats_now().metadata_bytes, 30 << 20);
+}
+
+/* ---- Links and finalizers ------------------------------------------------------------- */
+
+static size_t early, late, finalized;
+
+static void look(void *object, void *data)
+{
+    size_t number = *(uintptr_t *)object;
+
+    early += links[2 * number] != NULL;
+    late += links[2 * number + 1] == object;
+    finalized++;
+    if (data != NULL)
+        root_words()[number] = (uintptr_t)object;
+}
+
+static __attribute__((noinline)) void make_finalizable(void *data)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        void *object = new_object(i);
+
+        cr_assert_eq(gc_weak_link(&links[2 * i], object, GC_CLEAR_EARLY), 0);
+        cr_assert_eq(gc_weak_link(&links[2 * i + 1], object, GC_CLEAR_LATE), 0);
+        cr_assert_eq(gc_set_finalizer_in(NULL, object, look, data, i % 2), 0);
+    }
+}
+
+Test(weak, links_are_cleared_before_or_after_finalizers)
+{
+    gc_set_finalizer_mode(NULL, GC_FINALIZE_ON_DEMAND);
+    make_finalizable(NULL);
+    clear_stack();
+    gc_collect_and_finalize(NULL);
+    check_nearly(finalized, MANY);
+    cr_assert_eq(early, 0);
+    cr_assert_eq(late, finalized);
+    collect_with_clear_stack();
+    check_nearly(2 * MANY - count_links(0, 2 * MANY), 2 * MANY);
+}
+
+Test(weak, late_links_know_what_a_finalizer_brought_back)
+{
+    gc_set_finalizer_mode(NULL, GC_FINALIZE_ON_DEMAND);
+    make_finalizable(links);
+    clear_stack();
+    gc_collect_and_finalize(NULL);
+    check_nearly(finalized, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        if (root_words()[i] != 0)
+            cr_assert_eq(links[2 * i + 1], (void *)root_words()[i]);
+    drop_roots();
+    collect_with_clear_stack();
+    check_nearly(2 * MANY - count_links(0, 2 * MANY), 2 * MANY);
+}
+
+/* ---- References -------------------------------------------------------------------------- */
+
+Test(weak, references_lose_their_objects)
+{
+    size_t left = 0;
+
+    hold(0, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[MANY + i] = (uintptr_t)gc_weak_ref_new((void *)root_words()[i], i % 2);
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_weak_ref_get((void *)root_words()[MANY + i]), (void *)root_words()[i]);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        left += gc_weak_ref_get((void *)root_words()[MANY + i]) != NULL;
+    check_nearly(MANY - left, MANY);
+}
+
+static __attribute__((noinline)) void make_garbage_references(size_t count)
+{
+    root_words()[0] = (uintptr_t)new_object(1);
+    for (size_t i = 0; i < count; i++)
+        cr_assert_not_null(gc_weak_ref_new((void *)root_words()[0], GC_CLEAR_EARLY));
+}
+
+Test(weak, references_that_die_are_forgotten)
+{
+    uint64_t before;
+
+    make_garbage_references(effort(100000));
+    gc_collect();
+    before = stats_now().metadata_bytes;
+    for (size_t i = 0; i < 10; i++) {
+        make_garbage_references(effort(100000));
+        gc_collect();
+    }
+    cr_assert_leq(stats_now().metadata_bytes, before + (8 << 20));
+}
+
+/* ---- Ephemerons ---------------------------------------------------------------------------- */
+
+static gc_ephemeron *new_ephemeron(void *key, void *value)
+{
+    gc_ephemeron *ephemeron = gc_ephemeron_new(key, value);
+
+    cr_assert(gc_ephemeron_key(ephemeron) == key && gc_ephemeron_value(ephemeron) == value);
+    return ephemeron;
+}
+
+/* Root i holds key i, root MANY + i its ephemeron, whose value leads to the key. */
+static __attribute__((noinline)) void make_ephemerons(struct hidden *value)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        uintptr_t *key = new_object(i), *of_key = gc_malloc(32);
+
+        of_key[0] = i;
+        of_key[1] = (uintptr_t)key;
+        value[i] = hide(of_key);
+        root_words()[i] = (uintptr_t)key;
+        root_words()[MANY + i] = (uintptr_t)new_ephemeron(key, of_key);
+    }
+}
+
+static void check_whole(size_t i)
+{
+    const gc_ephemeron *ephemeron = (void *)root_words()[MANY + i];
+    const uintptr_t *value = gc_ephemeron_value(ephemeron);
+
+    cr_assert(gc_base(value) == (void *)value && value[0] == i);
+    cr_assert_eq(value[1], (uintptr_t)gc_ephemeron_key(ephemeron));
+}
+
+static size_t count_broken(void)
+{
+    size_t broken = 0;
+
+    for (size_t i = 0; i < MANY; i++) {
+        const gc_ephemeron *ephemeron = (void *)root_words()[MANY + i];
+
+        cr_assert_eq(gc_ephemeron_key(ephemeron) == NULL, gc_ephemeron_value(ephemeron) == NULL);
+        broken += gc_ephemeron_key(ephemeron) == NULL;
+    }
+    return broken;
+}
+
+Test(weak, ephemerons_keep_values_as_long_as_keys_live)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    for (size_t i = 0; i < 3; i++) {
+        collect_with_clear_stack();
+        for (size_t j = 0; j < MANY; j++)
+            check_whole(j);
+    }
+    for (size_t i = 0; i < MANY; i += 2)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    for (size_t i = 1; i < MANY; i += 2)
+        check_whole(i);
+    check_nearly(count_broken(), MANY / 2);
+    check_nearly(MANY - count_alive(value, MANY), MANY / 2);
+}
+
+Test(weak, ephemerons_that_die_keep_nothing)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[MANY + i] = 0;
+    collect_with_clear_stack();
+    check_nearly(MANY - count_alive(value, MANY), MANY);
+}
+
+/* The value of each is the key of the next; the first key is root 0. */
+static __attribute__((noinline)) void make_chain(struct hidden *key, size_t count, bool backwards)
+{
+    uintptr_t *list = gc_calloc(count, sizeof *list);
+
+    root_words()[1] = (uintptr_t)list;
+    for (size_t i = 0; i < count; i++)
+        key[i] = hide(new_object(i * 7 + 1));
+    root_words()[0] = (uintptr_t)reveal(key[0]);
+    for (size_t i = 0; i + 1 < count; i++) {
+        size_t at = backwards ? count - 2 - i : i;
+
+        list[i] = (uintptr_t)new_ephemeron(reveal(key[at]), reveal(key[at + 1]));
+    }
+}
+
+static void check_chain(size_t count, bool backwards)
+{
+    struct hidden *key = calloc(count, sizeof *key);
+
+    gc_disable();
+    make_chain(key, count, backwards);
+    gc_enable();
+    collect_with_clear_stack();
+    cr_assert_eq(count_alive(key, count), count);
+    root_words()[0] = 0;
+    collect_with_clear_stack();
+    /* A stray word that holds one of them holds those behind it. */
+    cr_assert_leq(count_alive(key, count), count);
+    cr_assert_lt(is_alive(key[0]) + is_alive(key[count / 4]), 2);
+    drop_roots();
+    free(key);
+}
+
+Test(weak, ephemerons_in_chains)
+{
+    check_chain(10, false);
+    check_chain(10, true);
+    check_chain(effort(20000), false);
+    check_chain(effort(20000), true);
+}
+
+/* Two that hold each other's keys. */
+static __attribute__((noinline)) void make_pairs(struct hidden *key)
+{
+    for (size_t i = 0; i < MANY; i += 2) {
+        void *a = new_object(i), *b = new_object(i + 1);
+
+        key[i] = hide(a);
+        key[i + 1] = hide(b);
+        root_words()[i] = (uintptr_t)new_ephemeron(a, b);
+        root_words()[i + 1] = (uintptr_t)new_ephemeron(b, a);
+        root_words()[MANY + i] = (uintptr_t)a;
+    }
+}
+
+Test(weak, ephemerons_in_cycles)
+{
+    struct hidden key[MANY];
+
+    make_pairs(key);
+    collect_with_clear_stack();
+    cr_assert_eq(count_alive(key, MANY), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[MANY + i] = 0;
+    collect_with_clear_stack();
+    check_nearly(MANY - count_alive(key, MANY), MANY);
+}
+
+/* An ephemeron that only another one's value leads to. */
+static __attribute__((noinline)) void nest(struct hidden *value, size_t count)
+{
+    gc_ephemeron *inner = NULL;
+    void *key = new_object(1);
+
+    root_words()[0] = (uintptr_t)key;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t *pair = gc_malloc(16);
+
+        pair[0] = i;
+        pair[1] = (uintptr_t)inner;
+        value[i] = hide(pair);
+        inner = new_ephemeron(key, pair);
+    }
+    root_words()[1] = (uintptr_t)inner;
+}
+
+Test(weak, ephemerons_within_values_of_ephemerons)
+{
+    struct hidden value[MANY];
+
+    nest(value, MANY);
+    collect_with_clear_stack();
+    cr_assert_eq(count_alive(value, MANY), MANY);
+    root_words()[0] = 0;
+    collect_with_clear_stack();
+    cr_assert_leq(count_alive(value, MANY), MANY / 2);
+}
+
+Test(weak, ephemerons_of_constants_are_ordinary)
+{
+    static int constant;
+
+    root_words()[0] = (uintptr_t)new_ephemeron(&constant, new_object(5));
+    collect_with_clear_stack();
+    cr_assert_eq(*(uintptr_t *)gc_ephemeron_value((void *)root_words()[0]), 5);
+}
+
+Test(weak, ephemerons_take_another_value)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    gc_collect();
+    gc_collect();
+    for (size_t round = 0; round < 5; round++) {
+        for (size_t i = 0; i < MANY; i++) {
+            uintptr_t *other = gc_malloc(64);
+
+            other[0] = i;
+            other[1] = root_words()[i];
+            cr_assert(gc_ephemeron_set_value((void *)root_words()[MANY + i], other));
+        }
+        for (size_t i = 0; i < effort(20000); i++)
+            memset(gc_malloc(64), 0x55, 64);
+        for (size_t i = 0; i < MANY; i++)
+            check_whole(i);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    check_nearly(count_broken(), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        if (gc_ephemeron_key((void *)root_words()[MANY + i]) == NULL)
+            cr_assert_not(gc_ephemeron_set_value((void *)root_words()[MANY + i], roots));
+}
+
+Test(weak, ephemerons_whose_keys_are_freed_are_broken)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    for (size_t i = 0; i < MANY; i++)
+        gc_free((void *)root_words()[i]);
+    cr_assert_eq(count_broken(), MANY);
+}
+
+Test(weak, ephemerons_that_are_freed_are_forgotten)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    for (size_t i = 0; i < MANY; i++) {
+        gc_free((void *)root_words()[MANY + i]);
+        root_words()[MANY + i] = (uintptr_t)gc_malloc(16);
+        memset((void *)root_words()[MANY + i], 0x77, 16);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(*(uintptr_t *)root_words()[MANY + i], UINT64_C(0x7777777777777777));
+}
+
+Test(weak, ephemerons_follow_keys_that_are_resized)
+{
+    struct hidden value[MANY];
+
+    make_ephemerons(value);
+    for (size_t i = 0; i < MANY; i++) {
+        root_words()[i] = (uintptr_t)gc_realloc((void *)root_words()[i], i % 50 == 0 ? 2 << 20 : 1000);
+        ((uintptr_t *)reveal(value[i]))[1] = root_words()[i];
+    }
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        check_whole(i);
+}
+
+/* ---- Ephemerons and finalizers ------------------------------------------------------------- */
+
+static void bring_back(void *object, void *data)
+{
+    (void)data;
+    root_words()[*(uintptr_t *)object] = (uintptr_t)object;
+    finalized++;
+}
+
+/* The holder is brought back, and with it an ephemeron whose key lives. */
+static __attribute__((noinline)) void make_holders(struct hidden *value)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        uintptr_t *holder = gc_malloc(32), *of_key = gc_malloc(16);
+
+        holder[0] = i;
+        *of_key = i + 9;
+        root_words()[MANY + i] = (uintptr_t)new_object(i);
+        value[i] = hide(of_key);
+        holder[1] = (uintptr_t)new_ephemeron((void *)root_words()[MANY + i], of_key);
+        cr_assert_eq(gc_set_finalizer(holder, bring_back, NULL), 0);
+    }
+}
+
+Test(weak, ephemerons_come_back_with_their_holders)
+{
+    struct hidden value[MANY];
+
+    gc_set_finalizer_mode(NULL, GC_FINALIZE_ON_DEMAND);
+    make_holders(value);
+    clear_stack();
+    gc_collect_and_finalize(NULL);
+    check_nearly(finalized, MANY);
+    collect_with_clear_stack();
+    for (size_t i = 0; i < MANY; i++)
+        if (root_words()[i] != 0)
+            cr_assert_eq(*(uintptr_t *)gc_ephemeron_value(((void **)root_words()[i])[1]), i + 9);
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[MANY + i] = 0;
+    collect_with_clear_stack();
+    check_nearly(MANY - count_alive(value, MANY), MANY);
+}
+
+/* A key that a finalizer brings back has lost its ephemeron. */
+static __attribute__((noinline)) void make_finalizable_keys(void)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        uintptr_t *key = gc_malloc(16);
+
+        *key = i;
+        root_words()[MANY + i] = (uintptr_t)new_ephemeron(key, key);
+        cr_assert_eq(gc_set_finalizer(key, bring_back, NULL), 0);
+    }
+}
+
+Test(weak, ephemerons_break_before_finalizers)
+{
+    gc_set_finalizer_mode(NULL, GC_FINALIZE_ON_DEMAND);
+    make_finalizable_keys();
+    clear_stack();
+    gc_collect_and_finalize(NULL);
+    check_nearly(finalized, MANY);
+    check_nearly(count_broken(), MANY);
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------- */
+
+static atomic_bool stop;
+
+/* Whatever is read through a weak reference is whole. */
+static void *read_references(void *argument)
+{
+    gc_weak_ref **ref = argument;
+
+    while (!stop)
+        for (size_t i = 0; i < 64; i++) {
+            const uintptr_t *object = gc_weak_ref_get(ref[i]);
+
+            if (object != NULL)
+                cr_assert(object[0] == ~object[1], "read a dead object");
+        }
+    return NULL;
+}
+
+Test(weak, references_are_read_by_many_threads)
+{
+    gc_weak_ref **ref = gc_calloc(64, sizeof *ref);
+    pthread_t reader[3];
+
+    root_words()[0] = (uintptr_t)ref;
+    for (size_t round = 0; round < effort(100); round++) {
+        for (size_t i = 0; i < 64; i++) {
+            uintptr_t *object = gc_malloc(16);
+
+            object[0] = i;
+            object[1] = ~i;
+            ref[i] = gc_weak_ref_new(object, GC_CLEAR_EARLY);
+        }
+        for (size_t i = 0; round == 0 && i < 3; i++)
+            cr_assert(pthread_create(&reader[i], NULL, read_references, ref) == 0);
+        for (size_t i = 0; i < 5000; i++)
+            memset(gc_malloc(16), 0x11, 16);
+    }
+    stop = true;
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(reader[i], NULL);
+}
+
+static void *make_and_drop(void *unused)
+{
+    void **own = calloc(1, sizeof *own);
+
+    (void)unused;
+    for (size_t i = 0; i < effort(20000); i++) {
+        uintptr_t *object = gc_malloc(16), *value = gc_malloc(16);
+        gc_ephemeron *ephemeron = gc_ephemeron_new(object, value);
+
+        *value = i;
+        if (gc_weak_link(own, object, i % 2) != 0 || *own != object || gc_ephemeron_value(ephemeron) != value)
+            abort();
+        if (i % 3 == 0)
+            gc_free(object);
+        if ((i % 3 == 0) != (*own == NULL))
+            abort();
+        __asm__ volatile("" : : "r"(object) : "memory");
+    }
+    gc_weak_unlink(own);
+    free(own);
+    return NULL;
+}
+
+Test(weak, links_and_ephemerons_of_many_threads)
+{
+    pthread_t thread[6];
+
+    for (size_t i = 0; i < 6; i++)
+        cr_assert(pthread_create(&thread[i], NULL, make_and_drop, NULL) == 0);
+    for (size_t i = 0; i < 6; i++)
+        pthread_join(thread[i], NULL);
+}
+
+/* ---- Old ones ------------------------------------------------------------------------------------ */
+
+/* Enough that is old, and dies young, for minor collections. */
+static void age(void)
+{
+    for (size_t i = 0; i < effort(300000); i++) {
+        uintptr_t *cell = gc_malloc(64);
+
+        *cell = i % 60 == 0 ? 0 : root_words()[ROOTS - 1];
+        root_words()[ROOTS - 1] = (uintptr_t)cell;
+    }
+}
+
+Test(weak, what_is_old_is_cleared_too)
+{
+    struct hidden value[MANY];
+
+    for (size_t i = 0; i < effort(300000); i++) {
+        uintptr_t *cell = gc_malloc(64);
+
+        *cell = root_words()[ROOTS - 2];
+        root_words()[ROOTS - 2] = (uintptr_t)cell;
+    }
+    make_ephemerons(value);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_weak_link(&links[i], (void *)root_words()[i], i % 2), 0);
+    for (size_t i = 0; i < 4; i++) {
+        age();
+        for (size_t j = 0; j < MANY; j++)
+            check_whole(j);
+        cr_assert_eq(count_links(0, MANY), MANY);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        root_words()[i] = 0;
+    collect_with_clear_stack();
+    check_nearly(count_broken(), MANY);
+    check_nearly(MANY - count_links(0, MANY), MANY);
+}
