@@ -39,7 +39,7 @@ static void run_beside_collections(void *(*spawn)(void *unused))
         end_thread(spawner[i]);
     done = true;
     end_thread(collector);
-    while (gc__os_thread_count() > 1 + gc__heap.gang.helpers) /* detached ones may still run */
+    while (gc__os_thread_count() > 1 + gc__heap.world.helpers) /* detached ones may still run */
         sleep_ms(1);
     gc__heap_audit(&gc__heap);
 }
@@ -125,7 +125,7 @@ static void *detach_stamped(void *unused)
 static void detach_many(void)
 {
     run_beside_collections(detach_stamped);
-    for (unsigned i = 0; gc__os_thread_count() > 1 + gc__heap.gang.helpers; i++) {
+    for (unsigned i = 0; gc__os_thread_count() > 1 + gc__heap.world.helpers; i++) {
         REQUIRE(i < 10000);
         sleep_ms(1);
     }
