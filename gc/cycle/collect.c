@@ -115,11 +115,9 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
     if (GC_UNLIKELY(stress) &&
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
-    if (!gc__allowance_is_used_up(heap, mutator, bytes))
-        return;
-    if (gc__concurrent_is_under_way(&heap->concurrent))
+    while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
         gc__concurrent_assist(heap, mutator);
-    else
+    if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
 

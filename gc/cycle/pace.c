@@ -94,7 +94,9 @@ void gc__pace_wait(struct pace *pace)
 
 void gc__pace_grant(struct pace *pace, size_t bytes)
 {
-    __atomic_store_n(&pace->budget_bytes, gc__pace_allocated(pace) + bytes, __ATOMIC_RELAXED);
+    size_t budget = __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&pace->budget_bytes, gc__max(budget, gc__pace_allocated(pace)) + bytes, __ATOMIC_RELAXED);
 }
 
 void gc__pace_make_due(struct pace *pace)
