@@ -95,9 +95,10 @@ static const struct {
 
 static void start_scheme(void)
 {
+    define_types();
     define_keywords();
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
-        symbol(intern(builtins[i].name))->global = &builtins[i].head;
+        keep(intern(builtins[i].name))->global = &builtins[i].head;
     run_program("prelude", prelude, 0);
 }
 
