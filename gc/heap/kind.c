@@ -217,7 +217,8 @@ static void find_granules(struct cell_map *map)
     unsigned first = map->pointers != 0 ? (unsigned)__builtin_ctzll(map->pointers) : 0;
     uint64_t rest = map->pointers >> first;
 
-    if (map->exact || map->shift != 0 || map->address_bits != UINTPTR_MAX)
+    map->plain = !map->exact && map->shift == 0 && map->address_bits == UINTPTR_MAX;
+    if (!map->plain)
         return;
     if (first % 2 != 0 || (rest & (rest + 1)) != 0 || gc__count_bits(rest) % 2 != 0 || gc__count_bits(rest) > 30)
         return;

@@ -71,7 +71,8 @@ struct cell_map {
     uintptr_t address_bits; /* as of the kind, and these */
     uint8_t shift;
     bool exact;
-    uint8_t granules; /* 0; or the pointers are plain words, and these granules hold nothing else, */
+    bool plain;       /* words are addresses as they are, and need not be exact */
+    uint8_t granules; /* 0; or words are plain, and these granules hold pointers and nothing else, */
     uint8_t from;     /* from this one on */
 };
 

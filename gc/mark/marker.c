@@ -372,8 +372,12 @@ static __attribute__((noinline)) struct gc__range split_large(struct marker *mar
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_half(struct trace *trace, const struct cell_map *map,
                                                       const uintptr_t *words, uint64_t half, enum past_end past_end)
 {
-    for (; half != 0; half &= half - 1)
-        scan_mapped_word(trace, map, words[__builtin_ctzll(half)], past_end);
+    if (GC_LIKELY(map->plain))
+        for (; half != 0; half &= half - 1)
+            scan_word(trace, words[__builtin_ctzll(half)], past_end);
+    else
+        for (; half != 0; half &= half - 1)
+            scan_mapped_word(trace, map, words[__builtin_ctzll(half)], past_end);
     visit_batches_due(trace);
 }
 
