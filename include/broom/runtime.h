@@ -3,8 +3,11 @@
 #define BROOM_RUNTIME_H
 
 #include <broom.h>
+#include <broom/arena.h>
 #include <broom/finalizer.h>
 #include <broom/kind.h>
+#include <broom/limit.h>
+#include <broom/stack.h>
 #include <broom/weak.h>
 
 #endif
