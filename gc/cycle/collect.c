@@ -53,9 +53,12 @@ static void cycle(struct heap *heap)
 /* Under the lock. */
 static void stop_and_cycle(struct heap *heap)
 {
+    gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     gc__pause_prepare(heap);
-    if (gc__pause(heap, cycle))
-        gc__observe_cycle(heap);
+    if (!gc__pause(heap, cycle))
+        return;
+    gc__events_note_end(heap);
+    gc__observe_cycle(heap);
 }
 
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
@@ -168,6 +171,7 @@ void gc__return_memory(struct heap *heap)
     heap->next_decommit_ns = now_ns + delay / 4;
     if (now_ns >= delay)
         gc__region_decommit(&heap->region, now_ns - delay);
+    gc__events_note_held(heap);
 }
 
 void gc__collect_hard(struct heap *heap)
@@ -177,5 +181,6 @@ void gc__collect_hard(struct heap *heap)
     collect(heap, true);
     heap->hard = false;
     gc__region_decommit(&heap->region, UINT64_MAX);
+    gc__events_note_held(heap);
     gc__world_unlock(&heap->world);
 }

@@ -4,6 +4,7 @@
 
 #include <broom.h>
 #include <broom/arena.h>
+#include <broom/event.h>
 #include <broom/finalizer.h>
 #include <broom/kind.h>
 #include <broom/limit.h>
