@@ -38,6 +38,19 @@ for program in ctak meta queens; do
     prints "$program.expected" env BROOM_STRESS=9973 "$examples/scheme-broom" "$program.scm"
 done
 
+# The event loop, alone and with company, and often enough for the threads to meet.
+for threads in 1 4 16; do
+    prints "$sources/loop/expected" "$examples/loop-broom" "$threads" <"$sources/loop/requests"
+done
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    cat "$sources/loop/requests"
+done >"$work/requests"
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    cat "$sources/loop/expected"
+done >"$work/expected"
+prints "$work/expected" "$examples/loop-broom" <"$work/requests"
+prints "$sources/loop/expected" env BROOM_STRESS=9973 "$examples/loop-broom" <"$sources/loop/requests"
+
 set -- -l -w software -p 5 "$sources/../../COPYING" "$sources"/scheme/*.c
 "$examples/concordance-malloc" "$@" >"$work/concordance"
 prints "$work/concordance" "$examples/concordance-broom" "$@"
