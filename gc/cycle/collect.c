@@ -133,16 +133,21 @@ void gc__collect_if_over(struct heap *heap)
 }
 
 /* What a cycle takes, the last one tells: a minor one is followed by another as a
- * rule. */
+ * rule. One that is under way beside the program needs no help. */
+static bool is_time_for_one(const struct heap *heap, uint64_t time_ns)
+{
+    return !gc__concurrent_is_under_way(&heap->concurrent) && heap->record.pause_last_ns <= time_ns &&
+           gc__pace_allocated(&heap->pace) >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE;
+}
+
 bool gc__collect_early(struct heap *heap, uint64_t time_ns)
 {
-    size_t allocated = gc__pace_allocated(&heap->pace);
     bool is_time;
 
     if (gc__collections_are_disabled(heap))
         return false;
     gc__world_lock(&heap->world);
-    is_time = allocated >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE && heap->record.pause_last_ns <= time_ns;
+    is_time = is_time_for_one(heap, time_ns);
     if (is_time)
         collect(heap, false);
     gc__return_memory(heap);
