@@ -109,7 +109,7 @@ void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp
     struct mutator *mutator = gc__mutator;
 
     __builtin_prefetch(to, 1); /* it will be left, too */
-    __builtin_prefetch(&to->used, 1);
+    __builtin_prefetch((const void *)((uintptr_t)to + offsetof(struct gc_stack, used)), 1);
     if (from != NULL && GC_UNLIKELY(from->used && !gc__stack_holds(from, sp)))
         GC_MISUSE("gc_stack_switch", "called on another stack than the one at %p", (void *)from->memory.start);
     if (GC_UNLIKELY(!gc__mutator_exists(mutator)))
