@@ -16,6 +16,7 @@ _Static_assert(!BENCH_FREES, "the interpreter frees nothing");
 int scheme_main(int argc, char **argv); /* of the example; not called */
 #define main scheme_main
 #include "../doc/examples/scheme/builtins.c"
+#include "../doc/examples/scheme/coroutine.c"
 #include "../doc/examples/scheme/data.c"
 #include "../doc/examples/scheme/eval.c"
 #undef main

@@ -30,6 +30,8 @@ prints()
 for program in "$sources"/scheme/programs/*.scm; do
     prints "${program%.scm}.expected" "$examples/scheme-broom" "$program"
 done
+prints "$sources/scheme/coroutines.expected" "$examples/scheme-broom" "$sources/scheme/coroutines.scm"
+prints "$sources/scheme/coroutines.expected" env BROOM_STRESS=9973 "$examples/scheme-broom" "$sources/scheme/coroutines.scm"
 prints "$sources/scheme/memory.expected" "$examples/scheme-broom" "$sources/scheme/memory.scm"
 prints "$sources/scheme/memory.expected" env BROOM_STRESS=9973 "$examples/scheme-broom" "$sources/scheme/memory.scm"
 prints "$sources/scheme/tour.expected" env BROOM_STRESS=9973 "$examples/scheme-broom" "$sources/scheme/tour.scm"

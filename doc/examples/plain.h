@@ -15,7 +15,7 @@ typedef struct gc_finalizer_queue gc_finalizer_queue;
 typedef void (*gc_finalizer)(void *object, void *data);
 typedef size_t (*gc_weak_map_hash)(const void *key);
 typedef bool (*gc_weak_map_equal)(const void *a, const void *b);
-enum { GC_TRACE_LAYOUT, GC_WEAK_VALUES, GC_FINALIZE_ORDERED, GC_FINALIZE_ON_DEMAND, GC_PLAIN_BUCKETS = 1021 };
+enum { GC_TRACE_CONSERVATIVE, GC_TRACE_LAYOUT, GC_WEAK_VALUES, GC_FINALIZE_ORDERED, GC_FINALIZE_ON_DEMAND, GC_PLAIN_BUCKETS = 1021 };
 
 struct gc_kind_options { const char *name; uint32_t tracing; size_t bytes, element_bytes; const uint64_t *pointers, *element_pointers; };
 struct gc_entry { void *key, *value; struct gc_entry *next; };
@@ -29,6 +29,9 @@ static inline gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode) { (void)
 static inline int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data, uint32_t order)
 { (void)queue; (void)object; (void)finalizer; (void)data; (void)order; return 0; }
 static inline int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data) { (void)object; (void)finalizer; (void)data; return 0; }
+static inline void *gc_stack_new(size_t bytes, void **memory, size_t *size) { *memory = gc_malloc(bytes); *size = bytes; return *memory; }
+static inline struct gc_stack *gc_stack_of_thread(void) { return NULL; }
+static inline void gc_stack_switch(const struct gc_stack *from, const struct gc_stack *to) { (void)from; (void)to; }
 static inline size_t gc_run_finalizers(gc_finalizer_queue *queue, size_t max) { (void)queue; (void)max; return 0; }
 static inline void *gc_base(const void *pointer) { return (void *)(uintptr_t)pointer; }
 static inline void gc_collect(void) {}

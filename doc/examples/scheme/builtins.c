@@ -276,6 +276,7 @@ int main(int argc, char **argv)
     gc_init();
     define_types();
     define_keywords();
+    prepare_coroutines();
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
         keep(intern(builtins[i].name))->global = &builtins[i].head;
     run_program("prelude", prelude, 0);

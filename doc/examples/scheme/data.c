@@ -67,6 +67,7 @@ static const struct gc_kind_options layouts[TYPES] = {
     [PAIR]         = {"pair", .tracing = GC_TRACE_LAYOUT, OF(pair, AT(pair, car) | AT(pair, cdr))},
     [VECTOR]       = {"vector", .tracing = GC_TRACE_LAYOUT, OF(vector, 0), ITEMS},
     [PORT]         = {"port", .tracing = GC_TRACE_LAYOUT, OF(port, AT(port, name))},
+    [COROUTINE]    = {"coroutine", .tracing = GC_TRACE_CONSERVATIVE},
     [CLOSURE]      = {"closure", .tracing = GC_TRACE_LAYOUT, OF(closure, AT(closure, lambda) | AT(closure, env))},
     [CONTINUATION] = {"continuation", .tracing = GC_TRACE_LAYOUT, OF(continuation, AT(continuation, frames))},
     [GUARDIAN]     = {"guardian", .tracing = GC_TRACE_LAYOUT, OF(guardian, AT(guardian, dead))},
@@ -404,6 +405,7 @@ void print(struct string *out, value v, bool quoted)
         append(out, "#");
         print(out, list_of(vector(v)->item, vector(v)->length), quoted);
         break;
+    case COROUTINE: append(out, "#<coroutine>"); break;
     case PORT: append(out, "#<port %s>", port(v)->name); break;
     default: append(out, "#<procedure %s>", name_of(v));
     }

@@ -254,7 +254,7 @@ struct frame {
 };
 
 static const struct node start = {.kind = START};
-static struct frame *frames; /* the stack */
+struct frame *frames;
 
 static void push(const struct node *code, struct vector *env, struct vector *call, uint32_t at)
 {

@@ -3,6 +3,7 @@
  *
  *     data.c        making, reading and printing objects
  *     eval.c        from a datum to code, and the machine that runs code
+ *     coroutine.c   coroutines
  *     builtins.def  the builtins: a line for each
  *     builtins.c    what they need, and main
  *     prelude.scm   what is said better in Scheme
@@ -35,6 +36,7 @@ enum type {
     PAIR,
     VECTOR,
     PORT,
+    COROUTINE,
     CLOSURE,
     BUILTIN,
     CONTINUATION,
@@ -127,6 +129,15 @@ value make_continuation(void); /* of the call that runs */
 struct vector *make_call(value procedure, value arguments);
 void check_count(const struct vector *call, size_t min, size_t max);
 value run(struct vector *call);
+extern struct frame *frames; /* the stack of the machine that runs */
+
+/* ---- coroutine.c --------------------------------------------------------- */
+
+void prepare_coroutines(void);
+value make_coroutine(value procedure);  /* of one argument */
+value resume(value coroutine, value v); /* returns what it yields, or its result */
+value yield(value v);                   /* returns what it is resumed with */
+bool is_over(value coroutine);
 
 /* ---- builtins.c ---------------------------------------------------------- */
 
