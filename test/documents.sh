@@ -7,22 +7,42 @@ source=${top_srcdir:-.}/doc/runtimes.md
 library=${top_builddir:-.}/libbroom.la
 status=0 count=0
 
+if "${NM:-nm}" "${top_builddir:-.}/.libs/libbroom.a" 2>/dev/null | grep -q __asan_init; then
+    echo "a program without the sanitizer cannot use a library with it"
+    exit 77
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 awk -v work="$work" '
     /^```c$/ { file = work "/" ++programs ".c"; next }
+    /^```cpp$/ { file = work "/" ++programs ".cc"; next }
     /^```text$/ { file = work "/" programs ".expected"; next }
     /^```/ { file = ""; next }
     file != "" { print >file }
 ' "$source"
 
-for program in "$work"/*.c; do
-    name=${program%.c}
+# C++ is not needed to build, so it may be missing.
+cxx=
+for name in ${CXX:-g++ clang++ c++}; do
+    if command -v "$name" >/dev/null; then
+        cxx=$name
+        break
+    fi
+done
+
+for program in "$work"/*.c "$work"/*.cc; do
+    name=${program%.c*}
     count=$((count + 1))
-    # $CC is a command and its arguments.
+    case $program in
+    *.cc) compiler="$cxx -std=c++17" ;;
+    *) compiler="$CC -std=gnu11" ;;
+    esac
+    [ "$compiler" != ' -std=c++17' ] || continue
+    # A command and its arguments.
     # shellcheck disable=SC2086
-    "${top_builddir:-.}/libtool" --silent --tag=CC --mode=link $CC -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:-} \
+    "${top_builddir:-.}/libtool" --silent --tag=CC --mode=link $compiler -Wall -Wextra -Werror ${CFLAGS:-} \
         -I"${top_srcdir:-.}/include" -static -o "$name" "$program" "$library" || {
         echo "$source: program $count does not compile"
         status=1
