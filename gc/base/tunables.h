@@ -201,8 +201,15 @@
 
 /* The last pages are scanned in the pause when they are no more than this, or after
  * so many passes over what was written. */
-#define GC_FEW_PAGES 64
-#define GC_MAX_PASSES 8
+#define GC_FEW_PAGES 128
+#define GC_MAX_PASSES 12
+
+/* After so many passes, and when the budget is used up, mutators that allocate make
+ * steps themselves, or wait for one, so many for each so many bytes. */
+#define GC_FREE_PASSES 4
+#define GC_ASSIST_STEPS 3
+#define GC_ASSIST_WAIT_NS ((uint64_t)100 * 1000)
+#define GC_ASSIST_BYTES ((size_t)128 << 10)
 
 /* After so many failures in a row the system is not asked any more. */
 #define GC_CONCURRENT_MAX_FAILURES 3
@@ -218,6 +225,9 @@
 /* What is kept back of the budget, for the mutators to use while a cycle runs. */
 #define GC_RUNWAY_MIN_PERCENT 25
 #define GC_RUNWAY_MAX_PERCENT 75
+
+/* What they may claim in any case, of a full budget, before they have to help. */
+#define GC_RUNWAY_LEAST_PERCENT 10
 
 /* ---- Gang --------------------------------------------------------------- */
 

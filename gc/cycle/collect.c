@@ -65,7 +65,7 @@ static void stop_and_cycle(struct heap *heap)
 static bool beside_mutators(struct heap *heap)
 {
     if (gc__concurrent_is_under_way(&heap->concurrent))
-        return gc__concurrent_finish(heap);
+        return heap->options.stress == 0 || gc__concurrent_finish(heap);
     return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap);
 }
 
@@ -118,7 +118,11 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
     if (GC_UNLIKELY(stress) &&
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
-    if (gc__allowance_is_used_up(heap, mutator, bytes))
+    if (!gc__allowance_is_used_up(heap, mutator, bytes))
+        return;
+    if (gc__concurrent_is_under_way(&heap->concurrent))
+        gc__concurrent_assist(heap, mutator);
+    else
         collect_once(heap, mutator, bytes);
 }
 

@@ -25,12 +25,17 @@ static void go_on_with(struct heap *heap, enum concurrent_phase phase)
 
 enum { HANDS_FREE, HANDS_TAKEN, HANDS_WAITED_FOR };
 
-static void take_hands(struct concurrent *concurrent)
+static bool try_hands(struct concurrent *concurrent)
 {
     uint32_t free = HANDS_FREE;
 
-    if (atomic_compare_exchange_strong_explicit(&concurrent->hands, &free, HANDS_TAKEN, memory_order_acquire,
-                                                memory_order_relaxed))
+    return atomic_compare_exchange_strong_explicit(&concurrent->hands, &free, HANDS_TAKEN, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static void take_hands(struct concurrent *concurrent)
+{
+    if (try_hands(concurrent))
         return;
     while (atomic_exchange_explicit(&concurrent->hands, HANDS_WAITED_FOR, memory_order_acquire) != HANDS_FREE)
         gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
@@ -168,11 +173,17 @@ static void ranges(struct heap *heap)
     go_on_with(heap, PHASE_TRACE);
 }
 
-/* Another pass costs as much as it leaves to the pause, sooner or later. */
 static bool passes_are_enough(const struct concurrent *concurrent)
 {
-    return concurrent->passes > 0 && (concurrent->passes == GC_MAX_PASSES || concurrent->rescanned <= GC_FEW_PAGES ||
-                                      concurrent->rescanned > concurrent->rescanned_before / 4 * 3);
+    return concurrent->passes == GC_MAX_PASSES || (concurrent->passes > 0 && concurrent->rescanned <= GC_FEW_PAGES);
+}
+
+/* Mutators that write faster than we scan are made to help, so that it comes to an
+ * end: those that allocate, that is. */
+static void slow_mutators_down(struct heap *heap)
+{
+    if (heap->concurrent.passes >= GC_FREE_PASSES)
+        gc__pace_make_due(&heap->pace);
 }
 
 static void trace(struct heap *heap)
@@ -189,7 +200,8 @@ static void ask(struct heap *heap)
         fail(heap);
         return;
     }
-    concurrent->rescanned_before = concurrent->passes++ > 0 ? concurrent->rescanned : SIZE_MAX;
+    slow_mutators_down(heap);
+    concurrent->passes++;
     concurrent->rescanned = 0;
     concurrent->written.next = 0;
     go_on_with(heap, PHASE_TAKE);
@@ -306,31 +318,64 @@ static const struct {
     [PHASE_PUBLISH] = {publish, true},
 };
 
-/* A step whose phase has changed before the hands were free is another day's. */
+static bool next_wants_lock(const struct concurrent *concurrent)
+{
+    return steps[gc__concurrent_phase(concurrent)].wants_lock;
+}
+
+/* With the hands taken. A step whose phase has changed before that is another day's. */
 static bool make_step(struct heap *heap, bool locked)
 {
     struct concurrent *concurrent = &heap->concurrent;
-    enum concurrent_phase phase;
+    enum concurrent_phase phase = gc__concurrent_phase(concurrent);
 
-    take_hands(concurrent);
-    phase = gc__concurrent_phase(concurrent);
     if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock))
         steps[phase].make(heap);
     leave_hands(concurrent);
     return phase != PHASE_OFF;
 }
 
-bool gc__concurrent_step(struct heap *heap)
+static bool make_locked_step(struct heap *heap)
 {
-    struct concurrent *concurrent = &heap->concurrent;
     bool more;
 
-    if (!steps[gc__concurrent_phase(concurrent)].wants_lock && !atomic_load(&concurrent->wanted))
-        return make_step(heap, false);
     gc__world_lock(&heap->world);
+    take_hands(&heap->concurrent);
     more = make_step(heap, true);
     gc__world_unlock(&heap->world);
     return more;
+}
+
+bool gc__concurrent_step(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (next_wants_lock(concurrent) || atomic_load(&concurrent->wanted))
+        return make_locked_step(heap);
+    take_hands(concurrent);
+    return make_step(heap, false);
+}
+
+/* Somebody else makes a step, and may be about to stop the world. */
+static void wait_for_step(struct heap *heap, struct mutator *mutator)
+{
+    gc__world_begin_safe(&heap->world, mutator, mutator->sp);
+    gc__os_wait(&heap->concurrent.hands, HANDS_TAKEN, GC_ASSIST_WAIT_NS);
+    gc__world_end_safe(&heap->world, mutator);
+}
+
+void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    for (unsigned i = 0; i < GC_ASSIST_STEPS && gc__concurrent_is_under_way(concurrent); i++)
+        if (next_wants_lock(concurrent))
+            make_locked_step(heap);
+        else if (try_hands(concurrent))
+            make_step(heap, false);
+        else
+            wait_for_step(heap, mutator);
+    gc__pace_grant(&heap->pace, GC_ASSIST_BYTES);
 }
 
 static void take_over(struct concurrent *concurrent)

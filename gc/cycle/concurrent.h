@@ -42,6 +42,7 @@
 #include <stdatomic.h>
 
 struct heap;
+struct mutator;
 
 enum concurrent_phase {
     PHASE_OFF,
@@ -67,16 +68,15 @@ struct concurrent {
     _Atomic uint32_t phase; /* an enum concurrent_phase */
     _Atomic bool wanted;    /* by who has the heap's lock */
 
-    bool now;                /* the cycle under way is concurrent, or the last was */
-    bool births_are_black;   /* from the snapshot on, until all is published */
-    bool no_magazines;       /* from `quiet` on, until all is published */
-    bool unknown;            /* which pages were written */
-    unsigned failures;       /* in a row */
-    size_t step_objects;     /* scanned in a step of tracing */
-    size_t chunk;            /* where the phase goes on */
-    unsigned passes;         /* of `ask` and `rescan` */
-    size_t rescanned;        /* pages, in this pass... */
-    size_t rescanned_before; /* ...and in the last */
+    bool now;              /* the cycle under way is concurrent, or the last was */
+    bool births_are_black; /* from the snapshot on, until all is published */
+    bool no_magazines;     /* from `quiet` on, until all is published */
+    bool unknown;          /* which pages were written */
+    unsigned failures;     /* in a row */
+    size_t step_objects;   /* scanned in a step of tracing */
+    size_t chunk;          /* where the phase goes on */
+    unsigned passes;       /* of `ask` and `rescan` */
+    size_t rescanned;      /* pages, in this pass */
     struct written written;
 
     struct census unissued;  /* at the finish, */
@@ -113,6 +113,10 @@ bool gc__concurrent_begin(struct heap *heap);
 
 /* Makes a step; false: no cycle is under way. Not under the lock. */
 bool gc__concurrent_step(struct heap *heap);
+
+/* For a mutator that has used up what there is to allocate while a cycle is under way:
+ * it makes some steps, and is granted a little. Not under the lock. */
+void gc__concurrent_assist(struct heap *heap, struct mutator *mutator);
 
 /* Both under the lock while a cycle is under way; it comes to its end now. In a pause
  * that may be long, and all is published; false: it had not begun to mark, or could

@@ -81,7 +81,7 @@ void gc__pace_keep_runway(struct pace *pace, size_t bytes)
 
 void gc__pace_use_runway(struct pace *pace)
 {
-    size_t least = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_MIN_PERCENT);
+    size_t least = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT);
 
     pace->budget_bytes = gc__max(pace->budget_bytes + pace->runway_bytes, least);
     pace->runway_bytes = 0;
@@ -89,7 +89,12 @@ void gc__pace_use_runway(struct pace *pace)
 
 void gc__pace_wait(struct pace *pace)
 {
-    pace->budget_bytes = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_MIN_PERCENT);
+    pace->budget_bytes = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT);
+}
+
+void gc__pace_grant(struct pace *pace, size_t bytes)
+{
+    __atomic_store_n(&pace->budget_bytes, gc__pace_allocated(pace) + bytes, __ATOMIC_RELAXED);
 }
 
 void gc__pace_make_due(struct pace *pace)

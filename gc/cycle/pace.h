@@ -92,11 +92,15 @@ void gc__pace_go_on(struct pace *pace, size_t live_bytes);
 size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes);
 
 /* The next cycle runs beside the mutators, which claim about so much meanwhile: it is
- * due earlier. It has begun: they may use that. It has ended, but it is not known yet
- * what it found: nothing is due. It has failed: another is. */
+ * due earlier. When it has begun, they may use that; when it has ended, but it is not
+ * known yet what it found, a little; and so much more whenever they help. */
 void gc__pace_keep_runway(struct pace *pace, size_t bytes);
 void gc__pace_use_runway(struct pace *pace);
 void gc__pace_wait(struct pace *pace);
+void gc__pace_grant(struct pace *pace, size_t bytes);
+
+/* At once: a cycle that has failed is to be followed by another, or mutators are to
+ * help with the one under way. */
 void gc__pace_make_due(struct pace *pace);
 
 /* Whether the next cycle had better be minor: not if it would leave less than half
