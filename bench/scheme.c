@@ -16,6 +16,7 @@ _Static_assert(!BENCH_FREES, "the interpreter frees nothing");
 int scheme_main(int argc, char **argv); /* of the example; not called */
 #define main scheme_main
 #include "../doc/examples/scheme/builtins.c"
+#include "../doc/examples/scheme/coroutine.c"
 #include "../doc/examples/scheme/data.c"
 #include "../doc/examples/scheme/eval.c"
 #undef main
@@ -95,9 +96,10 @@ static const struct {
 
 static void start_scheme(void)
 {
+    define_types();
     define_keywords();
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
-        symbol(intern(builtins[i].name))->global = &builtins[i].head;
+        keep(intern(builtins[i].name))->global = &builtins[i].head;
     run_program("prelude", prelude, 0);
 }
 

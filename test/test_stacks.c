@@ -276,6 +276,105 @@ Test(stacks, a_stack_that_is_no_longer_registered_keeps_nothing)
     cr_assert_leq(count_alive(dead, OBJECTS), OBJECTS / 50);
 }
 
+/* ---- Stacks that are objects ------------------------------------------------------------- */
+
+static struct coroutine *coroutine_on_new_stack(void (*body)(struct coroutine *self))
+{
+    struct coroutine *coroutine = gc_malloc(sizeof *coroutine);
+    size_t bytes;
+
+    coroutine->stack = gc_stack_new(STACK_BYTES, &coroutine->memory, &bytes);
+    cr_assert(coroutine->stack != NULL && bytes >= STACK_BYTES);
+    cr_assert_eq((uintptr_t)coroutine->memory % 16, 0);
+    prepare(coroutine, body);
+    return coroutine;
+}
+
+Test(stacks, what_waits_on_a_new_stack_survives_as_long_as_it_is_reachable)
+{
+    enum { COUNT = 50 };
+    struct coroutine **coroutine = gc_calloc(COUNT, sizeof *coroutine);
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        coroutine[i] = coroutine_on_new_stack(i % 2 ? keep_in_register : keep_number);
+        coroutine[i]->value = i + 1;
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < COUNT; i++)
+            if (!coroutine[i]->done)
+                resume(coroutine[i]);
+        clear_stack();
+        collect_and_overwrite();
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert(coroutine[i]->done);
+}
+
+static struct hidden forgotten[100];
+
+/* Its own record and stack are in its frames, too: a cycle. And getcontext gives each
+ * the registers of its maker, in which the one before may stand: a chain. */
+static __attribute__((noinline)) void forget_coroutines(void)
+{
+    for (size_t i = 0; i < 100; i++) {
+        struct coroutine *coroutine = coroutine_on_new_stack(lay_deep);
+
+        resume(coroutine);
+        forgotten[i] = hide(coroutine->stack);
+    }
+}
+
+Test(stacks, new_stacks_that_are_forgotten_halfway_are_collected)
+{
+    forget_coroutines();
+    resume(new_coroutine(keep_number, map(STACK_BYTES))); /* what was left last is kept */
+    collect_with_clear_stack();
+    cr_assert_leq(count_alive(forgotten, 100), 5);
+}
+
+static void run_alone(struct coroutine *self)
+{
+    struct hidden memory = hide(self->stack);
+
+    clear_stack();
+    collect_and_overwrite();
+    cr_assert(is_alive(memory));
+}
+
+Test(stacks, a_new_stack_that_runs_lives)
+{
+    struct coroutine *coroutine = coroutine_on_new_stack(run_alone);
+
+    resume(coroutine);
+    cr_assert(coroutine->done);
+    gc_stack_unregister(coroutine->stack);
+}
+
+Test(stacks, a_new_stack_is_used_again_when_its_coroutine_is_over)
+{
+    struct coroutine *coroutine = coroutine_on_new_stack(keep_number);
+
+    for (uintptr_t round = 1; round < 20; round++) {
+        coroutine->value = round;
+        for (unsigned i = 0; i < 4; i++)
+            resume(coroutine);
+        cr_assert(coroutine->done);
+        collect_and_overwrite();
+        prepare(coroutine, keep_number);
+    }
+}
+
+Test(stacks, one_that_no_heap_holds_is_ENOMEM)
+{
+    volatile size_t most = SIZE_MAX;
+    void *memory;
+    size_t size;
+
+    errno = 0;
+    cr_assert_null(gc_stack_new(most, &memory, &size));
+    cr_assert_eq(errno, ENOMEM);
+}
+
 /* ---- A collection between the steps of a switch ------------------------------------------ */
 
 static void collect_amid_switch(struct coroutine *self)
@@ -410,13 +509,14 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* NULL: on stacks of ours. */
 static void run_crowd(void *(*new_memory)(void))
 {
     pthread_t thread[THREADS];
 
     crowd.left = CROWD;
     for (size_t i = 0; i < CROWD; i++) {
-        crowd.coroutine[i] = new_coroutine(wander, new_memory());
+        crowd.coroutine[i] = new_memory != NULL ? new_coroutine(wander, new_memory()) : coroutine_on_new_stack(wander);
         crowd.coroutine[i]->value = i + 1;
     }
     for (size_t i = 0; i < THREADS; i++)
@@ -454,6 +554,11 @@ Test(stacks, threads_run_coroutines_on_atomic_objects)
 Test(stacks, threads_run_coroutines_on_conservative_objects)
 {
     run_crowd(new_conservative);
+}
+
+Test(stacks, threads_run_coroutines_on_new_stacks)
+{
+    run_crowd(NULL);
 }
 
 /* While a thread is in gc_thread_blocking its frames change as they like, also those
@@ -572,7 +677,7 @@ Test(stacks, a_stack_that_nobody_registered_is_warned_of_once)
     struct child child = child_run(run_unregistered);
     const char *warning = strstr(child.text, "of which nobody told");
 
-    cr_assert(child_returned(&child));
+    cr_assert(child_returned(&child), "%s", child.text);
     cr_assert(warning != NULL && strstr(warning + 1, "of which nobody told") == NULL, "%s", child.text);
 }
 

@@ -5,7 +5,7 @@
  *     -DUSE_BDWGC     the Boehm-Demers-Weiser collector, to compare with
  *
  * The examples are written against Broom's interface; the other two offer as
- * much of it as the examples use.
+ * much of it as the examples use (plain.h).
  */
 #ifndef ALLOC_H
 #define ALLOC_H
@@ -22,6 +22,7 @@ static inline void *gc_malloc_atomic(size_t bytes) { return malloc(bytes ? bytes
 static inline void *gc_realloc(void *object, size_t bytes) { return realloc(object, bytes ? bytes : 1); }
 static inline char *gc_strdup(const char *text) { return strdup(text); }
 static inline char *gc_strndup(const char *text, size_t max_bytes) { return strndup(text, max_bytes); }
+#include "plain.h"
 
 #elif defined(USE_BDWGC)
 
@@ -33,10 +34,11 @@ static inline void *gc_malloc_atomic(size_t bytes) { return GC_MALLOC_ATOMIC(byt
 static inline void *gc_realloc(void *object, size_t bytes) { return GC_REALLOC(object, bytes ? bytes : 1); }
 static inline char *gc_strdup(const char *text) { return GC_STRDUP(text); }
 static inline char *gc_strndup(const char *text, size_t max_bytes) { return GC_STRNDUP(text, max_bytes); }
+#include "plain.h"
 
 #else
 
-#include <broom.h>
+#include <broom/runtime.h>
 
 #endif
 /* clang-format on */

@@ -61,6 +61,14 @@ static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, uns
     return object;
 }
 
+static void tell_of_exhaustion(struct heap *heap, size_t bytes)
+{
+    gc__observe_exhaustion(heap, bytes);
+    gc__world_lock(&heap->world);
+    gc__events_put(heap, GC_EVENT_OUT_OF_MEMORY, bytes, 0);
+    gc__world_unlock(&heap->world);
+}
+
 static void *allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment)
 {
     int saved_errno = errno;
@@ -74,7 +82,7 @@ static void *allocate(struct heap *heap, struct mutator *mutator, unsigned kind,
         while (object == NULL && handler_made_room(heap, mutator, bytes));
     }
     if (object == NULL)
-        gc__observe_exhaustion(heap, bytes);
+        tell_of_exhaustion(heap, bytes);
     errno = object != NULL ? saved_errno : ENOMEM;
     return object;
 }

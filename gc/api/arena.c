@@ -133,10 +133,11 @@ void *gc_arena_malloc_atomic(struct gc_arena *arena, size_t bytes)
  * only what was handed out of it has to be cleared. */
 static void begin_anew(struct source *source, bool atomic)
 {
-    char *start = source->piece + GC_GRANULE_BYTES;
+    char *start;
 
     if (source->piece == NULL)
         return;
+    start = source->piece + GC_GRANULE_BYTES;
     if (!atomic)
         memset(start, 0, (size_t)(source->next - start));
     source->next = start;

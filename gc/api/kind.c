@@ -72,13 +72,13 @@ static inline __attribute__((always_inline)) void *new_from(const char *call, co
 
     if (GC_UNLIKELY(lane >= mutator->lanes))
         return new_slow(call, kind, bytes);
-    run = &mutator->shares[lane - GC_BUILTIN_LANES].run;
+    run = &mutator->user_runs[lane - GC_BUILTIN_LANES];
     if (GC_UNLIKELY(run->cur == run->end))
         return new_slow(call, kind, bytes);
     return gc__run_next(run);
 }
 
-static void *new_bytes(const char *call, const gc_kind *kind, size_t bytes)
+static inline __attribute__((always_inline)) void *new_bytes(const char *call, const gc_kind *kind, size_t bytes)
 {
     unsigned lane = GC_NO_LANE;
 

@@ -1,6 +1,7 @@
 #include <broom/limit.h>
 
 #include "gc/api/enter.h"
+#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
 #include "gc/cycle/record.h"
@@ -53,7 +54,7 @@ static void *step_spilled(uintptr_t sp, const char *call, uintptr_t time_ns, uin
     *(bool *)collected = gc__collect_early(&gc__heap, time_ns);
     gc__world_end(&gc__heap.world, mutator);
     mutator->sp = 0;
-    return NULL;
+    return gc__attended(NULL);
 }
 
 bool gc_step(uint64_t time_ns)
@@ -74,7 +75,7 @@ static void *external_spilled(uintptr_t sp, const char *call, uintptr_t bytes, u
     gc__collect_if_over(&gc__heap);
     gc__world_end(&gc__heap.world, mutator);
     mutator->sp = 0;
-    return NULL;
+    return gc__attended(NULL);
 }
 
 void gc_note_external(ptrdiff_t bytes)

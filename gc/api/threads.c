@@ -2,6 +2,7 @@
 
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
+#include "gc/api/events.h"
 #include "gc/api/finalizer.h"
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
@@ -18,6 +19,7 @@ bool gc__threads_enter(void)
     gc__os_unblock_stop_signal();
     gc__world_lock(&gc__heap.world);
     mutator = gc__world_enter(&gc__heap.world, stack);
+    gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
     gc__world_unlock(&gc__heap.world);
     if (mutator == NULL)
         return false;
@@ -40,6 +42,7 @@ static void leave(void)
     gc__pace_note_freed(&gc__heap.pace, mutator->allowance);
     mutator->allowance = 0;
     mutator->leaving = true;
+    gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     gc__world_unlock(&gc__heap.world);
     gc__world_end(&gc__heap.world, mutator);
 }
@@ -86,6 +89,7 @@ static struct gc__start begun(void *ticket)
     gc__os_unblock_stop_signal();
     gc__world_lock(&gc__heap.world);
     gc__world_arrive(&gc__heap.world, mutator, stack);
+    gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
     gc__world_unlock(&gc__heap.world);
     gc__become_threaded(&gc__heap);
     gc__os_tell_when_ended();
@@ -150,6 +154,7 @@ static void in_child(void)
     gc__gang_forget_helpers(&gc__heap.gang);
     gc__background_forget(&gc__heap.background);
     gc__concurrent_forget(&gc__heap);
+    gc__events_forget_teller();
     gc__finalizers_forget_thread();
     gc__world_unlock(&gc__heap.world);
 }

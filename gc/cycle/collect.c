@@ -53,9 +53,12 @@ static void cycle(struct heap *heap)
 /* Under the lock. */
 static void stop_and_cycle(struct heap *heap)
 {
+    gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     gc__pause_prepare(heap);
-    if (gc__pause(heap, cycle))
-        gc__observe_cycle(heap);
+    if (!gc__pause(heap, cycle))
+        return;
+    gc__events_note_end(heap);
+    gc__observe_cycle(heap);
 }
 
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
@@ -132,16 +135,21 @@ void gc__collect_if_over(struct heap *heap)
 }
 
 /* What a cycle takes, the last one tells: a minor one is followed by another as a
- * rule. */
+ * rule. One that is under way beside the program needs no help. */
+static bool is_time_for_one(const struct heap *heap, uint64_t time_ns)
+{
+    return !gc__concurrent_is_under_way(&heap->concurrent) && heap->record.pause_last_ns <= time_ns &&
+           gc__pace_allocated(&heap->pace) >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE;
+}
+
 bool gc__collect_early(struct heap *heap, uint64_t time_ns)
 {
-    size_t allocated = gc__pace_allocated(&heap->pace);
     bool is_time;
 
     if (gc__collections_are_disabled(heap))
         return false;
     gc__world_lock(&heap->world);
-    is_time = allocated >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE && heap->record.pause_last_ns <= time_ns;
+    is_time = is_time_for_one(heap, time_ns);
     if (is_time)
         collect(heap, false);
     gc__return_memory(heap);
@@ -170,6 +178,7 @@ void gc__return_memory(struct heap *heap)
     heap->next_decommit_ns = now_ns + delay / 4;
     if (now_ns >= delay)
         gc__region_decommit(&heap->region, now_ns - delay);
+    gc__events_note_held(heap);
 }
 
 void gc__collect_hard(struct heap *heap)
@@ -179,5 +188,6 @@ void gc__collect_hard(struct heap *heap)
     collect(heap, true);
     heap->hard = false;
     gc__region_decommit(&heap->region, UINT64_MAX);
+    gc__events_note_held(heap);
     gc__world_unlock(&heap->world);
 }

@@ -91,6 +91,7 @@ bool gc__concurrent_begin(struct heap *heap)
     concurrent->passes = 0;
     concurrent->marked = (struct census){0};
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
+    gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     go_on_with(heap, PHASE_SWEEP);
     gc__background_call(&heap->background);
     return true;
@@ -286,6 +287,7 @@ static void note_published(struct heap *heap)
     gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
+    gc__events_note_end(heap);
     gc__observe_cycle(heap);
 }
 

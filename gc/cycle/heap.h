@@ -4,6 +4,7 @@
 
 #include "gc/cycle/background.h"
 #include "gc/cycle/concurrent.h"
+#include "gc/cycle/events.h"
 #include "gc/cycle/limit.h"
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
@@ -51,6 +52,7 @@ struct heap {
     struct minor minor;
     struct concurrent concurrent;
     struct background background;
+    struct events events;
     struct cycle_record record;
     struct gc_options options;
 

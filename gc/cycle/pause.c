@@ -32,9 +32,11 @@ static void stop_and_go_on(void *argument)
 
     heap->region.now_ns = start_ns;
     pause->stopped = stop_world(heap);
+    gc__events_put(heap, GC_EVENT_STOPPED, 0, 0);
     if (pause->stopped)
         pause->body(heap);
     gc__world_resume(&heap->world);
+    gc__events_put(heap, GC_EVENT_RESUMED, 0, 0);
     if (pause->stopped)
         note_pause(&heap->record, gc__os_clock_ns() - start_ns);
 }
@@ -68,4 +70,26 @@ void gc__pause_for_nothing(struct heap *heap)
 {
     stop_world(heap);
     gc__world_resume(&heap->world);
+}
+
+struct errand {
+    struct heap *heap;
+    void (*function)(void *argument);
+    void *argument;
+};
+
+static void stop_and_run(void *argument)
+{
+    struct errand *errand = argument;
+
+    stop_world(errand->heap);
+    errand->function(errand->argument);
+    gc__world_resume(&errand->heap->world);
+}
+
+void gc__pause_to_look(struct heap *heap, void (*function)(void *argument), void *argument)
+{
+    struct errand errand = {heap, function, argument};
+
+    gc__os_hold_loader(stop_and_run, &errand);
 }

@@ -19,11 +19,12 @@ void gc__roots_mark_segments(struct heap *heap)
 void gc__roots_mark_ranges(struct heap *heap)
 {
     struct marker *marker = gc__gang_leader(&heap->gang);
-    uintptr_t oom_data = (uintptr_t)&heap->oom_data;
+    uintptr_t oom_data = (uintptr_t)&heap->oom_data, watchers = (uintptr_t)heap->events.watcher;
 
     for (size_t i = 0; i < heap->user_roots.count; i++)
         mark_range(heap->user_roots.range[i], marker);
     mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
+    mark_range((struct gc__range){watchers, watchers + sizeof heap->events.watcher}, marker);
     gc__attached_mark_roots(&heap->attached, marker, heap->minor.now);
     gc__marker_mark_root_kinds(marker);
 }
@@ -72,4 +73,5 @@ void gc__roots_trace(struct heap *heap)
     }
     gc__attached_process(&heap->attached, gc__gang_leader(&heap->gang), heap->minor.now);
     gc__observe_marked(heap);
+    gc__events_put(heap, GC_EVENT_MARKED, 0, 0);
 }

@@ -126,7 +126,7 @@ static void scan_unregistered(struct heap *heap, const struct mutator *mutator)
  * switch stand on their own stack, as a rule. */
 static struct gc_stack *find(const struct heap *heap, const struct mutator *mutator, uintptr_t address)
 {
-    if (heap->stacks.count == 0)
+    if (heap->stacks.count == 0 && mutator->entered == NULL)
         return NULL;
     if (mutator->entered != NULL && mutator->entered->used && gc__stack_holds(mutator->entered, address))
         return mutator->entered;
@@ -161,7 +161,7 @@ static void scan_handler(struct heap *heap, const struct mutator *mutator)
 
 static void run_on(struct heap *heap, struct gc_stack *stack, uintptr_t sp)
 {
-    stack->running = true;
+    stack->running = !stack->is_object;
     scan(heap, (struct gc__range){sp, stack->memory.end});
 }
 
@@ -171,7 +171,7 @@ static void scan_interrupted(struct heap *heap, struct gc_stack *stack)
 {
     if (stack == NULL || !stack->used || stack->running)
         return;
-    stack->running = true;
+    stack->running = !stack->is_object;
     scan(heap, gc__os_whole_stack(stack->memory));
 }
 
@@ -180,6 +180,8 @@ void gc__mark_stacks(struct heap *heap, const struct mutator *mutator)
     const struct gc__context *context = &mutator->context;
     struct gc_stack *stack = find(heap, mutator, context->sp);
 
+    keep_memory(heap, (uintptr_t)mutator->entered); /* they may be objects, and are looked at */
+    keep_memory(heap, (uintptr_t)mutator->left);
     if (stack != NULL) {
         run_on(heap, stack, context->sp);
         scan_own(heap, mutator);

@@ -7,22 +7,24 @@
 #include <string.h>
 
 /* Of a layout whose pointers all come first, these are scanned like any words, which
- * is fastest; an odd number of words would take one more with it. */
-static uint16_t scanned_granules(const struct gc_kind *kind, const struct sizeclass *class)
+ * is fastest. */
+static uint16_t scanned_granules(const struct gc_kind *kind, unsigned lane, const struct sizeclass *class)
 {
+    const struct cell_map *map;
+
     if (!kind->scanned)
         return 0;
     if (kind->form == KIND_WORDS)
         return class->cell_granules;
-    if (kind->first_words != 0 && kind->first_words * GC_WORD_BYTES <= class->cell_bytes)
-        return (uint16_t)(kind->first_words * GC_WORD_BYTES / GC_GRANULE_BYTES);
-    return GC_SCANNED_BY_KIND;
+    map = gc__cell_map(lane);
+    return map->granules != 0 && map->from == 0 ? map->granules : GC_SCANNED_BY_KIND;
 }
 
 struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, unsigned kind, bool fresh)
 {
     const struct sizeclass *class = gc__sizeclass(class_index);
     struct block *head = &region->blocks[unit];
+    unsigned lane = gc__lane_of(kind, class_index);
 
     for (unsigned i = 0; i < class->units; i++)
         head[i] = (struct block){
@@ -32,8 +34,8 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
             .form = FORM_BLOCK,
             .units_to_head = (uint8_t)i,
             .kind = (uint16_t)kind,
-            .lane = (uint16_t)gc__lane_of(kind, class_index),
-            .scanned_granules = scanned_granules(&gc__kinds[kind], class),
+            .lane = (uint16_t)lane,
+            .scanned_granules = scanned_granules(&gc__kinds[kind], lane, class),
             .full = class->full,
             .class_index = (uint8_t)class_index,
             .units = class->units,

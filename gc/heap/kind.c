@@ -1,6 +1,7 @@
 #include "gc/heap/kind.h"
 
 #include "gc/base/align.h"
+#include "gc/base/bitmap.h"
 #include "gc/platform/platform.h"
 
 #include <string.h>
@@ -16,9 +17,10 @@ static const struct gc_kind builtin[GC_KIND_COUNT] = {
 struct tables {
     struct gc_kind kind[GC_MAX_KINDS];
     struct lane lane[GC_MAX_LANES - GC_BUILTIN_LANES];
+    struct cell_map map[GC_MAX_LANES - GC_BUILTIN_LANES];
 };
 
-/* Maps, names and lanes of kinds, one behind the other: none is ever given back. */
+/* Maps and names of kinds, one behind the other: none is ever given back. */
 struct store {
     char *next;
     char *end;
@@ -32,6 +34,7 @@ GC_OWN_STATE static struct store store;
 
 const struct gc_kind *gc__kinds = builtin;
 const struct lane *gc__user_lanes;
+const struct cell_map *gc__cell_maps;
 unsigned gc__kind_count = GC_KIND_COUNT;
 unsigned gc__lane_count = GC_BUILTIN_LANES;
 
@@ -84,6 +87,7 @@ static bool provide_tables(void)
         return false;
     memcpy(tables->kind, builtin, sizeof builtin);
     gc__user_lanes = tables->lane;
+    gc__cell_maps = tables->map;
     __atomic_store_n(&gc__kinds, tables->kind, __ATOMIC_RELEASE);
     return true;
 }
@@ -116,19 +120,6 @@ static bool is_plain(const struct gc_kind_options *options)
     return options->exact == 0 && options->tag_mask == 0 && options->tag_shift == 0;
 }
 
-static uint16_t first_words(const struct gc_kind *kind, const struct gc_kind_options *options)
-{
-    uint16_t count = 0;
-
-    if (!is_plain(options))
-        return 0;
-    while (count < 64 && (kind->pointers >> count & 1) != 0)
-        count++;
-    if (count % 2 != 0 || (count < 64 && kind->pointers >> count != 0))
-        return 0;
-    return count;
-}
-
 static bool set_layout(struct gc_kind *kind, const struct gc_kind_options *options)
 {
     kind->head_words = (uint32_t)(options->bytes / GC_WORD_BYTES);
@@ -137,20 +128,6 @@ static bool set_layout(struct gc_kind *kind, const struct gc_kind_options *optio
         !keep_map(options->element_pointers, kind->element_words, &kind->element_map))
         return false;
     kind->scanned = kind->head_map != NULL || kind->element_map != NULL;
-    if (kind->element_map == NULL && kind->head_map != NULL && kind->head_words <= 64)
-        kind->pointers =
-            kind->head_words == 64 ? *kind->head_map : *kind->head_map & ~(~UINT64_C(0) << kind->head_words);
-    kind->first_words = first_words(kind, options);
-    return true;
-}
-
-static bool set_lanes(struct gc_kind *kind)
-{
-    kind->first_lane = GC_NO_LANE;
-    kind->lane = keep(GC_CLASS_COUNT * sizeof *kind->lane);
-    if (kind->lane == NULL)
-        return false;
-    memset(kind->lane, 0xff, GC_CLASS_COUNT * sizeof *kind->lane);
     return true;
 }
 
@@ -185,9 +162,11 @@ struct gc_kind *gc__kind_new(const struct gc_kind_options *options)
         .bytes = options->bytes,
         .element_bytes = options->element_bytes,
         .name = keep_copy(name, strlen(name) + 1),
+        .first_lane = GC_NO_LANE,
     };
-    if (kind->name == NULL || !set_lanes(kind))
+    if (kind->name == NULL)
         return NULL;
+    memset(kind->lane, 0xff, sizeof kind->lane); /* GC_NO_LANE */
     if (options->tracing == GC_TRACE_CONSERVATIVE && !is_plain(options)) {
         kind->form = KIND_LAYOUT; /* in which every word may be a pointer */
         kind->element_words = 1;
@@ -207,9 +186,55 @@ struct gc_kind *gc__kind_new_ephemeron(const struct gc_kind_options *options)
         return NULL;
     kind->form = KIND_EPHEMERON;
     kind->scanned = true;
-    kind->pointers = 0; /* not to be scanned as a mere layout */
-    kind->first_words = 0;
     return kind;
+}
+
+/* ---- Lanes ------------------------------------------------------------------------ */
+
+static uint64_t first_bits(size_t count)
+{
+    return count < 64 ? ~(~UINT64_C(0) << count) : ~UINT64_C(0);
+}
+
+/* The words of the head, and of as many elements as the cell has. */
+static uint64_t pointers_in(const struct gc_kind *kind, size_t words)
+{
+    size_t element = kind->head_words, element_words = kind->element_words;
+    uint64_t pointers = 0;
+
+    if (kind->form != KIND_LAYOUT || kind->head_words > 64 || (kind->element_map != NULL && words > 64))
+        return 0;
+    if (kind->head_map != NULL)
+        pointers = *kind->head_map & first_bits(gc__min(kind->head_words, words));
+    for (; kind->element_map != NULL && element + element_words <= words; element += element_words)
+        pointers |= (*kind->element_map & first_bits(element_words)) << element;
+    return pointers;
+}
+
+/* Pointers that stand side by side in whole granules are scanned like any words. */
+static void find_granules(struct cell_map *map)
+{
+    unsigned first = map->pointers != 0 ? (unsigned)__builtin_ctzll(map->pointers) : 0;
+    uint64_t rest = map->pointers >> first;
+
+    map->plain = !map->exact && map->shift == 0 && map->address_bits == UINTPTR_MAX;
+    if (!map->plain)
+        return;
+    if (first % 2 != 0 || (rest & (rest + 1)) != 0 || gc__count_bits(rest) % 2 != 0 || gc__count_bits(rest) > 30)
+        return;
+    map->from = (uint8_t)(first / 2);
+    map->granules = (uint8_t)(gc__count_bits(rest) / 2);
+}
+
+static void set_map(struct cell_map *map, const struct gc_kind *kind, unsigned class_index)
+{
+    *map = (struct cell_map){
+        .pointers = pointers_in(kind, gc__sizeclass(class_index)->cell_bytes / GC_WORD_BYTES),
+        .address_bits = kind->address_bits,
+        .shift = kind->shift,
+        .exact = kind->exact,
+    };
+    find_granules(map);
 }
 
 unsigned gc__kind_add_lane(unsigned kind, unsigned class_index)
@@ -221,6 +246,7 @@ unsigned gc__kind_add_lane(unsigned kind, unsigned class_index)
     if (gc__lane_count == GC_MAX_LANES)
         return GC_NO_LANE;
     tables->lane[gc__lane_count - GC_BUILTIN_LANES] = (struct lane){(uint16_t)kind, (uint16_t)class_index};
+    set_map(&tables->map[gc__lane_count - GC_BUILTIN_LANES], of, class_index);
     if (of->element_bytes == 0 && of->bytes <= GC_SMALL_MAX_BYTES && class_index == gc__sizeclass_of(of->bytes))
         __atomic_store_n(&of->first_lane, (uint16_t)gc__lane_count, __ATOMIC_RELAXED);
     __atomic_store_n(&of->lane[class_index], (uint16_t)gc__lane_count, __ATOMIC_RELAXED);

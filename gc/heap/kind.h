@@ -43,8 +43,6 @@ struct gc_kind {
     uint8_t shift; /* of a word, for its address... */
     uint16_t index;
     uintptr_t address_bits;      /* ...of which these bits are part */
-    uint64_t pointers;           /* head_map, where that is all there is to the layout: no elements, 64 words at most */
-    uint16_t first_words;        /* all pointers come first, and are plain: so many, an even number; else 0 */
     uint32_t head_words;         /* as of the maps */
     uint32_t element_words;      /* 0: no elements */
     const uint64_t *head_map;    /* NULL: no pointers */
@@ -53,9 +51,9 @@ struct gc_kind {
     void *data; /* a root */
     size_t bytes;
     size_t element_bytes;
-    uint16_t *lane;      /* by class; GC_NO_LANE: none yet. NULL: built in */
-    uint16_t first_lane; /* that of `bytes`; or GC_NO_LANE */
     const char *name;
+    uint16_t first_lane;           /* that of `bytes`; or GC_NO_LANE */
+    uint16_t lane[GC_CLASS_COUNT]; /* by class; GC_NO_LANE: none yet. Built-in kinds do not use it */
 };
 
 #define GC_MAX_LANES 4096
@@ -67,10 +65,22 @@ struct lane {
     uint16_t class_index;
 };
 
+/* What of the words of a lane's cells may be a pointer, for the marker's loop. */
+struct cell_map {
+    uint64_t pointers;      /* by word; 0: this does not say it, see gc/mark/by_kind.h */
+    uintptr_t address_bits; /* as of the kind, and these */
+    uint8_t shift;
+    bool exact;
+    bool plain;       /* words are addresses as they are, and need not be exact */
+    uint8_t granules; /* 0; or words are plain, and these granules hold pointers and nothing else, */
+    uint8_t from;     /* from this one on */
+};
+
 /* All kinds, by index, and how many there are; all lanes. */
 extern const struct gc_kind *gc__kinds;
 extern unsigned gc__kind_count;
 extern const struct lane *gc__user_lanes;
+extern const struct cell_map *gc__cell_maps; /* from GC_BUILTIN_LANES on */
 extern unsigned gc__lane_count;
 
 /* Under the lock. NULL: no memory, or too many. The options are valid. */
@@ -114,10 +124,21 @@ static inline bool gc__kind_is_watched(unsigned kind)
     return gc__kinds[kind].scanned && gc__kinds[kind].form != KIND_CALLBACK;
 }
 
+/* Of a lane of the program's kinds. */
+static inline const struct cell_map *gc__cell_map(unsigned lane)
+{
+    return &gc__cell_maps[lane - GC_BUILTIN_LANES];
+}
+
 /* What of a word is an address. */
+static inline uintptr_t gc__decode(uintptr_t word, uintptr_t address_bits, uint8_t shift)
+{
+    return (word & address_bits) << shift;
+}
+
 static inline uintptr_t gc__kind_decode(const struct gc_kind *kind, uintptr_t word)
 {
-    return (word & kind->address_bits) << kind->shift;
+    return gc__decode(word, kind->address_bits, kind->shift);
 }
 
 #endif

@@ -116,5 +116,5 @@ uintptr_t gc__by_kind_entry_of_large(const struct marker *marker, size_t granule
 
     if (!kind->scanned)
         return 0;
-    return kind->form == KIND_CALLBACK ? gc__entry_of_kind(address, kind->index) : gc__entry_span(address, 0);
+    return kind->form == KIND_CALLBACK ? gc__entry_mapped(address, 0) : gc__entry_span(address, 0);
 }

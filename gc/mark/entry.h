@@ -5,8 +5,8 @@
  *             how many of them to scan
  *     wide    the address of a cell, and how many granules to scan in the bits
  *             that no address has
- *     of a kind  a bit, the address of an object, and in the bits that no address
- *             has its kind: that says which words to scan
+ *     mapped  a bit, the address of a cell, and in the bits that no address has its
+ *             lane, whose map says which words to scan; 0: a large object
  *     span    the sign bit, the address of a piece of a large object, and in the
  *             bits that no address has how many pieces; 0: all to its end
  *
@@ -24,11 +24,11 @@
 #define GC_ENTRY_SHIFT 48
 #define GC_ENTRY_ADDRESS (((uintptr_t)1 << GC_ENTRY_SHIFT) - GC_GRANULE_BYTES)
 #define GC_ENTRY_SPAN ((uintptr_t)1 << 63)
-#define GC_ENTRY_OF_KIND ((uintptr_t)1 << 62)
+#define GC_ENTRY_MAPPED ((uintptr_t)1 << 62)
 
-_Static_assert((GC_LARGEST_CELL_BYTES >> GC_GRANULE_SHIFT) < GC_ENTRY_OF_KIND >> GC_ENTRY_SHIFT &&
-                   GC_SPAN_MAX_PIECES < GC_ENTRY_OF_KIND >> GC_ENTRY_SHIFT &&
-                   GC_MAX_KINDS < GC_ENTRY_OF_KIND >> GC_ENTRY_SHIFT,
+_Static_assert((GC_LARGEST_CELL_BYTES >> GC_GRANULE_SHIFT) < GC_ENTRY_MAPPED >> GC_ENTRY_SHIFT &&
+                   GC_SPAN_MAX_PIECES < GC_ENTRY_MAPPED >> GC_ENTRY_SHIFT &&
+                   GC_MAX_LANES < GC_ENTRY_MAPPED >> GC_ENTRY_SHIFT,
                "the number fits above the address");
 
 static inline uintptr_t gc__entry_narrow(uintptr_t address, size_t granules)
@@ -46,9 +46,9 @@ static inline uintptr_t gc__entry_span(uintptr_t address, size_t pieces)
     return address | pieces << GC_ENTRY_SHIFT | GC_ENTRY_SPAN;
 }
 
-static inline uintptr_t gc__entry_of_kind(uintptr_t address, size_t kind)
+static inline uintptr_t gc__entry_mapped(uintptr_t address, size_t lane)
 {
-    return address | kind << GC_ENTRY_SHIFT | GC_ENTRY_OF_KIND;
+    return address | lane << GC_ENTRY_SHIFT | GC_ENTRY_MAPPED;
 }
 
 /* 0: the entry is not narrow. */
@@ -62,14 +62,14 @@ static inline bool gc__entry_is_span(uintptr_t entry)
     return (entry & GC_ENTRY_SPAN) != 0;
 }
 
-static inline bool gc__entry_is_of_kind(uintptr_t entry)
+static inline bool gc__entry_is_mapped(uintptr_t entry)
 {
-    return (entry & GC_ENTRY_OF_KIND) != 0;
+    return (entry & GC_ENTRY_MAPPED) != 0;
 }
 
-static inline unsigned gc__entry_kind(uintptr_t entry)
+static inline unsigned gc__entry_lane(uintptr_t entry)
 {
-    return (unsigned)((entry & ~GC_ENTRY_OF_KIND) >> GC_ENTRY_SHIFT);
+    return (unsigned)((entry & ~GC_ENTRY_MAPPED) >> GC_ENTRY_SHIFT);
 }
 
 static inline uintptr_t gc__entry_address(uintptr_t entry)

@@ -64,26 +64,19 @@ void gc__ephemerons_mark(struct marker *marker, struct attachments *table, size_
     marker->awaited = NULL;
 }
 
-void gc__ephemerons_break(const struct region *region, struct attachments *table, size_t from)
+void gc__ephemerons_break(const struct region *region, struct attachments *table, size_t from, bool dead)
 {
     for (size_t i = from; i < table->count;) {
         struct ephemeron *ephemeron = table->entry[i].a;
+        bool key_is_white;
 
         gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
-        if (gc__is_marked_at(region, table->entry[i].object)) {
-            i++;
-            continue;
-        }
-        ephemeron->key = ephemeron->value = 0;
-        gc__attachments_remove(table, i);
-    }
-}
-
-void gc__ephemerons_forget_dead(const struct region *region, struct attachments *table, size_t from)
-{
-    for (size_t i = from; i < table->count;)
-        if (gc__is_marked_at(region, (uintptr_t)table->entry[i].a))
-            i++;
-        else
+        key_is_white = !gc__is_marked_at(region, table->entry[i].object);
+        if (key_is_white)
+            ephemeron->key = ephemeron->value = 0;
+        if (key_is_white || (dead && !gc__is_marked_at(region, (uintptr_t)ephemeron)))
             gc__attachments_remove(table, i);
+        else
+            i++;
+    }
 }

@@ -34,10 +34,8 @@ void gc__ephemerons_mark(struct marker *marker, struct attachments *table, size_
 /* The object at `granule`, which may be awaited, turned from white. */
 void gc__ephemerons_find_due(struct marker *marker, size_t granule);
 
-/* Breaks those whose keys are white, and forgets them. */
-void gc__ephemerons_break(const struct region *region, struct attachments *table, size_t from);
-
-/* Forgets those that are white themselves. */
-void gc__ephemerons_forget_dead(const struct region *region, struct attachments *table, size_t from);
+/* Breaks those whose keys are white, and forgets them; with `dead`, also those that
+ * are white themselves, and will remain so. */
+void gc__ephemerons_break(const struct region *region, struct attachments *table, size_t from, bool dead);
 
 #endif

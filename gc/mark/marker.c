@@ -160,13 +160,25 @@ static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct 
     return !marks_in_company(trace) || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
 }
 
+/* Of a kind that says which words are pointers. */
+static ALWAYS_INLINE void push_mapped(struct trace *trace, size_t granule, uintptr_t address)
+{
+    unsigned lane = trace->blocks[granule / GC_UNIT_GRANULES].lane;
+    const struct cell_map *map = gc__cell_map(lane);
+
+    if (map->granules != 0)
+        push(trace, granule, gc__entry_narrow(address + map->from * GC_GRANULE_BYTES, map->granules));
+    else
+        push(trace, granule, gc__entry_mapped(address, lane));
+}
+
 /* A grey object that is not narrow. */
 static ALWAYS_INLINE void push_rare(struct trace *trace, struct bits *bits, size_t granule, size_t scanned)
 {
     uintptr_t address = trace->base + (granule << GC_GRANULE_SHIFT), entry;
 
     if (trace->kinds && scanned == GC_SCANNED_BY_KIND) {
-        push(trace, granule, gc__entry_of_kind(address, trace->blocks[granule / GC_UNIT_GRANULES].kind));
+        push_mapped(trace, granule, address);
     } else if (scanned != GC_SCANNED_LARGE) {
         push(trace, granule, gc__entry_wide(address, scanned));
     } else {
@@ -299,12 +311,13 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t 
 }
 
 /* A word of an object whose kind has something to say about it. */
-static ALWAYS_INLINE void scan_word_of_kind(struct trace *trace, const struct gc_kind *kind, uintptr_t address,
-                                            enum past_end past_end)
+static ALWAYS_INLINE void scan_mapped_word(struct trace *trace, const struct cell_map *map, uintptr_t word,
+                                           enum past_end past_end)
 {
+    uintptr_t address = gc__decode(word, map->address_bits, map->shift);
     uintptr_t offset = address - trace->base;
 
-    if (!kind->exact) {
+    if (!map->exact) {
         scan_word(trace, address, past_end);
     } else if (offset < trace->span && offset % GC_GRANULE_BYTES == 0) {
         trace->marker->exact[trace->edges_in % GC_EDGE_RING_ENTRIES] = trace->edges_in + 1;
@@ -356,11 +369,15 @@ static __attribute__((noinline)) struct gc__range split_large(struct marker *mar
 }
 
 /* Of 32 words: no more may be enqueued at once. */
-static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_map(struct trace *trace, const struct gc_kind *kind,
-                                                     const uintptr_t *words, uint64_t map, enum past_end past_end)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_half(struct trace *trace, const struct cell_map *map,
+                                                      const uintptr_t *words, uint64_t half, enum past_end past_end)
 {
-    for (; map != 0; map &= map - 1)
-        scan_word_of_kind(trace, kind, gc__kind_decode(kind, words[__builtin_ctzll(map)]), past_end);
+    if (GC_LIKELY(map->plain))
+        for (; half != 0; half &= half - 1)
+            scan_word(trace, words[__builtin_ctzll(half)], past_end);
+    else
+        for (; half != 0; half &= half - 1)
+            scan_mapped_word(trace, map, words[__builtin_ctzll(half)], past_end);
     visit_batches_due(trace);
 }
 
@@ -383,15 +400,17 @@ static ALWAYS_INLINE void enter_loop(struct trace *trace)
     trace->kinds = kinds;
 }
 
-static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_kind(struct trace *trace, uintptr_t entry, enum past_end past_end)
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_mapped(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
-    const struct gc_kind *kind = &gc__kinds[gc__entry_kind(entry)];
+    static const struct cell_map none = {.pointers = 0};
+    unsigned lane = gc__entry_lane(entry);
+    const struct cell_map *map = GC_LIKELY(lane != 0) ? gc__cell_map(lane) : &none;
     const uintptr_t *words = (const uintptr_t *)gc__entry_address(entry);
 
-    if (GC_LIKELY(kind->pointers != 0)) {
-        scan_map(trace, kind, words, kind->pointers & HALF_MAP, past_end);
-        if (GC_UNLIKELY(kind->pointers > HALF_MAP))
-            scan_map(trace, kind, words, kind->pointers & ~HALF_MAP, past_end);
+    if (GC_LIKELY(map->pointers != 0)) {
+        scan_half(trace, map, words, map->pointers & HALF_MAP, past_end);
+        if (GC_UNLIKELY(map->pointers > HALF_MAP))
+            scan_half(trace, map, words, map->pointers & ~HALF_MAP, past_end);
         return;
     }
     leave_loop(trace);
@@ -437,8 +456,8 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uint
         scan_narrow(trace, entry - granules, granules, past_end);
     } else if (gc__entry_is_span(entry)) {
         scan_piece(trace, entry, past_end);
-    } else if (trace->kinds && gc__entry_is_of_kind(entry)) {
-        scan_by_kind(trace, entry, past_end);
+    } else if (trace->kinds && gc__entry_is_mapped(entry)) {
+        scan_mapped(trace, entry, past_end);
     } else {
         uintptr_t start = gc__entry_address(entry);
         scan(trace, start, start + (gc__entry_count(entry) << GC_GRANULE_SHIFT), past_end);

@@ -93,6 +93,13 @@ void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum p
 /* As that, for bounds that are aligned. */
 void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
 
+/* Whether something is left to do. */
+static inline bool gc__marker_has_grey(const struct marker *marker)
+{
+    return marker->edges_in != marker->edges_out || marker->objects != 0 || marker->overflowed ||
+           !gc__worklist_is_empty(&marker->worklist);
+}
+
 /* Takes edges out of the FIFO, if there is another batch behind them. */
 void gc__marker_visit_due(struct marker *marker);
 

@@ -67,19 +67,19 @@ void gc__attached_process(struct attached *attached, struct marker *marker, bool
     struct attachments *ephemerons = &attached->ephemerons, *links = &attached->links;
     struct attachments *finalizers = &attached->finalizers.table;
     size_t first_ephemeron = first_of(ephemerons, minor), first_link = first_of(links, minor);
+    size_t first_finalizer = first_of(finalizers, minor);
 
     if (!attached->any)
         return;
-    if (ephemerons->count > first_ephemeron) {
+    if (ephemerons->count > first_ephemeron)
         gc__ephemerons_mark(marker, ephemerons, first_ephemeron);
-        gc__ephemerons_break(marker->region, ephemerons, first_ephemeron);
-    }
-    if (finalizers->count > first_of(finalizers, minor)) {
+    if (finalizers->count > first_finalizer) {
+        gc__ephemerons_break(marker->region, ephemerons, first_ephemeron, false);
         gc__weak_clear_short(marker->region, links, first_link);
-        gc__finalizers_find_ready(&attached->finalizers, marker, first_of(finalizers, minor));
+        gc__finalizers_find_ready(&attached->finalizers, marker, first_finalizer);
     }
+    gc__ephemerons_break(marker->region, ephemerons, first_ephemeron, true);
     gc__weak_clear(marker->region, links, first_link);
-    gc__ephemerons_forget_dead(marker->region, ephemerons, first_ephemeron);
 
     gc__attachments_age(ephemerons);
     gc__attachments_age(links);

@@ -184,6 +184,14 @@ static void mark_object(struct marker *marker, uintptr_t object)
     gc__marker_mark(marker, (struct object){(object - marker->base) >> GC_GRANULE_SHIFT, NULL});
 }
 
+/* What it leads to is marked already. */
+static void blacken(const struct marker *marker, uintptr_t object)
+{
+    size_t granule = (object - marker->base) >> GC_GRANULE_SHIFT;
+
+    gc__bits_of(marker->region, granule)->mark |= gc__bit_of(granule);
+}
+
 /* Before anything is marked for finalizers. False: nothing is to be done. */
 static bool note_white(struct finalizers *finalizers, const struct marker *marker, size_t from)
 {
@@ -229,6 +237,8 @@ static void mark_from_ordered(struct finalizers *finalizers, struct marker *mark
         if ((entry->note & GC_FINALIZER_WHITE) == 0 || !is_white(marker, entry))
             continue;
         gc__by_kind_scan_all(marker, entry->object);
+        if (!gc__marker_has_grey(marker))
+            continue;
         gc__marker_drain(marker);
         if (!is_white(marker, entry))
             report_cycle(finalizers, entry);
@@ -260,6 +270,5 @@ void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *mar
     move_ready(finalizers, marker, from);
     for (size_t i = 0; i < finalizers->used; i++)
         if (finalizers->ready[i].object != NULL)
-            mark_object(marker, (uintptr_t)finalizers->ready[i].object);
-    gc__marker_drain(marker);
+            blacken(marker, (uintptr_t)finalizers->ready[i].object);
 }

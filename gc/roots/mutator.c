@@ -46,33 +46,53 @@ void gc__mutator_clear(struct mutator *mutator)
         *gc__mutator_run(mutator, lane) = (struct run){0};
 }
 
-/* ---- Shares --------------------------------------------------------------------- */
+/* ---- Lanes of the program's kinds ------------------------------------------------ */
 
-#define ALL_SHARES ((size_t)GC_MAX_LANES - GC_BUILTIN_LANES)
+#define USER_LANES ((size_t)GC_MAX_LANES - GC_BUILTIN_LANES)
 
-static size_t bytes_of_shares(size_t count)
+static size_t runs_bytes(size_t lanes)
 {
-    return gc__align_up(count * sizeof(struct share), gc__os_page_bytes());
+    return gc__align_up(lanes * sizeof(struct run), gc__os_page_bytes());
 }
 
-/* As many as whole pages hold. */
-bool gc__mutator_use_lane(struct mutator *mutator, unsigned lane)
+static size_t magazines_bytes(size_t lanes)
 {
-    size_t bytes = bytes_of_shares(lane + 1 - gc__min(GC_BUILTIN_LANES, lane + 1));
+    return gc__align_up(lanes * sizeof(struct magazine), gc__os_page_bytes());
+}
 
-    if (lane < mutator->lanes)
-        return true;
-    if (mutator->shares == NULL)
-        mutator->shares = gc__os_reserve(bytes_of_shares(ALL_SHARES), gc__os_page_bytes(), 0);
-    if (mutator->shares == NULL || !gc__os_commit(mutator->shares, bytes))
+static bool reserve_lanes(struct mutator *mutator)
+{
+    char *memory = gc__os_reserve(runs_bytes(USER_LANES) + magazines_bytes(USER_LANES), gc__os_page_bytes(), 0);
+
+    if (memory == NULL)
         return false;
-    mutator->lanes = GC_BUILTIN_LANES + (unsigned)gc__min(bytes / sizeof(struct share), ALL_SHARES);
+    mutator->user_runs = (struct run *)memory;
+    mutator->user_magazines = (struct magazine *)(memory + runs_bytes(USER_LANES));
     return true;
 }
 
-size_t gc__mutator_share_bytes(const struct mutator *mutator)
+/* As many as the magazines' pages hold. */
+bool gc__mutator_use_lane(struct mutator *mutator, unsigned lane)
 {
-    return bytes_of_shares(mutator->lanes - GC_BUILTIN_LANES);
+    size_t bytes;
+
+    if (lane < mutator->lanes)
+        return true;
+    if (mutator->user_runs == NULL && !reserve_lanes(mutator))
+        return false;
+    bytes = magazines_bytes(lane + 1 - GC_BUILTIN_LANES);
+    if (!gc__os_commit(mutator->user_runs, runs_bytes(bytes / sizeof(struct magazine))) ||
+        !gc__os_commit(mutator->user_magazines, bytes))
+        return false;
+    mutator->lanes = GC_BUILTIN_LANES + (unsigned)gc__min(bytes / sizeof(struct magazine), USER_LANES);
+    return true;
+}
+
+size_t gc__mutator_user_bytes(const struct mutator *mutator)
+{
+    size_t lanes = mutator->lanes - GC_BUILTIN_LANES;
+
+    return runs_bytes(lanes) + magazines_bytes(lanes);
 }
 
 static const struct run *run_of(const struct mutator *mutator, unsigned lane)

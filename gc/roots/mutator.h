@@ -31,18 +31,13 @@ enum mutator_state {
     MUTATOR_ASIDE    /* no mutator, but known: it takes no signals */
 };
 
-/* What a mutator has of a lane of the program's kinds. */
-struct share {
-    struct run run;
-    struct magazine magazine;
-};
-
 struct mutator {
     struct run runs[GC_BUILTIN_LANES];
     struct magazine magazines[GC_BUILTIN_LANES];
 
-    struct share *shares; /* of the lanes behind the built-in ones, in memory of their own; NULL: none */
-    unsigned lanes;       /* that it can use: below GC_BUILTIN_LANES + shares */
+    struct run *user_runs; /* of the lanes from GC_BUILTIN_LANES on, in memory of their own; NULL: none yet */
+    struct magazine *user_magazines;
+    unsigned lanes; /* that it can use */
 
     uint64_t used[GC_MAX_LANES / GC_WORD_BITS]; /* runs that may have a block, cells, or freed ones */
 
@@ -113,12 +108,12 @@ static inline unsigned gc__mutator_used_lane(const struct mutator *mutator, unsi
 /* Of a lane below `mutator->lanes`. */
 static inline struct run *gc__mutator_run(struct mutator *mutator, unsigned lane)
 {
-    return lane < GC_BUILTIN_LANES ? &mutator->runs[lane] : &mutator->shares[lane - GC_BUILTIN_LANES].run;
+    return lane < GC_BUILTIN_LANES ? &mutator->runs[lane] : &mutator->user_runs[lane - GC_BUILTIN_LANES];
 }
 
 static inline struct magazine *gc__mutator_magazine(struct mutator *mutator, unsigned lane)
 {
-    return lane < GC_BUILTIN_LANES ? &mutator->magazines[lane] : &mutator->shares[lane - GC_BUILTIN_LANES].magazine;
+    return lane < GC_BUILTIN_LANES ? &mutator->magazines[lane] : &mutator->user_magazines[lane - GC_BUILTIN_LANES];
 }
 
 /* As good as stopped, by its own will. */
@@ -149,7 +144,7 @@ void gc__mutator_clear(struct mutator *mutator);
 bool gc__mutator_use_lane(struct mutator *mutator, unsigned lane);
 
 size_t gc__mutator_metadata_bytes(void);
-size_t gc__mutator_share_bytes(const struct mutator *mutator);
+size_t gc__mutator_user_bytes(const struct mutator *mutator);
 
 /* Bytes claimed, but not handed out yet; about, while the mutator runs. */
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);

@@ -54,6 +54,19 @@ void gc__stacks_remove(struct stacks *stacks, struct gc_stack *stack)
     stacks->count--;
 }
 
+struct gc_stack *gc__stack_in_object(void *object, size_t bytes)
+{
+    struct gc_stack *stack = object;
+
+    stack->memory =
+        (struct gc__range){gc__align_up((uintptr_t)(stack + 1), GC_GRANULE_BYTES), (uintptr_t)object + bytes};
+    stack->memory.end = gc__align_down(stack->memory.end, GC_GRANULE_BYTES);
+    stack->is_object = true;
+    gc__stack_begin_anew(stack);
+    __atomic_store_n(&stack->used, true, __ATOMIC_RELEASE); /* from here on it is traced */
+    return stack;
+}
+
 void gc__stack_begin_anew(struct gc_stack *stack)
 {
     size_t bytes = stack->memory.end - stack->memory.start;

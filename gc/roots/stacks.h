@@ -1,7 +1,9 @@
 /* stacks.h - the stacks that the program made and told us of.
  *
  * Owns their descriptors, in slabs of mapped memory beside the heap, so that they
- * are no roots by themselves; slabs are never unmapped, and descriptors used again.
+ * are no roots by themselves; slabs are never unmapped, and descriptors used again. A
+ * stack that is an object of the heap (gc_stack_new) has its descriptor in it, and is
+ * traced by a callback (gc/api/stacks.c).
  *
  * Who runs on which stack is not recorded: a switch is two steps, ours and the
  * program's, and a collection may come between. The stack pointers tell. `frame` is
@@ -23,7 +25,8 @@ struct gc_stack {
     struct gc__frame frame; /* first: gc_stack_switch is assembly */
     struct gc__range memory;
     bool used;
-    bool running; /* some thread stands in it, as this cycle has found */
+    bool is_object; /* of the heap, which it lies at the beginning of: no slab has it */
+    bool running;   /* some thread stands in it, as this cycle has found */
     struct gc_stack *next_unused;
 };
 
@@ -40,6 +43,9 @@ struct stacks {
 /* NULL: no memory. */
 struct gc_stack *gc__stacks_add(struct stacks *stacks, struct gc__range memory);
 void gc__stacks_remove(struct stacks *stacks, struct gc_stack *stack);
+
+/* Makes the beginning of an object the descriptor of a stack in the rest of it. */
+struct gc_stack *gc__stack_in_object(void *object, size_t bytes);
 
 /* Nothing on it is needed, but what may be laid there to start it. */
 void gc__stack_begin_anew(struct gc_stack *stack);

@@ -18,9 +18,11 @@
  * A call of ours, and the signal that stops a thread, take some kilobytes of the
  * stack they come on: 16 KiB are enough for a coroutine that does little itself.
  *
- * What goes without: a stack that is an object of the heap, conservative and not
- * registered, is scanned as a whole like other objects, lives as long as something
- * points at it, and needs none of these calls. */
+ * A registered stack is a root: what waits on it lives, also when nobody will ever go
+ * on there. One from gc_stack_new is an object like others: it and all that waits on
+ * it live as long as something points at it, or a thread runs on it, so a coroutine
+ * that is forgotten halfway is collected. (An object from gc_malloc may serve as a
+ * stack, too, without any of these calls; but it is scanned as a whole.) */
 #ifndef BROOM_STACK_H
 #define BROOM_STACK_H
 
@@ -42,8 +44,14 @@ struct gc_stack;
  * collects: never. */
 GC__EXPORT struct gc_stack *gc_stack_register(void *memory, size_t bytes) __attribute__((warn_unused_result));
 
+/* A new stack, of at least `bytes` bytes, that is an object of the heap. `*memory` and
+ * `*size` are what a coroutine may use of it. NULL, ENOMEM.
+ * collects: may. */
+GC__EXPORT struct gc_stack *gc_stack_new(size_t bytes, void **memory, size_t *size) __attribute__((warn_unused_result));
+
 /* Forgets a stack, before its memory is unmapped or used for something else. NULL
- * does nothing; the stack that the caller runs on is a misuse.
+ * does nothing, nor does one from gc_stack_new, which needs no farewell; the stack
+ * that the caller runs on is a misuse.
  * collects: never. */
 GC__EXPORT void gc_stack_unregister(struct gc_stack *stack);
 

@@ -42,6 +42,7 @@ for name in ${CXX:-g++ clang++ c++}; do
     fi
 done
 if [ -n "$cxx" ]; then
+    headers=$(cd "$include" && find . -name '*.h' -o -name '*.hpp' | sed 's|^\./||')
     compile c++ c++17 "$cxx"
 else
     echo "no C++ compiler: not tried as C++17"

@@ -128,6 +128,88 @@ static value substring(const struct string *from, value start, value end)
     return &make_string(from->bytes + first, stop - first)->head;
 }
 
+/* ---- Ports --------------------------------------------------------------- */
+
+static int64_t open_ports;
+
+static void close_port(void *closed, void *unused)
+{
+    struct port *p = closed;
+    (void)unused;
+    open_ports -= p->file != NULL;
+    if (p->file)
+        fclose(p->file);
+    p->file = NULL;
+}
+
+/* A port that nobody closed is closed when nobody knows it any more. */
+static value open_port(struct string *name)
+{
+    struct port *made = make(PORT, sizeof *made);
+    made->name = name->bytes;
+    made->file = fopen(name->bytes, "r");
+    if (!made->file)
+        fail(doing, strerror(errno), &name->head);
+    open_ports++;
+    gc_set_finalizer(made, close_port, NULL);
+    return &made->head;
+}
+
+static FILE *file_of(value v)
+{
+    if (!port(v)->file)
+        fail(doing, "closed:", v);
+    return port(v)->file;
+}
+
+static value read_line(FILE *file)
+{
+    struct string *text = make_string("", 0);
+    int c;
+    while ((c = getc(file)) != EOF && c != '\n')
+        append_bytes(text, &(char){(char)c}, 1);
+    return c == EOF && text->length == 0 ? no : &text->head;
+}
+
+/* ---- Guardians ----------------------------------------------------------- */
+
+/* Objects that are given to a guardian are handed back by it when nobody else knows
+ * them any more (Dybvig, Bruggeman, Eby, PLDI 1993). All share a queue, which runs
+ * when one of them is asked. */
+static gc_finalizer_queue *guarded;
+
+static void hand_over(void *object, void *to)
+{
+    struct guardian *guardian = to;
+    guardian->dead = cons(object, guardian->dead);
+}
+
+static value make_guardian(void)
+{
+    struct guardian *made = make(GUARDIAN, sizeof *made);
+    if (!guarded)
+        guarded = gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND);
+    made->dead = nil;
+    return &made->head;
+}
+
+/* (g object) gives it to the guardian; (g) is one that died, or #f. */
+value call_guardian(struct guardian *guardian, struct vector *call)
+{
+    check_count(call, 0, 1);
+    if (call->length > 1) {
+        if (gc_base(call->item[1]) == call->item[1])
+            gc_set_finalizer_in(guarded, call->item[1], hand_over, guardian, GC_FINALIZE_ORDERED);
+        return nothing;
+    }
+    gc_run_finalizers(guarded, SIZE_MAX);
+    if (guardian->dead == nil)
+        return no;
+    value dead = car(guardian->dead);
+    guardian->dead = cdr(guardian->dead);
+    return dead;
+}
+
 /* ---- The table ----------------------------------------------------------- */
 
 /* builtins.def is read twice, for what is known of the builtins and for what
@@ -192,9 +274,11 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     gc_init();
+    define_types();
     define_keywords();
+    prepare_coroutines();
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
-        symbol(intern(builtins[i].name))->global = &builtins[i].head;
+        keep(intern(builtins[i].name))->global = &builtins[i].head;
     run_program("prelude", prelude, 0);
     for (int i = 1; i < argc; i++)
         run_program(argv[i], read_file(argv[i]), 1);

@@ -46,9 +46,46 @@ void *must(void *memory)
     return memory;
 }
 
+/* Where the collector finds pointers. Integers among them are odd, and so no
+ * address that it takes for one of an object. */
+#define AT(type, member) GC_POINTER_AT(struct type, member)
+#define OF(type, ...)                                                                                                  \
+    .bytes = sizeof(struct type), .pointers = (const uint64_t[])                                                       \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+#define ITEMS                                                                                                          \
+    .element_bytes = sizeof(value), .element_pointers = (const uint64_t[])                                             \
+    {                                                                                                                  \
+        1                                                                                                              \
+    }
+
+/* clang-format off */
+static const struct gc_kind_options layouts[TYPES] = {
+    [STRING]       = {"string", .tracing = GC_TRACE_LAYOUT, OF(string, AT(string, bytes))},
+    [SYMBOL]       = {"symbol", .tracing = GC_TRACE_LAYOUT, OF(symbol, AT(symbol, name) | AT(symbol, global) | AT(symbol, next))},
+    [PAIR]         = {"pair", .tracing = GC_TRACE_LAYOUT, OF(pair, AT(pair, car) | AT(pair, cdr))},
+    [VECTOR]       = {"vector", .tracing = GC_TRACE_LAYOUT, OF(vector, 0), ITEMS},
+    [PORT]         = {"port", .tracing = GC_TRACE_LAYOUT, OF(port, AT(port, name))},
+    [COROUTINE]    = {"coroutine", .tracing = GC_TRACE_CONSERVATIVE},
+    [CLOSURE]      = {"closure", .tracing = GC_TRACE_LAYOUT, OF(closure, AT(closure, lambda) | AT(closure, env))},
+    [CONTINUATION] = {"continuation", .tracing = GC_TRACE_LAYOUT, OF(continuation, AT(continuation, frames))},
+    [GUARDIAN]     = {"guardian", .tracing = GC_TRACE_LAYOUT, OF(guardian, AT(guardian, dead))},
+};
+/* clang-format on */
+
+static gc_kind *kinds[TYPES];
+
+void define_types(void)
+{
+    for (size_t type = 0; type < TYPES; type++)
+        if (layouts[type].name)
+            kinds[type] = must(gc_kind_new(&layouts[type], sizeof layouts[type]));
+}
+
 void *make(enum type type, size_t bytes)
 {
-    struct object *made = must(gc_malloc(bytes));
+    struct object *made = must(gc_new_bytes(kinds[type], bytes));
     made->type = type;
     return made;
 }
@@ -82,21 +119,54 @@ struct vector *make_vector(size_t length)
     return made;
 }
 
+/* ---- Symbols ------------------------------------------------------------- */
+
+static size_t hash_name(const void *name)
+{
+    size_t hash = 5381;
+    for (const unsigned char *c = name; *c; c++)
+        hash = hash * 33 + *c;
+    return hash;
+}
+
+static bool names_are_equal(const void *a, const void *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* From names to symbols. A symbol that nobody knows any more is not in it: the next
+ * of that name is as good, if the old one had no meaning. */
+static gc_weak_map *table;
+
 value intern(const char *name)
 {
-    static struct symbol *table[1021]; /* lists of the symbols with the same hash */
-    size_t hash = 5381;
-    for (const char *c = name; *c; c++)
-        hash = hash * 33 + (unsigned char)*c;
-    struct symbol **bucket = &table[hash % 1021];
-    for (struct symbol *known = *bucket; known; known = known->next)
-        if (strcmp(known->name, name) == 0)
-            return &known->head;
+    if (!table)
+        table = must(gc_weak_map_new(GC_WEAK_VALUES, hash_name, names_are_equal));
+    struct symbol *known = gc_weak_map_get(table, name);
+    if (known)
+        return &known->head;
     struct symbol *made = make(SYMBOL, sizeof *made);
     made->name = must(gc_strdup(name));
-    made->next = *bucket;
-    *bucket = made;
+    if (gc_weak_map_put(table, (char *)made->name, made) != 0)
+        must(NULL);
     return &made->head;
+}
+
+struct symbol *keep(value name)
+{
+    static struct symbol *all;
+    struct symbol *kept = symbol(name);
+    if (!kept->kept) {
+        kept->kept = true;
+        kept->next = all;
+        all = kept;
+    }
+    return kept;
+}
+
+size_t symbol_count(void)
+{
+    return gc_weak_map_count(table);
 }
 
 /* ---- Strings ------------------------------------------------------------- */
@@ -335,6 +405,8 @@ void print(struct string *out, value v, bool quoted)
         append(out, "#");
         print(out, list_of(vector(v)->item, vector(v)->length), quoted);
         break;
+    case COROUTINE: append(out, "#<coroutine>"); break;
+    case PORT: append(out, "#<port %s>", port(v)->name); break;
     default: append(out, "#<procedure %s>", name_of(v));
     }
 }

@@ -161,6 +161,8 @@ static struct node *compile_set(value form, struct scope *scope)
 {
     value target = second(form), name = name_defined(form);
     struct node *variable = compile_name(name, scope);
+    if (variable->kind == GLOBAL)
+        keep(name);
     if (!is(PAIR, target))
         return make_parent(SET, compile(third(form), scope), variable, NULL);
     return make_parent(SET, compile_procedure(name, cdr(target), cdr(cdr(form)), scope), variable, NULL);
@@ -194,7 +196,7 @@ static struct node *compile_macro_call(value form, struct scope *scope)
 static struct node *compile_define_macro(value form, struct scope *scope)
 {
     run(make_call(make_thunk(cons(intern("define"), cdr(form))), nil));
-    symbol(name_defined(form))->compile = compile_macro_call;
+    keep(name_defined(form))->compile = compile_macro_call;
     return compile(nothing, scope);
 }
 
@@ -221,15 +223,15 @@ static struct node *compile(value x, struct scope *scope)
 
 void define_keywords(void)
 {
-    symbol(intern("quote"))->compile = compile_quote;
-    symbol(intern("if"))->compile = compile_if;
-    symbol(intern("and"))->compile = compile_chain;
-    symbol(intern("or"))->compile = compile_chain;
-    symbol(intern("begin"))->compile = compile_chain;
-    symbol(intern("lambda"))->compile = compile_lambda;
-    symbol(intern("set!"))->compile = compile_set;
-    symbol(intern("define"))->compile = compile_define;
-    symbol(intern("define-macro"))->compile = compile_define_macro;
+    keep(intern("quote"))->compile = compile_quote;
+    keep(intern("if"))->compile = compile_if;
+    keep(intern("and"))->compile = compile_chain;
+    keep(intern("or"))->compile = compile_chain;
+    keep(intern("begin"))->compile = compile_chain;
+    keep(intern("lambda"))->compile = compile_lambda;
+    keep(intern("set!"))->compile = compile_set;
+    keep(intern("define"))->compile = compile_define;
+    keep(intern("define-macro"))->compile = compile_define_macro;
 }
 
 value make_thunk(value datum)
@@ -252,7 +254,7 @@ struct frame {
 };
 
 static const struct node start = {.kind = START};
-static struct frame *frames; /* the stack */
+struct frame *frames;
 
 static void push(const struct node *code, struct vector *env, struct vector *call, uint32_t at)
 {
@@ -296,7 +298,9 @@ const char *name_of(value procedure)
 {
     if (is(CLOSURE, procedure))
         return symbol(((struct closure *)procedure)->lambda->datum)->name;
-    return is(BUILTIN, procedure) ? ((struct builtin *)procedure)->name : "continuation";
+    if (is(BUILTIN, procedure))
+        return ((struct builtin *)procedure)->name;
+    return is(GUARDIAN, procedure) ? "guardian" : "continuation";
 }
 
 void check_count(const struct vector *call, size_t min, size_t max)
@@ -353,6 +357,8 @@ static value call_other(struct vector **call)
     value procedure = (*call)->item[0];
     if (is(BUILTIN, procedure))
         return run_builtin(*call, call);
+    if (is(GUARDIAN, procedure))
+        return call_guardian((struct guardian *)procedure, *call);
     if (!is(CONTINUATION, procedure))
         fail("call", "not a procedure:", procedure);
     frames = ((struct continuation *)procedure)->frames;

@@ -3,13 +3,17 @@
  *
  *     data.c        making, reading and printing objects
  *     eval.c        from a datum to code, and the machine that runs code
+ *     coroutine.c   coroutines
  *     builtins.def  the builtins: a line for each
  *     builtins.c    what they need, and main
  *     prelude.scm   what is said better in Scheme
  *
  * Who would free what? A pair belongs to any number of lists, an environment
  * to the closures made in it, a frame to the continuations that may return to
- * it. Nobody here has to know: everything is allocated, and left behind.
+ * it. Nobody here has to know: everything is allocated, and left behind. The
+ * collector is only told which words of a type are pointers, and what is to be
+ * done for the dead: a port is closed, a symbol leaves its table, and what a
+ * guardian looks after goes to it.
  */
 #ifndef SCHEME_H
 #define SCHEME_H
@@ -22,7 +26,23 @@
  * NULL is no value: it stands in a variable before its definition. */
 typedef struct object *value;
 
-enum type { INTEGER, REAL, CHARACTER, STRING, SYMBOL, CONSTANT, PAIR, VECTOR, CLOSURE, BUILTIN, CONTINUATION };
+enum type {
+    INTEGER,
+    REAL,
+    CHARACTER,
+    STRING,
+    SYMBOL,
+    CONSTANT,
+    PAIR,
+    VECTOR,
+    PORT,
+    COROUTINE,
+    CLOSURE,
+    BUILTIN,
+    CONTINUATION,
+    GUARDIAN,
+    TYPES
+};
 
 /* How every object begins. A pair keeps the line where it was read or made. */
 struct object {
@@ -37,12 +57,14 @@ typedef struct node *compiler(value form, struct scope *scope);
 struct real         { struct object head; double number; };
 struct character    { struct object head; unsigned char code; };
 struct string       { struct object head; size_t length, capacity; char *bytes; };
-struct symbol       { struct object head; const char *name; value global; compiler *compile; struct symbol *next; };
+struct symbol       { struct object head; const char *name; value global; compiler *compile; struct symbol *next; bool kept; };
 struct pair         { struct object head; value car, cdr; };
 struct vector       { struct object head; size_t length; value item[]; };
+struct port         { struct object head; void *file; const char *name; };
 struct closure      { struct object head; const struct node *lambda; struct vector *env; };
 struct builtin      { struct object head; const char *name; size_t min, max; int line; };
 struct continuation { struct object head; struct frame *frames; };
+struct guardian     { struct object head; value dead; };
 /* clang-format on */
 
 /* ---- data.c -------------------------------------------------------------- */
@@ -56,11 +78,14 @@ _Noreturn void fail(const char *who, const char *message, value culprit); /* whi
 value expect(enum type type, value v);                                    /* returns v */
 
 void *must(void *memory);                 /* returns it, unless there was none */
+void define_types(void);                  /* before anything is made */
 void *make(enum type type, size_t bytes); /* zeroed */
 value make_integer(int64_t n);            /* a real, where 63 bits are too few */
 value make_real(double number);
 value make_character(int code);
-value intern(const char *name); /* the symbol */
+value intern(const char *name);  /* the symbol */
+struct symbol *keep(value name); /* returns it; it stays, as it has a meaning */
+size_t symbol_count(void);
 struct vector *make_vector(size_t length);
 struct string *make_string(const char *bytes, size_t length);
 void append_bytes(struct string *to, const char *bytes, size_t length);
@@ -84,6 +109,7 @@ static inline value boolean(bool truth) { return truth ? yes : no; }
 static inline int64_t integer(value v) { return (intptr_t)expect(INTEGER, v) >> 1; }
 static inline struct string *string(value v) { return (struct string *)expect(STRING, v); }
 static inline struct symbol *symbol(value v) { return (struct symbol *)expect(SYMBOL, v); }
+static inline struct port *port(value v) { return (struct port *)expect(PORT, v); }
 static inline struct vector *vector(value v) { return (struct vector *)expect(VECTOR, v); }
 static inline struct pair *pair(value v) { return (struct pair *)expect(PAIR, v); }
 static inline value car(value v) { return pair(v)->car; }
@@ -103,10 +129,20 @@ value make_continuation(void); /* of the call that runs */
 struct vector *make_call(value procedure, value arguments);
 void check_count(const struct vector *call, size_t min, size_t max);
 value run(struct vector *call);
+extern struct frame *frames; /* the stack of the machine that runs */
+
+/* ---- coroutine.c --------------------------------------------------------- */
+
+void prepare_coroutines(void);
+value make_coroutine(value procedure);  /* of one argument */
+value resume(value coroutine, value v); /* returns what it yields, or its result */
+value yield(value v);                   /* returns what it is resumed with */
+bool is_over(value coroutine);
 
 /* ---- builtins.c ---------------------------------------------------------- */
 
 /* Returns NULL when another call has to follow, and puts it into `next`. */
 value run_builtin(struct vector *call, struct vector **next);
+value call_guardian(struct guardian *guardian, struct vector *call);
 
 #endif

@@ -1,0 +1,29 @@
+#!/bin/sh
+# cplusplus.sh - broom.hpp with the containers of the standard library, also under
+# stress.
+set -eu
+source=${top_srcdir:-.}
+build=${top_builddir:-.}
+
+cxx=
+for name in ${CXX:-g++ clang++ c++}; do
+    if command -v "$name" >/dev/null; then
+        cxx=$name
+        break
+    fi
+done
+if [ -z "$cxx" ] || [ ! -e "$build/.libs/libbroom.so" ]; then
+    echo "no C++ compiler, or no shared library"
+    exit 77
+fi
+if "${NM:-nm}" -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
+    echo "a program without the sanitizer cannot use a library with it"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$cxx" -std=c++17 -O2 -Wall -Wextra -Werror -pedantic-errors -pthread -I"$source/include" \
+    "$source/test/cplusplus.cc" -o "$work/program" -L"$build/.libs" -lbroom
+LD_LIBRARY_PATH=$build/.libs "$work/program"
+BROOM_STRESS=2003 LD_LIBRARY_PATH=$build/.libs "$work/program"

@@ -1,0 +1,382 @@
+/* test_events.c - the program is told of what happens, with no lock held, in order;
+ * and what the heap holds is shown to it. */
+#define _GNU_SOURCE
+#include "test/child.h"
+#include "test/effort.h"
+#include "test/hidden.h"
+
+#include <broom/event.h>
+#include <broom/limit.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+enum { MOST = 100000 };
+
+static struct {
+    struct gc_event event[MOST];
+    size_t count;
+    pthread_mutex_t lock;
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void note(const struct gc_event *event, void *data)
+{
+    (void)data;
+    pthread_mutex_lock(&told.lock);
+    if (told.count < MOST)
+        told.event[told.count++] = *event;
+    pthread_mutex_unlock(&told.lock);
+}
+
+static size_t count_of(uint32_t sort)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < told.count; i++)
+        count += told.event[i].sort == sort;
+    return count;
+}
+
+static void make_garbage(size_t objects)
+{
+    for (size_t i = 0; i < objects; i++)
+        *(volatile size_t *)gc_malloc(64) = i;
+}
+
+/* ---- Events --------------------------------------------------------------------------- */
+
+Test(events, of_a_collection_come_in_order_with_its_number)
+{
+    static const uint32_t order[] = {GC_EVENT_BEGIN, GC_EVENT_STOPPED, GC_EVENT_MARKED, GC_EVENT_RESUMED, GC_EVENT_END};
+    struct gc_stats stats;
+
+    without_stress();
+    gc_collect();
+    cr_assert_eq(gc_set_event_callback(0x1f, note, NULL), 0);
+    gc_collect();
+    gc_collect();
+    gc_get_stats(&stats, sizeof stats);
+    cr_assert_eq(told.count, 10);
+    for (size_t i = 0; i < 10; i++) {
+        cr_assert_eq(told.event[i].sort, order[i % 5]);
+        cr_assert_eq(told.event[i].collection, stats.collections - 1 + i / 5);
+        cr_assert_eq(told.event[i].thread, gettid());
+        cr_assert_eq(told.event[i].lost, 0);
+        cr_assert(i == 0 || told.event[i].time_ns >= told.event[i - 1].time_ns);
+    }
+    cr_assert_eq(told.event[9].bytes, stats.live_bytes);
+    cr_assert_eq(told.event[9].objects, stats.objects_marked);
+    cr_assert_eq(gc_set_event_callback(0, note, NULL), 0);
+    gc_collect();
+    cr_assert_eq(told.count, 10);
+}
+
+static void allocate_and_collect(const struct gc_event *event, void *data)
+{
+    size_t *calls = data;
+
+    make_garbage(1000);
+    if (++*calls < 20)
+        gc_collect();
+    note(event, data);
+}
+
+Test(events, may_be_answered_by_allocating_and_collecting)
+{
+    size_t calls = 0;
+
+    without_stress();
+    gc_set_event_callback(GC_EVENT_END, allocate_and_collect, &calls);
+    gc_collect();
+    cr_assert_eq(calls, 20, "each collection in there is told of after it returned");
+    for (size_t i = 1; i < told.count; i++)
+        cr_assert_eq(told.event[i].collection, told.event[i - 1].collection + 1);
+    gc_set_event_callback(0, allocate_and_collect, &calls);
+}
+
+Test(events, of_a_heap_that_grows_and_shrinks)
+{
+    struct gc_options options = {.decommit_delay_ms = 1};
+    void *volatile large;
+
+    without_stress();
+    gc_init_options(&options, sizeof options);
+    gc_set_event_callback(GC_EVENT_GROWN | GC_EVENT_RELEASED, note, NULL);
+    large = memset(gc_malloc(32 << 20), 1, 32 << 20);
+    gc_collect();
+    cr_assert_geq(count_of(GC_EVENT_GROWN), 1);
+    cr_assert_geq(told.event[told.count - 1].bytes, 32 << 20);
+    gc_free(large);
+    large = NULL;
+    for (int i = 0; i < 5; i++) {
+        usleep(5000);
+        gc_collect();
+    }
+    cr_assert_geq(count_of(GC_EVENT_RELEASED), 1);
+    cr_assert_lt(told.event[told.count - 1].bytes, 8 << 20);
+}
+
+static void *live(void *argument)
+{
+    make_garbage(10);
+    return argument;
+}
+
+Test(events, of_threads)
+{
+    pthread_t thread;
+
+    gc_set_event_callback(GC_EVENT_THREAD_BEGIN | GC_EVENT_THREAD_END, note, NULL);
+    for (int i = 0; i < 10; i++) {
+        pthread_create(&thread, NULL, live, NULL);
+        pthread_join(thread, NULL);
+    }
+    gc_collect();
+    cr_assert_eq(count_of(GC_EVENT_THREAD_BEGIN), 10);
+    cr_assert_eq(count_of(GC_EVENT_THREAD_END), 10);
+    cr_assert_neq(told.event[0].thread, gettid());
+}
+
+Test(events, of_exhaustion)
+{
+    volatile size_t most = SIZE_MAX / 2;
+
+    gc_set_event_callback(GC_EVENT_OUT_OF_MEMORY, note, NULL);
+    errno = 0;
+    cr_assert_null(gc_malloc(most));
+    cr_assert_eq(errno, ENOMEM);
+    cr_assert_eq(told.count, 1);
+    cr_assert_eq(told.event[0].bytes, SIZE_MAX / 2);
+}
+
+static _Atomic bool blocked, may_go;
+
+static void block(const struct gc_event *event, void *data)
+{
+    note(event, data);
+    blocked = true;
+    while (!may_go)
+        usleep(1000);
+}
+
+static void *collect_once(void *argument)
+{
+    gc_collect();
+    return argument;
+}
+
+/* One callback at a time; nobody else waits for it, and what is too much is counted. */
+Test(events, that_wait_too_long_are_lost_and_counted)
+{
+    pthread_t thread;
+    uint64_t lost = 0;
+
+    without_stress();
+    gc_init();
+    gc_set_event_callback(GC_EVENT_END, block, NULL);
+    pthread_create(&thread, NULL, collect_once, NULL);
+    while (!blocked)
+        usleep(1000);
+    for (int i = 0; i < 400; i++)
+        gc_collect();
+    cr_assert_eq(told.count, 1);
+    may_go = true;
+    pthread_join(thread, NULL);
+    gc_collect();
+    for (size_t i = 0; i < told.count; i++)
+        lost += told.event[i].lost;
+    cr_assert_eq(told.count + lost, 402);
+    cr_assert_eq(lost, 400 - 256);
+}
+
+Test(events, data_is_a_root)
+{
+    static struct hidden hidden;
+
+    hidden = hide(gc_malloc(64));
+    gc_set_event_callback(GC_EVENT_OUT_OF_MEMORY, note, reveal(hidden));
+    collect_with_clear_stack();
+    cr_assert(is_alive(hidden));
+    gc_set_event_callback(0, note, reveal(hidden));
+}
+
+static void count_call(const struct gc_event *event, void *data)
+{
+    (void)event;
+    ++*(size_t *)data;
+}
+
+Test(events, have_eight_callbacks_at_most)
+{
+    static size_t calls[9];
+
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(gc_set_event_callback(GC_EVENT_END, count_call, &calls[i]), 0);
+    cr_assert_eq(gc_set_event_callback(GC_EVENT_END, count_call, &calls[8]), ENOSPC);
+    cr_assert_eq(gc_set_event_callback(GC_EVENT_BEGIN, count_call, &calls[0]), 0, "the same again replaces the set");
+    cr_assert_eq(gc_set_event_callback(0, count_call, &calls[8]), 0);
+    cr_assert_eq(gc_set_event_callback(1 << 20, count_call, &calls[8]), EINVAL);
+    cr_assert_eq(gc_set_event_callback(0, count_call, &calls[7]), 0);
+    cr_assert_eq(gc_set_event_callback(GC_EVENT_END, count_call, &calls[8]), 0);
+    gc_collect();
+    cr_assert_geq(calls[0], 1);
+    cr_assert_geq(calls[8], 1);
+    cr_assert_eq(calls[7], 0);
+}
+
+static void *churn(void *argument)
+{
+    make_garbage(effort(100000));
+    return argument;
+}
+
+Test(events, of_many_threads_keep_their_order)
+{
+    pthread_t thread[4];
+
+    without_stress();
+    gc_set_event_callback(GC_EVENT_BEGIN | GC_EVENT_END, note, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&thread[i], NULL, churn, NULL);
+    for (int i = 0; i < 100; i++)
+        gc_collect();
+    for (int i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+    cr_assert_geq(told.count, 200);
+    for (size_t i = 1; i < told.count; i++)
+        if (told.event[i].lost == 0)
+            cr_assert_neq(told.event[i].sort, told.event[i - 1].sort);
+}
+
+/* ---- What the heap holds ------------------------------------------------------------------ */
+
+enum { OBJECTS = 500, BYTES = 1234 };
+
+static struct {
+    void *object[OBJECTS];
+    size_t seen[OBJECTS];
+    size_t all;
+    size_t stop_after;
+} known;
+
+static bool look(const struct gc_object_info *info, void *data)
+{
+    (void)data;
+    known.all++;
+    for (size_t i = 0; i < OBJECTS; i++)
+        if (known.object[i] == info->start) {
+            known.seen[i]++;
+            if (info->bytes < BYTES || info->sort != (i % 2 ? GC_OBJECT_ATOMIC : GC_OBJECT_CONSERVATIVE) ||
+                info->large != 0 || info->kind != NULL)
+                known.seen[i] += 100;
+        }
+    return known.stop_after == 0 || known.all < known.stop_after;
+}
+
+Test(walk, comes_to_every_object_once)
+{
+    without_stress();
+    for (size_t i = 0; i < OBJECTS; i++)
+        known.object[i] = i % 2 ? gc_malloc_atomic(BYTES) : gc_malloc(BYTES);
+    for (int round = 0; round < 2; round++) {
+        memset(known.seen, 0, sizeof known.seen);
+        known.all = 0;
+        cr_assert(gc_for_each_object(look, NULL));
+        for (size_t i = 0; i < OBJECTS; i++)
+            cr_assert_eq(known.seen[i], 1);
+        cr_assert_leq(known.all, OBJECTS + 100, "what was not handed out is no object");
+        gc_collect();
+    }
+    known.stop_after = 10;
+    known.all = 0;
+    cr_assert_not(gc_for_each_object(look, NULL));
+    cr_assert_eq(known.all, 10);
+}
+
+Test(walk, does_not_come_to_what_is_dead)
+{
+    without_stress();
+    make_garbage(100000);
+    collect_with_clear_stack();
+    gc_for_each_object(look, NULL);
+    cr_assert_leq(known.all, 1000);
+}
+
+static bool find_kind(const struct gc_object_info *info, void *data)
+{
+    if (info->kind == data)
+        known.all += info->sort == GC_OBJECT_OF_KIND ? 1 : 1000;
+    return true;
+}
+
+Test(walk, knows_kinds_and_large_objects)
+{
+    struct gc_kind_options options = {.name = "pair", .tracing = GC_TRACE_CONSERVATIVE, .bytes = 16};
+    gc_kind *pair = gc_kind_new(&options, sizeof options);
+    struct gc_kind_stats stats[8], before[8];
+    void *volatile kept[30];
+    size_t kinds;
+
+    without_stress();
+    cr_assert_eq(gc_get_kind_stats(before, 8), gc_get_kind_stats(stats, 0));
+    for (int i = 0; i < 30; i++)
+        kept[i] = i < 20 ? gc_new(pair) : gc_new_bytes(pair, 100000);
+    gc_for_each_object(find_kind, pair);
+    cr_assert_eq(known.all, 30);
+    kinds = gc_get_kind_stats(stats, 8);
+    cr_assert_geq(kinds, 4);
+    for (size_t i = 0; i < kinds && i < 8; i++)
+        if (stats[i].kind == pair) {
+            cr_assert_str_eq(stats[i].name, "pair");
+            cr_assert_eq(stats[i].objects, 30);
+            cr_assert_geq(stats[i].bytes, 20 * 16 + 10 * 100000);
+        }
+    cr_assert_not_null(kept[29]);
+}
+
+Test(walk, agrees_with_the_last_collection)
+{
+    struct gc_kind_stats kind[3];
+    struct gc_stats stats;
+    uint64_t objects = 0;
+    void *volatile kept[1000];
+
+    without_stress();
+    for (int i = 0; i < 1000; i++)
+        kept[i] = gc_malloc((size_t)i * 40);
+    gc_collect();
+    gc_get_stats(&stats, sizeof stats);
+    gc_get_kind_stats(kind, 3);
+    for (int i = 0; i < 3; i++)
+        objects += kind[i].objects;
+    cr_assert_eq(objects, stats.objects_marked);
+    cr_assert_not_null(kept[0]);
+}
+
+static void *churn_until_told(void *stop)
+{
+    while (!*(_Atomic bool *)stop)
+        make_garbage(100);
+    return NULL;
+}
+
+Test(walk, may_go_on_beside_threads_that_allocate)
+{
+    static _Atomic bool stop;
+    pthread_t thread[3];
+
+    for (size_t i = 0; i < OBJECTS; i++)
+        known.object[i] = i % 2 ? gc_malloc_atomic(BYTES) : gc_malloc(BYTES);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&thread[i], NULL, churn_until_told, &stop);
+    for (int round = 0; round < 50; round++) {
+        memset(known.seen, 0, sizeof known.seen);
+        gc_for_each_object(look, NULL);
+        for (size_t i = 0; i < OBJECTS; i++)
+            cr_assert_eq(known.seen[i], 1);
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+}
