@@ -487,8 +487,8 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_range(struct marker *marker, ui
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    if (GC_UNLIKELY(marker->company == BESIDE_MUTATORS))
-        scan_range(marker, start, end, past_end, BESIDE_MUTATORS);
+    if (GC_UNLIKELY(marker->company >= BESIDE_MUTATORS))
+        scan_range(marker, start, end, past_end, marker->company);
     else if (past_end == PAST_END_COUNTS)
         scan_range(marker, start, end, PAST_END_COUNTS, ALONE);
     else
