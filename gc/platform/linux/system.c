@@ -18,6 +18,11 @@ uint64_t gc__os_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+long gc__os_process_id(void)
+{
+    return (long)getpid();
+}
+
 long gc__os_thread_id(void)
 {
     return (long)gettid();
