@@ -46,6 +46,8 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         heap->limit.soft_bytes = group_limit();
     heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
+    if (options->stats != 0 || options->log != 0)
+        gc__os_keep_stderr();
     heap->started = true;
     return true;
 }

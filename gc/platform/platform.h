@@ -283,6 +283,9 @@ void gc__os_relax(void);
 
 uint64_t gc__os_clock_ns(void); /* monotonic */
 
+/* Messages go where stderr goes now, also when the program has closed it. */
+void gc__os_keep_stderr(void);
+
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */
 bool gc__os_address_is_free(void);
