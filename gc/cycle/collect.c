@@ -69,9 +69,16 @@ static bool beside_mutators(struct heap *heap)
     return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap);
 }
 
+/* By this very thread already, where a hook is at work. And the child of a vfork, of
+ * which the parent's threads are none, has all of the parent's memory. */
+static bool must_not_collect(const struct heap *heap)
+{
+    return heap->collecting || gc__os_process_id() != heap->process;
+}
+
 static void collect(struct heap *heap, bool full)
 {
-    if (heap->collecting) /* by this very thread: a hook at work */
+    if (must_not_collect(heap))
         return;
     heap->collecting = true;
     heap->full = full;
