@@ -23,8 +23,7 @@ static void raise_count(size_t count)
 {
     size_t before = own_count;
 
-    while (before < count &&
-           !__atomic_compare_exchange_n(&own_count, &before, count, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    while (before < count && !atomic_compare_exchange_weak(&own_count, &before, count))
         continue;
 }
 
