@@ -235,12 +235,16 @@ static gc_kind *kind_of(struct gc_kind_options options)
     return kind;
 }
 
+static bool is_slow(void)
+{
+    return is_stressed() || is_sanitized();
+}
+
 static void start(uint32_t mode)
 {
     static const uint64_t one = 1, pointers = GC_POINTER_AT(struct node, left) | GC_POINTER_AT(struct node, right) |
                                               GC_POINTER_AT(struct node, key);
 
-    depth = is_stressed() || is_sanitized() ? 10 : 16;
     nodes = kind_of((struct gc_kind_options){
         .tracing = GC_TRACE_LAYOUT, .exact = 1, .bytes = sizeof(struct node), .pointers = &pointers});
     arrays = kind_of((struct gc_kind_options){
@@ -270,12 +274,14 @@ static void run_beside(uint32_t mode)
 {
     const struct gc_options options = {.pause_target_us = 100, .growth_percent = 20};
 
+    depth = is_slow() ? 10 : 18; /* 75 MB: smaller heaps stop the program */
     cr_assert_eq(gc_init_options(&options, sizeof options), 0);
     run_threads(mode);
 }
 
 Test(attached, survives_what_should, .timeout = 300)
 {
+    depth = is_slow() ? 10 : 14;
     run_threads(GC_FINALIZE_ON_DEMAND);
 }
 

@@ -41,10 +41,12 @@ static void take_hands(struct concurrent *concurrent)
         gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
 }
 
+/* All are woken: one who only waits for a step (wait_for_step) does not want the hands,
+ * and would leave the others asleep for ever. */
 static void leave_hands(struct concurrent *concurrent)
 {
     if (atomic_exchange_explicit(&concurrent->hands, HANDS_FREE, memory_order_release) == HANDS_WAITED_FOR)
-        gc__os_wake(&concurrent->hands, 1);
+        gc__os_wake(&concurrent->hands, UINT32_MAX);
 }
 
 /* ---- Giving up --------------------------------------------------------------------- */
