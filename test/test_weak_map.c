@@ -1,5 +1,6 @@
 /* test_weak_map.c - weak maps against what should be in them. */
 #include "test/random.h"
+#include "test/nearly.h"
 #include "test/roots.h"
 
 #include <broom/runtime.h>
@@ -11,12 +12,6 @@
 #include <string.h>
 
 enum { MANY = 1000 };
-
-/* Nearly all: a stray word may hold a few. */
-static void check_nearly(size_t count, size_t of)
-{
-    cr_assert(count <= of && count >= of - of / 20 - 1, "%zu of %zu", count, of);
-}
 
 static gc_weak_map *map;
 

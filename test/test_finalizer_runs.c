@@ -1,0 +1,264 @@
+/* test_finalizer_runs.c - what finalizers may do, and who runs them. */
+#define _GNU_SOURCE
+#include "test/child.h"
+#include "test/finalizable.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+
+TestSuite(finalizers, .init = prepare);
+
+/* ---- What they may do ------------------------------------------------------------------------- */
+
+static void resurrect(void *object, void *data)
+{
+    struct node *node = object;
+
+    (void)data;
+    root_words()[node->number] = (uintptr_t)node;
+    note(object, NULL);
+}
+
+static __attribute__((noinline)) void make_dead_with(gc_finalizer finalizer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        set(new_node(i, new_node(i, NULL)), finalizer, NULL, GC_FINALIZE_ORDERED);
+}
+
+static size_t count_resurrected(void)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < MANY; i++) {
+        const struct node *node = (void *)root_words()[i];
+
+        if (node == NULL)
+            continue;
+        cr_assert(gc_base(node) == node && node->number == i && node->sum == ~i && node->next->sum == ~i);
+        count++;
+    }
+    return count;
+}
+
+Test(finalizers, may_resurrect)
+{
+    make_dead_with(resurrect, MANY);
+    collect_and_run();
+    check_nearly(runs, MANY);
+    collect_and_run();
+    check_nearly(count_resurrected(), MANY);
+    cr_assert_leq(runs, MANY);
+}
+
+static void register_again(void *object, void *data)
+{
+    note(object, data);
+    set(object, times[((struct node *)object)->number] < 3 ? register_again : note, NULL, GC_FINALIZE_ORDERED);
+}
+
+Test(finalizers, may_register_again)
+{
+    make_dead_with(register_again, 100);
+    collect_and_run();
+    clear_stack();
+    collect_and_run();
+    check_nearly(runs, 400);
+}
+
+static void work(void *object, void *data)
+{
+    struct node *list = NULL;
+
+    for (size_t i = 0; i < 100; i++)
+        list = new_node(1 + i % 3, list);
+    gc_collect();
+    for (; list != NULL; list = list->next)
+        cr_assert_eq(list->sum, ~list->number);
+    note(object, data);
+}
+
+Test(finalizers, may_allocate_and_collect)
+{
+    make_dead_with(work, 50);
+    collect_and_run();
+    check_nearly(runs, 50);
+}
+
+static jmp_buf way_out;
+
+static void leave(void *object, void *data)
+{
+    note(object, data);
+    longjmp(way_out, 1);
+}
+
+Test(finalizers, may_leave_by_longjmp)
+{
+    volatile size_t rounds = 0;
+
+    make_dead_with(leave, MANY);
+    if (setjmp(way_out) != 0)
+        rounds++;
+    collect_and_run();
+    cr_assert_eq(rounds, runs);
+    check_nearly(runs, MANY);
+}
+
+static void *run_and_end(void *unused)
+{
+    (void)unused;
+    clear_stack();
+    gc_collect_and_finalize(queue);
+    return NULL;
+}
+
+static void end_thread(void *object, void *data)
+{
+    note(object, data);
+    pthread_exit(NULL);
+}
+
+Test(finalizers, may_end_their_thread)
+{
+    make_dead_with(end_thread, 30);
+    for (size_t i = 0; i < 31; i++) {
+        pthread_t thread;
+
+        cr_assert(pthread_create(&thread, NULL, run_and_end, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    }
+    check_nearly(runs, 30);
+}
+
+/* ---- Queues ---------------------------------------------------------------------------------------- */
+
+Test(finalizers, may_be_taken_instead)
+{
+    size_t taken = 0;
+    void *object, *data;
+    gc_finalizer finalizer;
+
+    make_dead(0, MANY, GC_FINALIZE_ORDERED);
+    collect_with_clear_stack();
+    while (gc_take_finalizable(queue, &object, &finalizer, &data)) {
+        cr_assert(finalizer == note && data == NULL);
+        cr_assert_eq(((struct node *)object)->sum, ~((struct node *)object)->number);
+        taken++;
+    }
+    cr_assert_eq(runs, 0);
+    check_nearly(taken, MANY);
+}
+
+Test(finalizers, all_run_at_the_end_if_asked)
+{
+    make_living(0, MANY);
+    cr_assert_eq(gc_finalize_all(queue), MANY);
+    cr_assert_eq(runs, MANY);
+    cr_assert_eq(gc_finalize_all(queue), 0);
+}
+
+static void allocate_until(size_t count)
+{
+    for (size_t i = 0; runs < count && i < 40000000; i++)
+        if (gc_malloc(64) == NULL)
+            abort();
+}
+
+static __attribute__((noinline)) void make_dead_of_program(gc_finalizer finalizer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(gc_set_finalizer(new_node(i, NULL), finalizer, NULL), 0);
+}
+
+Test(finalizers, of_the_program_run_at_allocation)
+{
+    make_dead_of_program(note, MANY);
+    clear_stack();
+    allocate_until(MANY - MANY / 20);
+    check_nearly(runs, MANY);
+}
+
+static size_t depth, deepest;
+
+static void allocate_much(void *object, void *data)
+{
+    deepest = ++depth > deepest ? depth : deepest;
+    for (size_t i = 0; i < effort(60000); i++)
+        cr_assert_not_null(gc_malloc(64));
+    depth--;
+    note(object, data);
+}
+
+Test(finalizers, at_allocation_do_not_nest)
+{
+    make_dead_of_program(allocate_much, 20);
+    clear_stack();
+    allocate_until(18);
+    cr_assert_eq(deepest, 1);
+    check_nearly(runs, 20);
+}
+
+static void leave_allocation(void *object, void *data)
+{
+    leave(object, data);
+}
+
+Test(finalizers, at_allocation_may_leave_by_longjmp)
+{
+    make_dead_of_program(leave_allocation, 30);
+    setjmp(way_out);
+    clear_stack();
+    allocate_until(28);
+    check_nearly(runs, 30);
+}
+
+static pthread_t finalizer_thread;
+
+static void note_thread(void *object, void *data)
+{
+    finalizer_thread = pthread_self();
+    note(object, data);
+}
+
+static void wait_for(size_t count)
+{
+    for (size_t i = 0; runs < count && i < 100000; i++)
+        usleep(100);
+}
+
+Test(finalizers, in_a_thread_of_ours)
+{
+    cr_assert_eq(gc_set_finalizer_mode(NULL, GC_FINALIZE_IN_THREAD), 0);
+    for (size_t round = 1; round <= 3; round++) {
+        make_dead_of_program(note_thread, MANY);
+        collect_with_clear_stack();
+        wait_for(round * (MANY - MANY / 20));
+        cr_assert_geq(runs, round * (MANY - MANY / 20));
+        cr_assert_not(pthread_equal(finalizer_thread, pthread_self()));
+    }
+}
+
+static void fork_and_finalize(void)
+{
+    prepare();
+    gc_set_finalizer_mode(NULL, GC_FINALIZE_IN_THREAD);
+    make_dead_of_program(note_thread, MANY);
+    collect_with_clear_stack();
+    wait_for(MANY - MANY / 20);
+    if (fork() == 0) {
+        runs = 0;
+        make_dead_of_program(note_thread, MANY);
+        collect_with_clear_stack();
+        wait_for(MANY - MANY / 20);
+        _exit(runs >= MANY - MANY / 20 ? 0 : 1);
+    }
+    int status = 0;
+    wait(&status);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+}
+
+Test(finalizers, in_a_thread_of_a_forked_child, .init = NULL)
+{
+    struct child child = child_run(fork_and_finalize);
+
+    cr_assert(child_returned(&child), "%s", child.text);
+}
