@@ -67,10 +67,11 @@ bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct r
 {
     struct gc_finalizer_queue *queue = &finalizers->queue[index];
     uint32_t number = queue->first;
-    struct ready *place = &finalizers->ready[number - 1];
+    struct ready *place;
 
     if (number == 0)
         return false;
+    place = &finalizers->ready[number - 1];
     *taken = *place;
     queue->first = place->next;
     queue->last = queue->first != 0 ? queue->last : 0;
