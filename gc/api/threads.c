@@ -153,10 +153,12 @@ static void before_fork(void)
     if (!gc__mutator_exists(gc__mutator))
         gc__threads_enter(); /* other handlers may allocate, under this lock */
     gc__world_lock(&gc__heap.world);
+    gc__concurrent_hold(&gc__heap); /* a step may be in the loader */
 }
 
 static void in_parent(void)
 {
+    gc__concurrent_release(&gc__heap);
     gc__world_unlock(&gc__heap.world);
 }
 

@@ -423,6 +423,16 @@ void gc__concurrent_give_up(struct heap *heap)
     leave_hands(&heap->concurrent);
 }
 
+void gc__concurrent_hold(struct heap *heap)
+{
+    take_hands(&heap->concurrent);
+}
+
+void gc__concurrent_release(struct heap *heap)
+{
+    leave_hands(&heap->concurrent);
+}
+
 void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands = HANDS_FREE;

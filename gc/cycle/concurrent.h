@@ -124,6 +124,11 @@ void gc__concurrent_assist(struct heap *heap, struct mutator *mutator);
 bool gc__concurrent_finish(struct heap *heap);
 void gc__concurrent_give_up(struct heap *heap);
 
+/* Around a fork, under the lock: no step is under way, so no thread of ours is in the
+ * loader, whose lock the child would find taken. */
+void gc__concurrent_hold(struct heap *heap);
+void gc__concurrent_release(struct heap *heap);
+
 /* The same in the child of a fork: nobody makes a step any more. */
 void gc__concurrent_forget(struct heap *heap);
 
