@@ -129,7 +129,7 @@ void gc__concurrent_give_up(struct heap *heap);
 void gc__concurrent_hold(struct heap *heap);
 void gc__concurrent_release(struct heap *heap);
 
-/* The same in the child of a fork: nobody makes a step any more. */
+/* In the child of a fork, where nobody makes a step any more: gives the cycle up. */
 void gc__concurrent_forget(struct heap *heap);
 
 #endif
