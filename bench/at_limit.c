@@ -11,7 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_MIB = 256, LIVE_PERCENT = 70, DEPTH = 8, NODES = (2 << DEPTH) - 1, TURNOVERS = 4, LOOKS = 8 };
+enum {
+    LIMIT_MIB = 256,
+    LEAST_MIB = 16,
+    LIVE_PERCENT = 70,
+    DEPTH = 8,
+    NODES = (2 << DEPTH) - 1,
+    TURNOVERS = 4,
+    LOOKS = 8
+};
 
 struct node {
     struct node *left, *right;
@@ -45,7 +53,7 @@ static size_t count(const struct node *node, uint64_t number)
 /* Returns how many bytes may be held. */
 static size_t set_limit(enum sort sort)
 {
-    size_t bytes = bench_scaled(LIMIT_MIB) << 20;
+    size_t mib = bench_scaled(LIMIT_MIB), bytes = (mib > LEAST_MIB ? mib : LEAST_MIB) << 20;
     struct rlimit limit = {2 * bytes, 2 * bytes};
     struct gc_stats stats;
     if (sort == ADDRESS_SPACE && setrlimit(RLIMIT_AS, &limit) != 0)
