@@ -48,6 +48,22 @@ enum gc_past_end {
     GC_PAST_END_ALWAYS /* in every word that is scanned */
 };
 
+/* Where the roots are, besides stacks and registers. */
+enum gc_roots {
+    GC_ROOTS_DEFAULT,
+    GC_ROOTS_SEGMENTS, /* in the data of the program and its libraries, and thread-local: the default */
+    GC_ROOTS_MAPPINGS, /* in all private memory that the process has written, also what it mapped itself */
+    GC_ROOTS_SHARED    /* the same, and in shared memory */
+};
+
+/* What free does, and realloc with what it leaves, where they stand for Broom's
+ * (broom/replace.h, and the library broom-malloc). gc_free always frees. */
+enum gc_free_means {
+    GC_FREE_DEFAULT,
+    GC_FREE_IGNORE, /* nothing: the object lives as long as something points at it. The default */
+    GC_FREE_HONOUR  /* the memory is reused at once */
+};
+
 /* Every option has an environment variable, BROOM_ and its name in capitals,
  * which wins over the struct. Zero in a field means the default. */
 struct gc_options {
@@ -67,6 +83,9 @@ struct gc_options {
     size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
                                   default: 80 % of what the control group allows */
     uint32_t check_arenas;     /* 1: whether something still points into an arena is looked for at its release */
+    uint32_t roots;            /* an enum gc_roots */
+    uint32_t free;             /* an enum gc_free_means */
+    uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count as well, unless past_end is "always" */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any

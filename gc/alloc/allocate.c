@@ -138,7 +138,7 @@ static void free_object(struct heap *heap, struct mutator *mutator, struct objec
 }
 
 /* An object that shrinks stays where it is if there is no room for another. */
-static void *copy(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+static void *copy(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool frees_old)
 {
     const struct region *region = &heap->region;
     char *old = gc__object_start(region, &object);
@@ -152,12 +152,13 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     mutator->held[1] = new;
     memcpy(new, old, gc__min(usable, bytes));
     move_attached(heap, old, new);
-    free_object(heap, mutator, object);
+    if (frees_old)
+        free_object(heap, mutator, object);
     return new;
 }
 
 void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, const void *address,
-                     size_t bytes)
+                     size_t bytes, bool frees_old)
 {
     void *start = gc__object_start(&heap->region, &object);
     int saved_errno = errno;
@@ -167,12 +168,12 @@ void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object o
     mutator->held[0] = start; /* also if the caller keeps no other pointer to it */
     GC_HOLD_UNTIL_HERE(address);
     if (object.block == NULL)
-        resized = gc__large_resize(heap, mutator, object, bytes);
+        resized = gc__large_resize(heap, mutator, object, bytes, frees_old);
     else if (fits(gc__object_usable_bytes(&heap->region, &object), bytes))
         resized = start;
     errno = saved_errno;
     if (resized == NULL)
-        resized = copy(heap, mutator, object, bytes);
+        resized = copy(heap, mutator, object, bytes, frees_old);
     return hand_out(heap, mutator, resized);
 }
 

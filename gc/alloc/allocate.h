@@ -11,9 +11,10 @@
 void *gc__allocate(struct heap *heap, struct mutator *mutator, unsigned kind, size_t bytes, size_t alignment);
 
 /* `object`, which is at `address`, resized, moved if it must be; NULL with errno =
- * ENOMEM, and the object as it was. */
+ * ENOMEM, and the object as it was. Where it moves the old one is freed, or stays as it
+ * was. */
 void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, const void *address,
-                     size_t bytes);
+                     size_t bytes, bool frees_old);
 
 /* Takes a live object back, which is at `address`. */
 void gc__free(struct heap *heap, struct mutator *mutator, struct object object, const void *address);

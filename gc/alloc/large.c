@@ -106,7 +106,7 @@ static void clear_spare_word(const struct region *region, const struct object *o
         memset(gc__object_start(region, object) + gc__object_usable_bytes(region, object), 0, GC_WORD_BYTES);
 }
 
-static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move)
 {
     struct region *region = &heap->region;
     size_t head = gc__object_head(&object);
@@ -121,18 +121,18 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
     } else if (pages > old_pages) {
         clear_spare_word(region, &object);
         if (!gc__large_grow_in_place(region, head, pages))
-            return move(heap, mutator, head, pages);
+            return may_move ? move(heap, mutator, head, pages) : NULL;
         note_claimed(heap, mutator, pages - old_pages);
     }
     return gc__page_address(region, head);
 }
 
-void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move)
 {
     void *resized;
 
     gc__world_lock(&heap->world);
-    resized = resize(heap, mutator, object, bytes);
+    resized = resize(heap, mutator, object, bytes, may_move);
     gc__world_unlock(&heap->world);
     return resized;
 }

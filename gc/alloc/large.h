@@ -13,9 +13,9 @@ void *gc__large_allocate(struct heap *heap, struct mutator *mutator, unsigned ki
 
 void gc__large_free(struct heap *heap, struct mutator *mutator, struct object object);
 
-/* The same object, resized without being copied: in place, or with its page
+/* The same object, resized without being copied: in place, or, if it may, with its page
  * tables moved (the old object is gone then). NULL: it has to be copied;
  * nothing has changed. */
-void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes);
+void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move);
 
 #endif

@@ -81,7 +81,7 @@ static void *reallocate_spilled(uintptr_t sp, const char *call, uintptr_t object
 {
     struct object old = gc__enter_object(call, (void *)object); /* first: a hook may leave after a misuse */
 
-    return gc__attended(gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes));
+    return gc__attended(gc__reallocate(&gc__heap, gc__enter_spilled(call, sp), old, (void *)object, bytes, true));
 }
 
 static void *reallocate(const char *call, void *object, size_t bytes)

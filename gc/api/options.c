@@ -38,23 +38,30 @@ const struct option gc__options[] = {
      "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
     {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
      "1: the release of an arena collects, and tells if something still points into it"},
+    {"BROOM_ROOTS", OPTION_ROOTS, FIELD(roots), GC_ROOTS_SEGMENTS, GC_ROOTS_SHARED, GC_ROOTS_SEGMENTS, "segments",
+     "where roots are sought: segments, mappings (all private memory), shared (all memory)"},
+    {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",
+     "what `free` does in the place of malloc: ignore, honour"},
+    {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
+     "1: pointers at odd multiples of 4 bytes count, too, as packed structs have them"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];
 
 /* ---- Values ------------------------------------------------------------------- */
 
-static const char *const past_end_names[] = {
-    [GC_PAST_END_NEVER] = "never",
-    [GC_PAST_END_STACK] = "stack",
-    [GC_PAST_END_ALWAYS] = "always",
-};
+/* Of the values from 1 on. */
+static const char *const past_end_names[] = {"never", "stack", "always", NULL};
+static const char *const roots_names[] = {"segments", "mappings", "shared", NULL};
+static const char *const free_names[] = {"ignore", "honour", NULL};
 
-static bool parse_past_end(const char *text, int64_t *value)
+_Static_assert(GC_PAST_END_NEVER == 1 && GC_ROOTS_SEGMENTS == 1 && GC_FREE_IGNORE == 1, "the first names");
+
+static bool parse_name(const char *const *names, const char *text, int64_t *value)
 {
-    for (int64_t i = GC_PAST_END_NEVER; i <= GC_PAST_END_ALWAYS; i++)
-        if (strcmp(text, past_end_names[i]) == 0) {
-            *value = i;
+    for (int64_t i = 0; names[i] != NULL; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *value = i + 1;
             return true;
         }
     return false;
@@ -100,7 +107,9 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
     switch (option->form) {
     case OPTION_BYTES: return parse_number(text, true, value);
     case OPTION_COUNT: return parse_number(text, false, value);
-    case OPTION_PAST_END: return parse_past_end(text, value);
+    case OPTION_PAST_END: return parse_name(past_end_names, text, value);
+    case OPTION_ROOTS: return parse_name(roots_names, text, value);
+    case OPTION_FREE: return parse_name(free_names, text, value);
     case OPTION_MS:
         if (strcmp(text, "never") != 0)
             return parse_number(text, false, value);

@@ -7,10 +7,12 @@
 #include <broom.h>
 
 enum option_form {
-    OPTION_BYTES,   /* a number with K, M, G or T behind it (1024s), or without */
-    OPTION_COUNT,   /* a number */
-    OPTION_MS,      /* milliseconds; -1 is "never" */
-    OPTION_PAST_END /* never, stack, always */
+    OPTION_BYTES, /* a number with K, M, G or T behind it (1024s), or without */
+    OPTION_COUNT, /* a number */
+    OPTION_MS,    /* milliseconds; -1 is "never" */
+    OPTION_PAST_END,
+    OPTION_ROOTS,
+    OPTION_FREE
 };
 
 struct option {

@@ -11,9 +11,21 @@
 
 /* ---- Entering and leaving --------------------------------------------------------- */
 
+/* The C library allocates for it, and holds the lock of the thread's descriptor. */
+static struct gc__range own_stack(void)
+{
+    bool was_busy = gc__thread_is_busy;
+    struct gc__range stack;
+
+    gc__thread_is_busy = true;
+    stack = gc__os_own_stack();
+    gc__thread_is_busy = was_busy;
+    return stack;
+}
+
 bool gc__threads_enter(void)
 {
-    struct gc__range stack = gc__os_own_stack();
+    struct gc__range stack = own_stack();
     struct mutator *mutator;
 
     gc__os_unblock_stop_signal();
@@ -82,7 +94,7 @@ static void not_started(void *mutator)
 
 static struct gc__start begun(void *ticket)
 {
-    struct gc__range stack = gc__os_own_stack();
+    struct gc__range stack = own_stack();
     struct mutator *mutator = ticket;
     struct gc__start start = mutator->start;
 
@@ -156,6 +168,7 @@ static void in_child(void)
     gc__concurrent_forget(&gc__heap);
     gc__events_forget_teller();
     gc__finalizers_forget_thread();
+    gc__heap.process = gc__os_process_id();
     gc__world_unlock(&gc__heap.world);
 }
 

@@ -65,6 +65,9 @@
  * number of system calls stays logarithmic. */
 #define GC_GROWTH_SHARE 16
 
+/* Linux leaves so much free below the initial stack, whatever its limit. */
+#define GC_STACK_GAP_BYTES ((size_t)128 << 20)
+
 /* ---- Allocation --------------------------------------------------------- */
 
 /* A mutator claims cells in runs of about this many bytes: what is zeroed at
@@ -147,6 +150,10 @@
 /* Below its stack pointer a leaf function may use so many bytes (System V ABI
  * for x86-64; other ABIs have none, and it does no harm there). */
 #define GC_RED_ZONE_BYTES 128
+
+/* For calls of malloc that the heap cannot serve (gc/faces/arena.h): a few kilobytes
+ * are used, as a rule. What is not used costs nothing. */
+#define GC_ARENA_BYTES ((size_t)16 << 20)
 
 /* ---- Marking ------------------------------------------------------------ */
 
@@ -280,6 +287,10 @@
  * then cycles inside the L2 cache, and a cycle's fixed cost (roots, clock)
  * stays a few percent. */
 #define GC_PACE_FLOOR_BYTES ((size_t)1536 << 10)
+
+/* The same, where the kernel is asked for the roots, which takes a third of a
+ * millisecond. */
+#define GC_PACE_MAPPINGS_FLOOR_BYTES ((size_t)4 << 20)
 
 /* Where several mutators allocate, so much for each, up to this many. To stop
  * another thread and let it go on takes twenty microseconds, in which each of

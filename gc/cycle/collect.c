@@ -69,9 +69,16 @@ static bool beside_mutators(struct heap *heap)
     return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap);
 }
 
+/* By this very thread already, where a hook is at work. And the child of a vfork, of
+ * which the parent's threads are none, has all of the parent's memory. */
+static bool must_not_collect(const struct heap *heap)
+{
+    return heap->collecting || gc__os_process_id() != heap->process;
+}
+
 static void collect(struct heap *heap, bool full)
 {
-    if (heap->collecting) /* by this very thread: a hook at work */
+    if (must_not_collect(heap))
         return;
     heap->collecting = true;
     heap->full = full;
@@ -118,11 +125,9 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
     if (GC_UNLIKELY(stress) &&
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
-    if (!gc__allowance_is_used_up(heap, mutator, bytes))
-        return;
-    if (gc__concurrent_is_under_way(&heap->concurrent))
+    while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
         gc__concurrent_assist(heap, mutator);
-    else
+    if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
 

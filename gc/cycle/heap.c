@@ -36,13 +36,19 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     }
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
+    gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0);
-    gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0);
+    gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0 && !gc__heap_roots_are_mappings(heap));
     heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
-    gc__pace_init(&heap->pace, GC_PACE_FLOOR_BYTES, options->growth_percent, options->initial_heap);
+    gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
+                  options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
     if (options->memory_limit == 0)
         heap->limit.soft_bytes = group_limit();
+    heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
+    heap->process = gc__os_process_id();
+    if (options->stats != 0 || options->log != 0)
+        gc__os_keep_stderr();
     heap->started = true;
     return true;
 }

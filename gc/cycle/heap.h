@@ -12,6 +12,7 @@
 #include "gc/mark/gang.h"
 #include "gc/reclaim/attached.h"
 #include "gc/reclaim/sweep.h"
+#include "gc/roots/mappings.h"
 #include "gc/roots/ranges.h"
 #include "gc/roots/stacks.h"
 #include "gc/roots/world.h"
@@ -35,6 +36,7 @@ struct heap {
     bool collecting;               /* by the lock's owner */
     bool full;                     /* the cycle under way is not to be minor */
     bool hard;                     /* for want of memory */
+    long process;                  /* that it belongs to */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */
     uint64_t decommit_delay_ns;    /* UINT64_MAX: never */
@@ -44,6 +46,7 @@ struct heap {
     struct world world;
     struct ranges user_roots;
     struct stacks stacks;
+    struct mappings mappings;
     struct gang gang;
     struct bins bins;
     struct attached attached;
@@ -78,6 +81,10 @@ static inline bool gc__heap_births_are_black(const struct heap *heap)
 /* Whether the next cycle, unless it must be full at once, had better run beside the
  * mutators. Under stress one in four does. */
 bool gc__heap_wants_concurrent(const struct heap *heap);
+static inline bool gc__heap_roots_are_mappings(const struct heap *heap)
+{
+    return heap->options.roots > GC_ROOTS_SEGMENTS;
+}
 
 static inline bool gc__collections_are_disabled(const struct heap *heap)
 {

@@ -35,7 +35,7 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
 {
     size_t floor = mutators > 1 ? GC_PACE_MUTATOR_BYTES * gc__min(mutators, GC_PACE_FLOOR_MUTATORS) : 0;
     size_t costly = scanned_bytes + percent_of(live_bytes - scanned_bytes, GC_PACE_ATOMIC_PERCENT);
-    size_t growth = percent_of(costly + gc__pace_external(pace), pace->growth_percent) +
+    size_t growth = percent_of(costly + pace->root_bytes + gc__pace_external(pace), pace->growth_percent) +
                     gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
     size_t held_share = gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT), 2 * growth);
@@ -94,7 +94,9 @@ void gc__pace_wait(struct pace *pace)
 
 void gc__pace_grant(struct pace *pace, size_t bytes)
 {
-    __atomic_store_n(&pace->budget_bytes, gc__pace_allocated(pace) + bytes, __ATOMIC_RELAXED);
+    size_t budget = __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&pace->budget_bytes, gc__max(budget, gc__pace_allocated(pace)) + bytes, __ATOMIC_RELAXED);
 }
 
 void gc__pace_make_due(struct pace *pace)

@@ -24,6 +24,12 @@ static bool stop_world(struct heap *heap)
     return stopped;
 }
 
+/* Whether it is known where they are. */
+static bool find_roots(struct heap *heap)
+{
+    return !gc__heap_roots_are_mappings(heap) || gc__mappings_read(&heap->mappings, &heap->world);
+}
+
 static void stop_and_go_on(void *argument)
 {
     struct pause *pause = argument;
@@ -31,7 +37,7 @@ static void stop_and_go_on(void *argument)
     uint64_t start_ns = gc__os_clock_ns();
 
     heap->region.now_ns = start_ns;
-    pause->stopped = stop_world(heap);
+    pause->stopped = stop_world(heap) && find_roots(heap);
     gc__events_put(heap, GC_EVENT_STOPPED, 0, 0);
     if (pause->stopped)
         pause->body(heap);
@@ -42,7 +48,8 @@ static void stop_and_go_on(void *argument)
 }
 
 /* No library comes or goes while the world stands: a stopped thread may be halfway
- * through that otherwise. */
+ * through that otherwise. Where roots are mappings that does not matter, and the loader
+ * is not asked: who has its lock may wait for ours. */
 bool gc__pause(struct heap *heap, void (*body)(struct heap *heap))
 {
     struct mutator *self = gc__mutator;
@@ -50,7 +57,10 @@ bool gc__pause(struct heap *heap, void (*body)(struct heap *heap))
 
     if (gc__mutator_exists(self)) /* else it is the collector's own thread */
         self->context = gc__os_context_of(self->sp);
-    gc__os_hold_loader(stop_and_go_on, &pause);
+    if (gc__heap_roots_are_mappings(heap))
+        stop_and_go_on(&pause);
+    else
+        gc__os_hold_loader(stop_and_go_on, &pause);
     return pause.stopped;
 }
 

@@ -13,7 +13,12 @@ static void mark_range(struct gc__range range, void *argument)
 
 void gc__roots_mark_segments(struct heap *heap)
 {
-    gc__os_each_data_segment(mark_range, gc__gang_leader(&heap->gang));
+    struct marker *marker = gc__gang_leader(&heap->gang);
+
+    if (gc__heap_roots_are_mappings(heap))
+        heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, marker);
+    else
+        gc__os_each_data_segment(mark_range, marker);
 }
 
 void gc__roots_mark_ranges(struct heap *heap)
@@ -37,7 +42,7 @@ static void mark_words(struct heap *heap, void *const *words, size_t count)
 static void mark_mutator(struct heap *heap, const struct mutator *mutator)
 {
     gc__mark_stacks(heap, mutator);
-    if (mutator->thread_pointer != 0)
+    if (mutator->thread_pointer != 0 && !gc__heap_roots_are_mappings(heap))
         gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
 }

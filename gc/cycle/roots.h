@@ -7,7 +7,7 @@
 
 #include "gc/cycle/heap.h"
 
-/* Data segments; no lock is needed, but only one thread at a time. */
+/* Data segments, or mappings; for segments no lock is needed, but only one thread at a time. */
 void gc__roots_mark_segments(struct heap *heap);
 
 /* The user's ranges, objects of root kinds. */

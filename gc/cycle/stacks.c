@@ -78,7 +78,7 @@ static bool is_root(const struct heap *heap, uintptr_t sp)
 /* The program may have more such stacks, which wait, and are not seen. */
 static void warn_once(struct heap *heap, uintptr_t sp)
 {
-    if (heap->stacks.warned || is_root(heap, sp))
+    if (heap->stacks.warned || gc__heap_roots_are_mappings(heap) || is_root(heap, sp))
         return;
     heap->stacks.warned = true;
     gc__message("a thread runs on a stack at %p of which nobody told; those like it that wait are not scanned "

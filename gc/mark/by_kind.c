@@ -62,10 +62,7 @@ void gc__by_kind_scan_part(struct marker *marker, const struct traced *object, s
     struct telling telling = {.tracer.visit = visit_told, .marker = marker};
 
     switch ((enum kind_form)object->kind->form) {
-    case KIND_WORDS:
-        gc__marker_scan_range(marker, part.start, part.end,
-                              marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
-        break;
+    case KIND_WORDS: gc__marker_scan_range(marker, part.start, part.end, gc__marker_past_end(marker)); break;
     case KIND_LAYOUT: gc__layout_each(object, part, scan_word, &(struct scanning){marker, object->kind}); break;
     case KIND_EPHEMERON:
         gc__ephemeron_scan(marker, object->start);

@@ -299,13 +299,26 @@ static ALWAYS_INLINE void scan_word(struct trace *trace, uintptr_t word, enum pa
         enqueue_past_end(trace, offset - 1);
 }
 
+/* The lower half of a word may be the upper half of an address, and the upper half of
+ * the word before its lower one. */
+static ALWAYS_INLINE void scan_between(struct trace *trace, uintptr_t before, uintptr_t word, enum past_end past_end)
+{
+    if (past_end == UNALIGNED_COUNT)
+        scan_word(trace, before >> 32 | word << 32, PAST_END_IGNORED);
+}
+
 /* An even number of words, as cells have: by twos. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan(struct trace *trace, uintptr_t start, uintptr_t end,
                                                  enum past_end past_end)
 {
+    uintptr_t before = 0;
+
     for (const uintptr_t *word = (const uintptr_t *)start; (uintptr_t)word < end; word += 2) {
         scan_word(trace, word[0], past_end);
         scan_word(trace, word[1], past_end);
+        scan_between(trace, before, word[0], past_end);
+        scan_between(trace, word[0], word[1], past_end);
+        before = word[1];
         visit_batches_due(trace);
     }
 }
@@ -440,10 +453,14 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_narrow(struct trace *trace, uin
                                                         enum past_end past_end)
 {
     const uintptr_t *word = (const uintptr_t *)start;
+    uintptr_t before = 0;
 
     for (; granules != 0; granules--, word += 2) {
         scan_word(trace, word[0], past_end);
         scan_word(trace, word[1], past_end);
+        scan_between(trace, before, word[0], past_end);
+        scan_between(trace, word[0], word[1], past_end);
+        before = word[1];
     }
     visit_batches_due(trace);
 }
@@ -487,10 +504,12 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_range(struct marker *marker, ui
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    if (GC_UNLIKELY(marker->company == BESIDE_MUTATORS))
-        scan_range(marker, start, end, past_end, BESIDE_MUTATORS);
+    if (GC_UNLIKELY(marker->company >= BESIDE_MUTATORS))
+        scan_range(marker, start, end, past_end, marker->company);
     else if (past_end == PAST_END_COUNTS)
         scan_range(marker, start, end, PAST_END_COUNTS, ALONE);
+    else if (past_end == UNALIGNED_COUNT)
+        scan_range(marker, start, end, UNALIGNED_COUNT, ALONE);
     else
         scan_range(marker, start, end, PAST_END_IGNORED, ALONE);
 }
@@ -598,9 +617,15 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
  * shorter one. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_in(struct marker *marker, enum company company, size_t patience)
 {
+    bool kinds = gc__kind_count > GC_KIND_COUNT;
+
     if (GC_UNLIKELY(marker->past_end_everywhere))
         return drain_with(marker, PAST_END_COUNTS, company, true, patience);
-    if (gc__kind_count > GC_KIND_COUNT)
+    if (GC_UNLIKELY(marker->unaligned && kinds))
+        return drain_with(marker, UNALIGNED_COUNT, company, true, patience);
+    if (GC_UNLIKELY(marker->unaligned))
+        return drain_with(marker, UNALIGNED_COUNT, company, false, patience);
+    if (kinds)
         return drain_with(marker, PAST_END_IGNORED, company, true, patience);
     return drain_with(marker, PAST_END_IGNORED, company, false, patience);
 }

@@ -69,6 +69,7 @@ struct marker {
     size_t objects_in, objects;
 
     bool past_end_everywhere; /* an option: see gc_past_end */
+    bool unaligned;           /* an option: see UNALIGNED_COUNT */
     bool overflowed;          /* some block has its rescan flag set */
     enum company company;     /* while something is scanned outside of the inlined loop */
 
@@ -84,10 +85,20 @@ void gc__marker_begin(struct marker *marker);
 /* What is grey is forgotten. */
 void gc__marker_abandon(struct marker *marker);
 
-/* Whether an address one past the end of an object counts for it. */
-enum past_end { PAST_END_IGNORED, PAST_END_COUNTS };
+/* Whether an address one past the end of an object counts for it; or, while that does
+ * not, addresses at odd multiples of four, as packed structs have them. */
+enum past_end { PAST_END_IGNORED, PAST_END_COUNTS, UNALIGNED_COUNT };
 
-/* Every aligned word of the range is a root (gc/mark/roots.c). */
+/* In the heap. */
+static inline enum past_end gc__marker_past_end(const struct marker *marker)
+{
+    if (marker->past_end_everywhere)
+        return PAST_END_COUNTS;
+    return marker->unaligned ? UNALIGNED_COUNT : PAST_END_IGNORED;
+}
+
+/* Every aligned word of the range is a root (gc/mark/roots.c), and the others as the
+ * marker's option says. */
 void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end);
 
 /* As that, for bounds that are aligned. */

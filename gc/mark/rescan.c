@@ -13,7 +13,7 @@ static void drain(struct marker *marker)
 static void scan_words(struct marker *marker, uintptr_t start, uintptr_t end)
 {
     if (start < end)
-        gc__marker_scan_range(marker, start, end, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+        gc__marker_scan_range(marker, start, end, gc__marker_past_end(marker));
 }
 
 /* What a part of an object says that may begin in the middle of an element, or of the

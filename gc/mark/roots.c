@@ -3,11 +3,12 @@
 #include "gc/mark/marker.h"
 
 /* The halves of two words, the words themselves. */
-typedef uint32_t halves __attribute__((vector_size(16), aligned(sizeof(uintptr_t))));
+typedef uint32_t halves __attribute__((vector_size(16), aligned(sizeof(uint32_t))));
 typedef uint64_t wholes __attribute__((vector_size(16)));
 
 #define WORDS_AT_ONCE 4
 #define UPPER_HALF 32 /* bits down */
+#define HALF_BYTES 4
 
 static inline GC_SCANS_ANYTHING halves upper_halves(const uintptr_t *words)
 {
@@ -44,6 +45,8 @@ void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum p
         gc__marker_scan_range(marker, start, end, PAST_END_COUNTS);
     else
         scan_sparse(marker, start, end);
+    if (marker->unaligned)
+        scan_sparse(marker, start + HALF_BYTES, end - HALF_BYTES);
 }
 
 static void mark_all_of(struct marker *marker, struct block *block)

@@ -136,6 +136,21 @@ void gc__os_hold_loader(void (*body)(void *argument), void *argument);
  * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
 
+/* Calls `visit` for the readable mappings of the process that are private, or for all
+ * (`shared`), by address. False: the system does not say which those are. Under the
+ * heap's lock. */
+bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void *argument), void *argument);
+
+/* Of these ranges, by address: calls `visit` for those pages that have been touched
+ * and are the process's own, not as they are in a file; with `file_pages` for those of
+ * files as well, and of shared memory. Where the system does not tell, for all. Under
+ * the heap's lock. */
+void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
+                         void (*visit)(struct gc__range range, void *argument), void *argument);
+
+/* Calls `visit` for memory of our own: what was reserved, and GC_OWN_STATE. */
+void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void *argument);
+
 /* Calls `visit` for what a thread has of its own: thread-local blocks, static
  * and dynamic (of the libraries that gc__os_each_data_segment last saw), and the
  * values of pthread_setspecific. The thread is stopped, or the caller. */
@@ -166,6 +181,7 @@ struct gc__start {
     void *argument;
 };
 
+long gc__os_process_id(void); /* the child of a vfork has its own */
 long gc__os_thread_id(void);
 uintptr_t gc__os_thread_pointer(void);
 uintptr_t gc__os_thread_handle(void); /* by which it is joined */
@@ -266,6 +282,9 @@ void gc__os_relax(void);
 /* ---- The rest ------------------------------------------------------------ */
 
 uint64_t gc__os_clock_ns(void); /* monotonic */
+
+/* Messages go where stderr goes now, also when the program has closed it. */
+void gc__os_keep_stderr(void);
 
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */

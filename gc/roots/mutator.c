@@ -9,6 +9,8 @@ const struct mutator gc__no_mutator;
 _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
     (struct mutator *)(uintptr_t)&gc__no_mutator;
 
+_Thread_local volatile bool gc__thread_is_busy __attribute__((tls_model("initial-exec")));
+
 /* As broom/inline.h knows it: a mutator begins with its runs. */
 extern _Thread_local struct mutator *gc_runs
     __attribute__((alias("gc__mutator"), visibility("default"), tls_model("initial-exec")));

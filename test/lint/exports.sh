@@ -2,10 +2,13 @@
 # exports.sh [LIBRARY [HEADER...]] - the shared library exports what the headers
 # declare with GC__EXPORT, not more, not less; all of it begins with gc_, and
 # none with gc__, which is internal. Beside that only the calls of the C library
-# that are interposed: all of these, or none.
+# that are interposed: all of these, or none. Without arguments also: the library
+# that takes the place of malloc exports these and malloc's family, and nothing else.
 set -eu
 : "${NM:=nm}"
 library=${1:-${top_builddir:-.}/.libs/libbroom.so}
+replacement=
+[ $# -gt 0 ] || replacement=${library%.so}-malloc.so
 [ $# -eq 0 ] || shift
 [ $# -gt 0 ] || set -- "${top_srcdir:-.}/include/broom.h" "${top_srcdir:-.}"/include/broom/*.h
 
@@ -17,7 +20,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-interposed='pthread_clockjoin_np pthread_create pthread_detach pthread_exit pthread_join pthread_sigmask
+interposed='epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit pthread_join pthread_sigmask
 pthread_timedjoin_np pthread_tryjoin_np sigaction sigprocmask'
 # shellcheck disable=SC2086 # words
 printf '%s\n' $interposed | sort >"$work/interposed"
@@ -43,5 +46,16 @@ fi
 if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
+fi
+family='aligned_alloc calloc free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim malloc_usable_size
+mallopt memalign posix_memalign pvalloc realloc reallocarray valloc'
+if [ -n "$replacement" ]; then
+    # shellcheck disable=SC2086 # words
+    printf '%s\n' $interposed $family | sort >"$work/expected"
+    $NM -D --defined-only "$replacement" | awk '{ print $NF }' | sort >"$work/replaced"
+    if ! diff "$work/expected" "$work/replaced" >"$work/diff"; then
+        sed -n 's/^< /not in the place of malloc: /p; s/^> /in the place of malloc, but not of its family: /p' "$work/diff"
+        status=1
+    fi
 fi
 exit $status

@@ -10,7 +10,8 @@
 #include <stdatomic.h>
 
 /* A helper's frames are few and small; its stack also holds the thread-local
- * storage of all libraries. Where that is not enough: the default. */
+ * storage of all libraries. Where that is not enough: the default. It is our own
+ * memory, and so no root: old words there would keep objects. */
 #define STACK_BYTES ((size_t)256 << 10)
 
 /* On the starter's stack, until the helper has told its id. */
@@ -34,7 +35,20 @@ static void *begin(void *argument)
     return NULL;
 }
 
-static bool create_detached(struct start *start, size_t stack_bytes)
+/* Our own memory, with a page below it that nobody can touch. */
+static char *take_stack(void)
+{
+    size_t guard = gc__os_page_bytes();
+    char *stack = gc__os_reserve(guard + STACK_BYTES, guard, 0);
+
+    if (stack == NULL || gc__os_commit(stack + guard, STACK_BYTES))
+        return stack;
+    gc__os_release(stack, guard + STACK_BYTES);
+    return NULL;
+}
+
+/* `stack`: NULL for one of the C library's. */
+static bool create_detached(struct start *start, char *stack)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -42,11 +56,21 @@ static bool create_detached(struct start *start, size_t stack_bytes)
 
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    created = (stack_bytes == 0 || pthread_attr_setstacksize(&attributes, stack_bytes) == 0) &&
+    created = (stack == NULL || pthread_attr_setstack(&attributes, stack + gc__os_page_bytes(), STACK_BYTES) == 0) &&
               pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
               GC_REAL(pthread_create)(&thread, &attributes, begin, start) == 0; /* ours makes mutators */
     pthread_attr_destroy(&attributes);
     return created;
+}
+
+static bool create_on_own_stack(struct start *start)
+{
+    char *stack = take_stack();
+
+    if (stack == NULL || create_detached(start, stack))
+        return stack != NULL;
+    gc__os_release(stack, gc__os_page_bytes() + STACK_BYTES);
+    return false;
 }
 
 static long wait_for_id(struct start *start)
@@ -70,7 +94,7 @@ bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
     sigfillset(&all);
     if (GC_REAL(pthread_sigmask)(SIG_SETMASK, &all, &before) != 0)
         return false;
-    created = create_detached(&start, STACK_BYTES) || create_detached(&start, 0);
+    created = create_on_own_stack(&start) || create_detached(&start, NULL);
     GC_REAL(pthread_sigmask)(SIG_SETMASK, &before, NULL);
     if (created)
         *thread_id = wait_for_id(&start);

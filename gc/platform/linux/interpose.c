@@ -43,6 +43,7 @@ void gc__os_tell_when_ended(void)
 
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher)
 {
+    gc__real_prepare();
     pthread_key_create(&threads.end, destructors_run);
     pthread_atfork(watcher->before_fork, watcher->in_parent, watcher->in_child);
     threads.watcher = watcher;

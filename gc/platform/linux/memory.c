@@ -3,6 +3,7 @@
 
 #include "gc/base/align.h"
 #include "gc/platform/linux/file.h"
+#include "gc/platform/linux/own.h"
 #include "gc/platform/linux/writes.h"
 
 #include <sys/mman.h>
@@ -38,19 +39,20 @@ void *gc__os_reserve(size_t bytes, size_t alignment, uintptr_t hint)
     if (bytes > SIZE_MAX - slack)
         return NULL;
     start = (uintptr_t)map_inaccessible(hint, bytes + slack);
-    if (start == 0 || slack == 0)
-        return (void *)start;
-
+    if (start == 0)
+        return NULL;
     aligned = gc__align_up(start, alignment);
     if (aligned > start)
         munmap((void *)start, aligned - start);
     if (start + slack > aligned)
         munmap((void *)(aligned + bytes), start + slack - aligned);
+    gc__note_own(aligned, bytes);
     return (void *)aligned;
 }
 
 void gc__os_release(void *start, size_t bytes)
 {
+    gc__forget_own((uintptr_t)start);
     munmap(start, bytes);
 }
 

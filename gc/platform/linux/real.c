@@ -2,6 +2,7 @@
 #include "gc/platform/linux/real.h"
 
 #include "gc/base/check.h"
+#include "gc/platform/platform.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
@@ -39,12 +40,18 @@ static const struct {
     {"sigaction", __sigaction},
 };
 
-static void *function_in_archive(const char *name)
+#define NAMES (sizeof in_archive / sizeof in_archive[0])
+
+/* Of these, as far as they were looked up. */
+GC_OWN_STATE static void *known[NAMES];
+
+static size_t number_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof in_archive / sizeof in_archive[0]; i++)
-        if (strcmp(in_archive[i].name, name) == 0)
-            return in_archive[i].function;
-    return NULL;
+    size_t i = 0;
+
+    while (i < NAMES && strcmp(in_archive[i].name, name) != 0)
+        i++;
+    return i;
 }
 
 /* Clang links its sanitizers into the program, where they come behind us under
@@ -59,14 +66,31 @@ static void *sanitizers_function(const char *name)
     return dlsym(RTLD_DEFAULT, wrapped);
 }
 
-void *gc__real_function(const char *name)
+static void *look_up(const char *name)
 {
     void *function = sanitizers_function(name);
+    size_t number = number_of(name);
 
     if (function == NULL)
         function = dlsym(RTLD_NEXT, name);
+    if (function == NULL && number < NAMES)
+        function = in_archive[number].function;
+    return function;
+}
+
+void gc__real_prepare(void)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        known[i] = look_up(in_archive[i].name);
+}
+
+void *gc__real_function(const char *name)
+{
+    size_t number = number_of(name);
+    void *function = number < NAMES ? known[number] : NULL;
+
     if (function == NULL)
-        function = function_in_archive(name);
+        function = look_up(name);
     if (function == NULL)
         gc__fatal("there is no %s behind Broom's own: link a static executable with"
                   " what pkg-config --variable=static_executable broom says",

@@ -1,5 +1,5 @@
 /* real.h - the C library's functions behind those of the same names that this
- * library has itself (gc/faces/threads.c): found at run time, so that a tool
+ * library has itself (interpose.c): found at run time, so that a tool
  * that has them, too (a sanitizer), keeps its place in the row. */
 #ifndef GC_PLATFORM_LINUX_REAL_H
 #define GC_PLATFORM_LINUX_REAL_H
@@ -8,6 +8,9 @@
 
 /* The next definition behind ours; without one the program ends. */
 void *gc__real_function(const char *name);
+
+/* Looks all of them up: from then on it takes no lock, as the loader has one. */
+void gc__real_prepare(void);
 
 /* A pointer to the real `name`, looked up once in each place. */
 #define GC_REAL(name)                                                                                                  \

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/platform/linux/pagemap.h"
 #include "gc/platform/linux/writes.h"
 
 #include <errno.h>
@@ -23,35 +24,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Not yet in all headers. The structs are the kernel's. */
+/* Not yet in all headers. */
 #define FEATURE_WP_ASYNC ((uint64_t)1 << 15)
 #define USER_MODE_ONLY 1
-
-struct page_region {
-    uint64_t start;
-    uint64_t end;
-    uint64_t categories;
-};
-
-struct scan {
-    uint64_t size;
-    uint64_t flags;
-    uint64_t start;
-    uint64_t end;
-    uint64_t walk_end; /* how far the kernel came */
-    uint64_t regions;
-    uint64_t region_count;
-    uint64_t max_pages;
-    uint64_t inverted;
-    uint64_t all_of;
-    uint64_t any_of;
-    uint64_t returned;
-};
-
-#define SCAN _IOWR('f', 16, struct scan)
-#define SCAN_PROTECT_MATCHING 1
-#define SCAN_CHECK_WP_ASYNC 2
-#define PAGE_IS_WRITTEN 2
 
 /* Where our file stands: out of the way of programs that count theirs. */
 #define FIRST_FILE 200
@@ -152,9 +127,9 @@ void gc__track_writes_again(uintptr_t start, size_t bytes)
 /* ---- Scanning ---------------------------------------------------------------------- */
 
 /* The next part of a scan. What the regions tell is for the caller. */
-static bool scan_on(int pagemap, struct scan *scan, long *found)
+static bool scan_on(int pagemap, struct gc__page_scan *scan, long *found)
 {
-    *found = ioctl(pagemap, SCAN, scan);
+    *found = ioctl(pagemap, GC_PAGE_SCAN, scan);
     if (*found < 0)
         return false;
     scan->start = scan->walk_end;
@@ -171,16 +146,16 @@ static int open_pagemap(void)
 bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
                          void *argument)
 {
-    struct page_region region[64];
-    struct scan scan = {
+    struct gc__page_region region[64];
+    struct gc__page_scan scan = {
         .size = sizeof scan,
-        .flags = SCAN_CHECK_WP_ASYNC,
+        .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC,
         .start = range.start,
         .end = range.end,
         .regions = (uintptr_t)region,
         .region_count = sizeof region / sizeof *region,
-        .all_of = PAGE_IS_WRITTEN,
-        .returned = PAGE_IS_WRITTEN,
+        .all_of = GC_PAGE_IS_WRITTEN,
+        .returned = GC_PAGE_IS_WRITTEN,
     };
     int saved_errno = errno, pagemap = open_pagemap();
     bool scanned = pagemap >= 0;
@@ -203,12 +178,12 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
     bool watched = pagemap >= 0;
 
     for (size_t i = 0; watched && i < count; i++) {
-        struct scan scan = {
+        struct gc__page_scan scan = {
             .size = sizeof scan,
-            .flags = SCAN_CHECK_WP_ASYNC | SCAN_PROTECT_MATCHING,
+            .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC | GC_PAGE_SCAN_PROTECT_MATCHING,
             .start = ranges[i].start,
             .end = ranges[i].end,
-            .all_of = PAGE_IS_WRITTEN,
+            .all_of = GC_PAGE_IS_WRITTEN,
         };
         long found;
 

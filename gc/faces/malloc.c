@@ -1,0 +1,416 @@
+/* malloc.c - the C library's allocator by Broom's: what the library broom-malloc
+ * exports in the place of malloc and its like.
+ *
+ * The program knows of nothing. So what it gets is scanned conservatively; what it
+ * frees is freed, or not, as an option says; and every call has the contract of
+ * glibc's function of that name, `errno` included.
+ *
+ * A call may come in the middle of another one on the same thread: from a signal's
+ * handler, between any two instructions, or from the C library, which we ask for
+ * something. Then the heap may be halfway through a change, and the arena serves it
+ * (gc/faces/arena.h); what it frees of the heap's is left to the collector. */
+
+#include "gc/alloc/allocate.h"
+#include "gc/alloc/small.h"
+#include "gc/api/enter.h"
+#include "gc/base/align.h"
+#include "gc/base/check.h"
+#include "gc/cycle/collect.h"
+#include "gc/faces/arena.h"
+#include "gc/insight/stats.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* NULL until the C library has begun. */
+extern char **environ;
+
+/* ---- In the middle of something ---------------------------------------------------- */
+
+/* Around what may not be interrupted by the same. A mutator's `inside` says as much of
+ * slow paths, which are not only reached from here. */
+static inline void begin(void)
+{
+    gc__thread_is_busy = true;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void end(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    gc__thread_is_busy = false;
+}
+
+/* The heap may not be used. Most of it, the lock aside, is asked for by the fast paths. */
+static inline bool in_fast_middle(const struct mutator *mutator)
+{
+    return ((unsigned)gc__thread_is_busy | (unsigned)mutator->inside) != 0; /* one jump for both */
+}
+
+static bool in_middle(void)
+{
+    const struct mutator *mutator = gc__mutator;
+
+    return in_fast_middle(mutator) || environ == NULL ||
+           (gc__mutator_exists(mutator) && atomic_load(&gc__heap.world.owner) == mutator);
+}
+
+/* ---- Allocating ------------------------------------------------------------------------ */
+
+static void *out_of_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void *allocate_from_arena(size_t bytes, size_t alignment)
+{
+    void *piece = gc__arena_allocate(bytes, alignment);
+
+    return piece != NULL ? piece : out_of_memory();
+}
+
+/* One marker, as the C library takes the loader's locks to make a thread, and who has
+ * them may be waiting for the collection. */
+static void start_heap(void)
+{
+    static const struct gc_options options = {.roots = GC_ROOTS_MAPPINGS, .unaligned = 1, .markers = 1};
+    int saved_errno = errno;
+
+    gc_init_options(&options, sizeof options);
+    errno = saved_errno;
+}
+
+static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t alignment)
+{
+    void *object;
+
+    if (GC_UNLIKELY(!gc__heap.started))
+        start_heap();
+    object = gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment);
+    end();
+    return object;
+}
+
+/* Ends with a tail call: no frame of ours, with holes in it, lies between the
+ * client's and the spilled registers. */
+static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, size_t alignment)
+{
+    if (GC_UNLIKELY(in_middle()))
+        return allocate_from_arena(bytes, alignment);
+    begin();
+    return gc__os_spill_registers(allocate_spilled, call, bytes, alignment);
+}
+
+static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes)
+{
+    struct mutator *mutator = gc__mutator;
+    struct run *run;
+    void *object;
+
+    if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || in_fast_middle(mutator)))
+        return allocate_slow(call, bytes, 1);
+    begin();
+    run = &mutator->runs[GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes)];
+    if (GC_UNLIKELY(run->cur == run->end)) {
+        end();
+        return allocate_slow(call, bytes, 1);
+    }
+    object = gc__run_next(run);
+    end();
+    return object;
+}
+
+/* ---- Objects by address ----------------------------------------------------------------- */
+
+/* What the program may hold: the start of an object, or, where it asked for an alignment
+ * that no heap serves, an address inside of one that is larger. */
+static bool find(const void *address, struct object *object)
+{
+    const struct region *region = &gc__heap.region;
+    const char *start;
+
+    if (!gc__heap.started || !gc__resolve(region, gc__ambiguous(address), object) ||
+        !gc__object_is_live(region, object))
+        return false;
+    start = gc__object_start(region, object);
+    if (object->block != NULL)
+        return start == address && !gc__mutator_holds_unissued(gc__mutator, object->block, address);
+    return start == address || (uintptr_t)address % GC_CHUNK_BYTES == 0;
+}
+
+static size_t usable_bytes(const void *address)
+{
+    struct object object;
+
+    if (gc__arena_owns(address))
+        return gc__arena_usable_bytes(address);
+    if (!find(address, &object))
+        return 0;
+    return gc__object_usable_bytes(&gc__heap.region, &object) -
+           (size_t)((const char *)address - gc__object_start(&gc__heap.region, &object));
+}
+
+static bool is_in_heap(const void *address)
+{
+    return gc__region_offset(&gc__heap.region, (uintptr_t)address) < gc__region_span(&gc__heap.region);
+}
+
+/* ---- Freeing ------------------------------------------------------------------------------ */
+
+static bool frees_are_honoured(void)
+{
+    return gc__heap.options.free == GC_FREE_HONOUR;
+}
+
+/* What is not ours is the C library's from before, or the loader's: it stays. */
+static void free_in_heap(const char *call, void *address)
+{
+    struct object object;
+
+    if (!is_in_heap(address) || in_middle())
+        return;
+    begin();
+    if (!find(address, &object))
+        GC_MISUSE(call, "%p is no object of malloc's, or is free already", address);
+    gc__free(&gc__heap, gc__enter(call), object, address);
+    end();
+}
+
+static inline void free_object(const char *call, void *address)
+{
+    if (GC_UNLIKELY(gc__arena_owns(address)))
+        gc__arena_free(address);
+    else if (frees_are_honoured() && address != NULL)
+        free_in_heap(call, address);
+}
+
+EXPORT void free(void *address)
+{
+    free_object("free", address);
+}
+
+/* ---- Resizing ------------------------------------------------------------------------------ */
+
+static void *move(void *address, size_t bytes)
+{
+    void *moved = allocate("realloc", bytes);
+
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, address, gc__min(usable_bytes(address), bytes));
+    free_object("realloc", address);
+    return moved;
+}
+
+static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, uintptr_t bytes)
+{
+    struct mutator *mutator = gc__enter_spilled(call, sp);
+    struct object object;
+    void *resized;
+
+    if (!find((void *)address, &object))
+        GC_MISUSE(call, "%p is no object of malloc's, or is free already", (void *)address);
+    resized = gc__reallocate(&gc__heap, mutator, object, (void *)address, bytes, frees_are_honoured());
+    end();
+    return resized;
+}
+
+/* glibc frees where the size is 0. An object of the arena, or one that is aligned to
+ * more than the heap knows, becomes an ordinary one. */
+static void *resize(void *address, size_t bytes)
+{
+    if (address == NULL)
+        return allocate("realloc", bytes);
+    if (bytes == 0) {
+        free_object("realloc", address);
+        return NULL;
+    }
+    if (gc__arena_owns(address) || in_middle() || (uintptr_t)address % GC_CHUNK_BYTES == 0)
+        return move(address, bytes);
+    begin();
+    return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)address, bytes);
+}
+
+EXPORT void *realloc(void *address, size_t bytes)
+{
+    return resize(address, bytes);
+}
+
+EXPORT void *reallocarray(void *address, size_t count, size_t bytes)
+{
+    size_t all;
+
+    return __builtin_mul_overflow(count, bytes, &all) ? out_of_memory() : resize(address, all);
+}
+
+/* ---- The simple ones ------------------------------------------------------------------------- */
+
+EXPORT void *malloc(size_t bytes)
+{
+    return allocate("malloc", bytes);
+}
+
+EXPORT void *calloc(size_t count, size_t bytes)
+{
+    size_t all;
+
+    return __builtin_mul_overflow(count, bytes, &all) ? out_of_memory() : allocate("calloc", all);
+}
+
+/* ---- Alignment --------------------------------------------------------------------------------- */
+
+/* Beyond what the heap knows: a part of a larger object, which any address in it keeps. */
+static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
+{
+    char *object;
+
+    if (alignment <= GC_GRANULE_BYTES)
+        return allocate(call, bytes);
+    if (alignment <= GC_CHUNK_BYTES)
+        return allocate_slow(call, bytes, alignment);
+    if (bytes > SIZE_MAX - alignment)
+        return out_of_memory();
+    object = allocate_slow(call, bytes + alignment, GC_CHUNK_BYTES);
+    return object != NULL ? (void *)gc__align_up((uintptr_t)object, alignment) : NULL;
+}
+
+/* glibc takes any alignment, and rounds it up to a power of two. */
+EXPORT void *memalign(size_t alignment, size_t bytes)
+{
+    size_t power = GC_GRANULE_BYTES;
+
+    while (power < alignment && power <= SIZE_MAX / 4)
+        power *= 2;
+    if (power < alignment) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate_aligned("memalign", power, bytes);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    return memalign(alignment, bytes);
+}
+
+EXPORT int posix_memalign(void **result, size_t alignment, size_t bytes)
+{
+    int saved_errno = errno;
+    void *object;
+
+    if (!gc__is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
+        return EINVAL;
+    object = allocate_aligned("posix_memalign", alignment, bytes);
+    errno = saved_errno;
+    if (object == NULL)
+        return ENOMEM;
+    *result = object;
+    return 0;
+}
+
+EXPORT void *valloc(size_t bytes)
+{
+    return allocate_aligned("valloc", gc__os_page_bytes(), bytes);
+}
+
+EXPORT void *pvalloc(size_t bytes)
+{
+    size_t page = gc__os_page_bytes();
+
+    return bytes > SIZE_MAX - page ? out_of_memory() : allocate_aligned("pvalloc", page, gc__align_up(bytes, page));
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------- */
+
+EXPORT size_t malloc_usable_size(void *address)
+{
+    return address != NULL ? usable_bytes(address) : 0;
+}
+
+static struct gc_stats figures(void)
+{
+    struct gc_stats stats;
+
+    gc_get_stats(&stats, sizeof stats);
+    return stats;
+}
+
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+    struct gc_stats stats = figures();
+
+    return (struct mallinfo2){
+        .arena = stats.heap_bytes,
+        .uordblks = gc__min(stats.live_bytes, stats.heap_bytes),
+        .fordblks = stats.heap_bytes - gc__min(stats.live_bytes, stats.heap_bytes),
+    };
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return (struct mallinfo){
+        .arena = (int)info.arena,
+        .uordblks = (int)info.uordblks,
+        .fordblks = (int)info.fordblks,
+    };
+}
+
+/* There is nothing of glibc's to be tuned. */
+EXPORT int mallopt(int parameter, int value)
+{
+    (void)parameter, (void)value;
+    return 1;
+}
+
+static void *trim_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
+{
+    struct mutator *mutator = gc__enter_spilled(call, sp);
+
+    (void)a, (void)b;
+    gc__world_begin(mutator);
+    gc__collect_hard(&gc__heap);
+    gc__world_end(&gc__heap.world, mutator);
+    mutator->sp = 0;
+    end();
+    return NULL;
+}
+
+EXPORT int malloc_trim(size_t pad)
+{
+    (void)pad;
+    if (in_middle() || !gc__heap.started)
+        return 0;
+    begin();
+    gc__os_spill_registers(trim_spilled, "malloc_trim", 0, 0);
+    return 1;
+}
+
+EXPORT int malloc_info(int options, FILE *stream)
+{
+    struct gc_stats stats = figures();
+
+    if (options != 0)
+        return EINVAL;
+    fprintf(stream,
+            "<malloc version=\"broom-%s\">\n<heap nr=\"0\">\n</heap>\n<system type=\"current\" size=\"%llu\"/>\n"
+            "<system type=\"max\" size=\"%llu\"/>\n</malloc>\n",
+            gc_version(), (unsigned long long)stats.heap_bytes, (unsigned long long)stats.heap_peak_bytes);
+    return 0;
+}
+
+EXPORT void malloc_stats(void)
+{
+    struct gc_stats stats = figures();
+
+    gc__message("heap %llu bytes, live %llu bytes at the last of %llu collections",
+                (unsigned long long)stats.heap_bytes, (unsigned long long)stats.live_bytes,
+                (unsigned long long)stats.collections);
+}

@@ -1,0 +1,11 @@
+/* preload.h - what the command `broom` and the library that it preloads agree on. */
+#ifndef GC_FACES_PRELOAD_H
+#define GC_FACES_PRELOAD_H
+
+#define PRELOAD_NAME "libbroom-malloc.so"
+
+/* In the environment: programs that the program runs are not to have the library. It
+ * takes this, and itself from LD_PRELOAD, out of the environment. */
+#define PRELOAD_ONCE "BROOM_RUN_ONCE"
+
+#endif

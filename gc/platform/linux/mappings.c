@@ -1,0 +1,272 @@
+/* mappings.c - what memory the process has: /proc/self/maps; and which pages of it
+ * are its own: the PAGEMAP_SCAN ioctl (Linux 6.7), or reading
+ * /proc/self/pagemap. By system calls alone, as the other threads stand. */
+
+#define _GNU_SOURCE
+#include "gc/platform/platform.h"
+
+#include "gc/base/align.h"
+#include "gc/platform/linux/pagemap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Not /proc/self: the initial thread may have ended. */
+#define MAPS "/proc/thread-self/maps"
+
+/* ---- Reading lines ---------------------------------------------------------------- */
+
+/* The kernel gives whole lines, about a page of them at a time. A path may be as
+ * long as that; what of a line does not fit is passed over. */
+GC_OWN_STATE static struct {
+    char text[8192];
+    size_t used, next;
+    int file;
+} reader;
+
+static bool fill(void)
+{
+    long got;
+
+    do
+        got = syscall(SYS_read, reader.file, reader.text, sizeof reader.text);
+    while (got < 0 && errno == EINTR);
+    reader.next = 0;
+    reader.used = got > 0 ? (size_t)got : 0;
+    return got >= 0;
+}
+
+/* -1: the end; -2: an error. */
+static int next_character(void)
+{
+    if (reader.next == reader.used && !fill())
+        return -2;
+    return reader.next < reader.used ? (unsigned char)reader.text[reader.next++] : -1;
+}
+
+/* The next line without its newline, cut to the capacity. Empty: there is none. */
+static bool read_line(char *line, size_t capacity)
+{
+    size_t length = 0;
+    int c;
+
+    while ((c = next_character()) >= 0 && c != '\n')
+        if (length < capacity - 1)
+            line[length++] = (char)c;
+    line[length] = '\0';
+    return c != -2;
+}
+
+/* ---- Lines ------------------------------------------------------------------------- */
+
+/* "start-end rwxp offset device inode     path" */
+struct line {
+    struct gc__range range;
+    const char *rights;
+    const char *path;
+};
+
+static const char *parse_hexadecimal(const char *text, uintptr_t *value)
+{
+    for (*value = 0; (*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'f'); text++)
+        *value = *value * 16 + (uintptr_t)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
+    return text;
+}
+
+static const char *skip_fields(const char *text, unsigned fields)
+{
+    while (fields-- > 0) {
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    return text;
+}
+
+static struct line parse(const char *text)
+{
+    struct line line;
+
+    text = parse_hexadecimal(text, &line.range.start);
+    text = parse_hexadecimal(*text == '-' ? text + 1 : text, &line.range.end);
+    line.rights = skip_fields(text, 1);
+    line.path = skip_fields(line.rights, 4);
+    if (strlen(line.rights) < 4)
+        line.range.end = line.range.start;
+    return line;
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* The kernel's own pages, [vvar] and its like; and those of devices, which need
+ * not be memory: but for those that are. libunwind keeps caches. */
+static bool holds_no_roots(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (begins_with(path, "[v"))
+        return true;
+    if (begins_with(path, "/dev/"))
+        return !begins_with(path, "/dev/zero") && !begins_with(path, "/dev/shm/");
+    return slash != NULL && begins_with(slash + 1, "libunwind.so");
+}
+
+bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    int saved_errno = errno;
+    char text[256];
+    bool read;
+
+    reader.file = (int)syscall(SYS_openat, AT_FDCWD, MAPS, O_RDONLY | O_CLOEXEC);
+    reader.used = reader.next = 0;
+    if (reader.file < 0) {
+        errno = saved_errno;
+        return false;
+    }
+    while ((read = read_line(text, sizeof text)) && text[0] != '\0') {
+        struct line line = parse(text);
+
+        if (line.range.start < line.range.end && line.rights[0] == 'r' && (shared || line.rights[3] == 'p') &&
+            !holds_no_roots(line.path))
+            visit(line.range, argument);
+    }
+    syscall(SYS_close, reader.file);
+    errno = saved_errno;
+    return read;
+}
+
+/* ---- Pages by the ioctl -------------------------------------------------------------- */
+
+struct visitor {
+    void (*visit)(struct gc__range range, void *argument);
+    void *argument;
+    const struct gc__range *range; /* those that are asked for, by address, */
+    size_t count;
+    size_t next; /* the first that may reach further */
+    bool file_pages;
+};
+
+/* What `found` and the ranges that were asked for have in common. `found` comes by
+ * address. */
+static void visit_common(struct visitor *to, struct gc__range found)
+{
+    while (to->next < to->count && to->range[to->next].end <= found.start)
+        to->next++;
+    for (size_t i = to->next; i < to->count && to->range[i].start < found.end; i++)
+        to->visit((struct gc__range){gc__max(to->range[i].start, found.start), gc__min(to->range[i].end, found.end)},
+                  to->argument);
+}
+
+/* Nothing that is written nowhere else: a page of a file, or shared, as the file has
+ * it; or never touched. */
+static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *to)
+{
+    static GC_OWN_STATE struct gc__page_region region[256];
+    struct gc__page_scan scan = {
+        .size = sizeof scan,
+        .start = range.start,
+        .end = range.end,
+        .regions = (uintptr_t)region,
+        .region_count = sizeof region / sizeof *region,
+        .any_of = GC_PAGE_IS_PRESENT | GC_PAGE_IS_SWAPPED,
+        .inverted = to->file_pages ? 0 : GC_PAGE_IS_FILE,
+        .all_of = to->file_pages ? 0 : GC_PAGE_IS_FILE,
+        .returned = GC_PAGE_IS_PRESENT,
+    };
+
+    while (scan.start < scan.end) {
+        long found = ioctl(pagemap, GC_PAGE_SCAN, &scan);
+
+        if (found < 0)
+            return false;
+        for (long i = 0; i < found; i++)
+            visit_common(to, (struct gc__range){region[i].start, region[i].end});
+        scan.start = scan.walk_end;
+    }
+    return true;
+}
+
+/* ---- Pages by reading ---------------------------------------------------------------- */
+
+#define PAGE_PRESENT ((uint64_t)1 << 63)
+#define PAGE_SWAPPED ((uint64_t)1 << 62)
+#define PAGE_OF_FILE ((uint64_t)1 << 61)
+
+static bool is_to_be_visited(uint64_t entry, bool file_pages)
+{
+    return (entry & (PAGE_PRESENT | PAGE_SWAPPED)) != 0 && (file_pages || (entry & PAGE_OF_FILE) == 0);
+}
+
+static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor *to)
+{
+    static GC_OWN_STATE uint64_t entry[2048];
+    size_t page = gc__os_page_bytes();
+
+    for (uintptr_t at = gc__align_down(range.start, page); at < range.end;) {
+        long got = syscall(SYS_pread64, pagemap, entry,
+                           gc__min(sizeof entry, (range.end - at + page - 1) / page * sizeof *entry),
+                           at / page * sizeof *entry);
+
+        if (got < (long)sizeof *entry)
+            return false;
+        for (long i = 0; i < got / (long)sizeof *entry; i++, at += page)
+            if (is_to_be_visited(entry[i], to->file_pages))
+                visit_common(to, (struct gc__range){at, at + page});
+    }
+    return true;
+}
+
+/* ---- Both ------------------------------------------------------------------------------ */
+
+/* To walk so much that was not asked for is no more work than another call. */
+#define GAP_BYTES ((size_t)64 << 20)
+
+/* From range `first` on those that lie close together. */
+static size_t end_of_cluster(const struct gc__range *ranges, size_t count, size_t first)
+{
+    size_t end = first + 1;
+
+    while (end < count && ranges[end].start - ranges[end - 1].end < GAP_BYTES)
+        end++;
+    return end;
+}
+
+/* The kernel may know only one way, or none. */
+static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t end)
+{
+    struct gc__range whole = {to->range[first].start, to->range[end - 1].end};
+
+    to->next = first;
+    if (scan_by_ioctl(pagemap, whole, to))
+        return;
+    for (size_t i = first; i < end; i++) {
+        struct visitor one = *to;
+
+        one.range = &to->range[i];
+        one.count = 1;
+        one.next = 0;
+        if (!scan_by_reading(pagemap, to->range[i], &one))
+            to->visit(to->range[i], to->argument);
+    }
+}
+
+void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
+                         void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    struct visitor to = {visit, argument, ranges, count, 0, file_pages};
+    int saved_errno = errno;
+    int pagemap = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
+
+    for (size_t first = 0, end; first < count; first = end) {
+        end = end_of_cluster(ranges, count, first);
+        visit_cluster(pagemap, &to, first, end);
+    }
+    if (pagemap >= 0)
+        syscall(SYS_close, pagemap);
+    errno = saved_errno;
+}

@@ -1,0 +1,258 @@
+#define _GNU_SOURCE
+#include "gc/platform/program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#if defined __x86_64__
+#define OWN_MACHINE EM_X86_64
+#else
+#define OWN_MACHINE EM_AARCH64
+#endif
+
+/* ---- Finding it -------------------------------------------------------------------- */
+
+static bool is_executable(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+/* An empty folder in PATH is the current one. */
+static bool find_in_path(const char *name, char *path, size_t capacity)
+{
+    const char *folder = getenv("PATH");
+    size_t length;
+
+    for (folder = folder != NULL ? folder : "/bin:/usr/bin";; folder += length + 1) {
+        length = strcspn(folder, ":");
+        snprintf(path, capacity, "%.*s/%s", length > 0 ? (int)length : 1, length > 0 ? folder : ".", name);
+        if (is_executable(path))
+            return true;
+        if (folder[length] == '\0')
+            break;
+    }
+    snprintf(path, capacity, "%s", name);
+    return false;
+}
+
+static bool find(const char *name, char *path, size_t capacity)
+{
+    if (strchr(name, '/') == NULL)
+        return find_in_path(name, path, capacity);
+    snprintf(path, capacity, "%s", name);
+    return is_executable(path);
+}
+
+/* ---- Its contents -------------------------------------------------------------------- */
+
+struct image {
+    const char *bytes;
+    size_t count;
+};
+
+static struct image map_file(const char *path)
+{
+    struct image image = {NULL, 0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    void *bytes;
+
+    if (file < 0)
+        return image;
+    if (fstat(file, &status) == 0 && status.st_size > 0) {
+        bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (bytes != MAP_FAILED)
+            image = (struct image){bytes, (size_t)status.st_size};
+    }
+    close(file);
+    return image;
+}
+
+/* `count` times `bytes` bytes from `offset`; NULL: the file is shorter. */
+static const void *part(const struct image *image, uint64_t offset, uint64_t count, uint64_t bytes)
+{
+    uint64_t all;
+
+    if (__builtin_mul_overflow(count, bytes, &all) || offset > image->count || all > image->count - offset)
+        return NULL;
+    return image->bytes + offset;
+}
+
+static const char *text_at(const struct image *image, uint64_t offset)
+{
+    if (offset >= image->count || memchr(image->bytes + offset, '\0', image->count - offset) == NULL)
+        return "";
+    return image->bytes + offset;
+}
+
+static const Elf64_Phdr *find_segment(const struct image *image, const Elf64_Ehdr *elf, uint32_t type)
+{
+    const Elf64_Phdr *segment = part(image, elf->e_phoff, elf->e_phnum, sizeof *segment);
+
+    for (unsigned i = 0; segment != NULL && i < elf->e_phnum; i++)
+        if (segment[i].p_type == type)
+            return &segment[i];
+    return NULL;
+}
+
+static const Elf64_Shdr *find_section(const struct image *image, const Elf64_Ehdr *elf, uint32_t type)
+{
+    const Elf64_Shdr *section = part(image, elf->e_shoff, elf->e_shnum, sizeof *section);
+
+    for (unsigned i = 0; section != NULL && i < elf->e_shnum; i++)
+        if (section[i].sh_type == type)
+            return &section[i];
+    return NULL;
+}
+
+/* The section of names that goes with another. */
+static uint64_t names_of(const struct image *image, const Elf64_Ehdr *elf, const Elf64_Shdr *of)
+{
+    const Elf64_Shdr *section = part(image, elf->e_shoff, elf->e_shnum, sizeof *section);
+
+    return of->sh_link < elf->e_shnum ? section[of->sh_link].sh_offset : image->count;
+}
+
+static const char *own_allocator(const struct image *image, const Elf64_Ehdr *elf)
+{
+    static const char *const family[] = {"malloc", "free", "calloc", "realloc"};
+    const Elf64_Shdr *section = find_section(image, elf, SHT_DYNSYM);
+    const Elf64_Sym *symbol = section != NULL ? part(image, section->sh_offset, 1, section->sh_size) : NULL;
+
+    for (size_t i = 0; symbol != NULL && i < section->sh_size / sizeof *symbol; i++) {
+        const char *name = text_at(image, names_of(image, elf, section) + symbol[i].st_name);
+
+        for (size_t j = 0; symbol[i].st_shndx != SHN_UNDEF && j < sizeof family / sizeof family[0]; j++)
+            if (strcmp(name, family[j]) == 0)
+                return family[j];
+    }
+    return NULL;
+}
+
+static bool is_linked_with_broom(const struct image *image, const Elf64_Ehdr *elf)
+{
+    const Elf64_Shdr *section = find_section(image, elf, SHT_DYNAMIC);
+    const Elf64_Dyn *entry = section != NULL ? part(image, section->sh_offset, 1, section->sh_size) : NULL;
+
+    for (size_t i = 0; entry != NULL && i < section->sh_size / sizeof *entry; i++)
+        if (entry[i].d_tag == DT_NEEDED &&
+            strncmp(text_at(image, names_of(image, elf, section) + entry[i].d_un.d_val), "libbroom", 8) == 0)
+            return true;
+    return false;
+}
+
+/* ---- Judging it ------------------------------------------------------------------------- */
+
+/* Of who owns it, or with capabilities: unless that is nothing new. */
+static bool is_privileged(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return false;
+    return ((status.st_mode & S_ISUID) != 0 && status.st_uid != geteuid()) ||
+           ((status.st_mode & S_ISGID) != 0 && status.st_gid != getegid()) ||
+           (geteuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0);
+}
+
+static enum gc__obstacle obstacle(struct gc__program *program, enum gc__obstacle what, const char *detail)
+{
+    snprintf(program->detail, sizeof program->detail, "%s", detail);
+    return what;
+}
+
+static enum gc__obstacle judge_elf(const struct image *image, struct gc__program *program)
+{
+    const Elf64_Ehdr *elf = part(image, 0, 1, sizeof *elf);
+    const Elf64_Phdr *interpreter;
+    const char *name;
+
+    if (elf == NULL || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != OWN_MACHINE)
+        return OBSTACLE_OTHER_CPU;
+    interpreter = find_segment(image, elf, PT_INTERP);
+    if (interpreter == NULL)
+        return OBSTACLE_STATIC;
+    name = text_at(image, interpreter->p_offset);
+    if (strstr(name, "/ld-linux-") == NULL)
+        return obstacle(program, OBSTACLE_OTHER_LOADER, name);
+    if (is_linked_with_broom(image, elf))
+        return OBSTACLE_IS_OURS_ALREADY;
+    name = own_allocator(image, elf);
+    return name != NULL ? obstacle(program, OBSTACLE_OWN_ALLOCATOR, name) : OBSTACLE_NONE;
+}
+
+/* The interpreter of a script, from "#! /path argument". */
+static bool find_interpreter(const struct image *image, char *path, size_t capacity)
+{
+    size_t start = 2, length = 0;
+
+    while (start < image->count && (image->bytes[start] == ' ' || image->bytes[start] == '\t'))
+        start++;
+    while (start + length < image->count && strchr(" \t\n", image->bytes[start + length]) == NULL)
+        length++;
+    snprintf(path, capacity, "%.*s", (int)length, image->bytes + start);
+    return is_executable(path);
+}
+
+static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
+{
+    struct image image = map_file(program->path);
+    enum gc__obstacle found = OBSTACLE_NO_PROGRAM;
+
+    if (image.bytes == NULL) /* it may be run, but not read */
+        return is_privileged(program->path) ? OBSTACLE_PRIVILEGED : OBSTACLE_NONE;
+    if (image.count > SELFMAG && memcmp(image.bytes, ELFMAG, SELFMAG) == 0)
+        found = is_privileged(program->path) ? OBSTACLE_PRIVILEGED : judge_elf(&image, program);
+    else if (image.count > 2 && memcmp(image.bytes, "#!", 2) == 0 && scripts > 0 &&
+             find_interpreter(&image, program->path, sizeof program->path))
+        found = judge(program, scripts - 1);
+    munmap((void *)(uintptr_t)image.bytes, image.count);
+    return found;
+}
+
+struct gc__program gc__program_look(const char *name)
+{
+    struct gc__program program = {.obstacle = OBSTACLE_NOT_FOUND};
+
+    snprintf(program.path, sizeof program.path, "%s", name);
+    if (find(name, program.path, sizeof program.path))
+        program.obstacle = judge(&program, 4); /* as many as Linux follows */
+    return program;
+}
+
+/* ---- Running it ---------------------------------------------------------------------------- */
+
+bool gc__program_own_folder(char *path, size_t capacity)
+{
+    ssize_t length = readlink("/proc/self/exe", path, capacity - 1);
+    char *slash;
+
+    if (length <= 0)
+        return false;
+    path[length] = '\0';
+    slash = strrchr(path, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    return slash != NULL;
+}
+
+bool gc__program_is_readable(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+int gc__program_execute(const char *name, char **arguments)
+{
+    execvp(name, arguments);
+    return errno;
+}

@@ -1,0 +1,39 @@
+/* program.h - what can be told of a program before it is run, and running it. For the
+ * command `broom`, which is one thread; the library needs none of it. */
+#ifndef GC_PLATFORM_PROGRAM_H
+#define GC_PLATFORM_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Why a library cannot be put in the place of its malloc. */
+enum gc__obstacle {
+    OBSTACLE_NONE,
+    OBSTACLE_NOT_FOUND,
+    OBSTACLE_NO_PROGRAM,     /* neither of this system's format nor a script */
+    OBSTACLE_OTHER_CPU,      /* or words of another size */
+    OBSTACLE_STATIC,         /* there is no dynamic loader */
+    OBSTACLE_OTHER_LOADER,   /* of another C library: `detail` is its path */
+    OBSTACLE_PRIVILEGED,     /* set-uid or the like: the loader ignores what it is told */
+    OBSTACLE_OWN_ALLOCATOR,  /* `detail` is the first name of the family that it defines */
+    OBSTACLE_IS_OURS_ALREADY /* it is linked with Broom */
+};
+
+struct gc__program {
+    enum gc__obstacle obstacle;
+    char path[4096]; /* of the file that was looked at: of a script its interpreter */
+    char detail[256];
+};
+
+/* The program that `name` stands for, as execvp would find it. */
+struct gc__program gc__program_look(const char *name);
+
+/* The folder of the running program. */
+bool gc__program_own_folder(char *path, size_t capacity);
+
+bool gc__program_is_readable(const char *path);
+
+/* Does not return, but for an error: an errno value. */
+int gc__program_execute(const char *name, char **arguments);
+
+#endif

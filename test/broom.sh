@@ -1,0 +1,109 @@
+#!/bin/sh
+# broom.sh - the command `broom`: what it runs, with which options, and what it says
+# of programs that it cannot run.
+set -eu
+: "${CC:=cc}"
+broom=${top_builddir:-.}/broom
+if [ ! -e "${top_builddir:-.}/.libs/libbroom-malloc.so" ]; then
+    echo "no libbroom-malloc.so: configured with --disable-shared?"
+    exit 77
+fi
+if nm "${top_builddir:-.}/.libs/libbroom-malloc.so" | grep -qE '__(asan|tsan)_init'; then
+    echo "a sanitizer's malloc and ours exclude each other"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# expect STATUS PATTERN COMMAND... - that is how it ends, and what it writes; an
+# empty PATTERN: anything, or nothing.
+expect()
+{
+    status=$1 pattern=$2 ended=0
+    shift 2
+    "$@" >"$work/output" 2>&1 || ended=$?
+    if [ "$ended" -ne "$status" ] || { [ -n "$pattern" ] && ! grep -qE -- "$pattern" "$work/output"; }; then
+        echo "status $ended, not $status, or not \"$pattern\": $*"
+        sed 's/^/    /' "$work/output"
+        failures=$((failures + 1))
+    fi
+}
+
+# ---- What it runs
+
+expect 0 '^swept$' "$broom" run echo swept
+expect 3 '' "$broom" run -- sh -c 'exit 3'
+expect 0 '^broom: collections [0-9]' "$broom" run --stats ls "$work"
+expect 0 '^broom: heap [1-9]' "$broom" run --stats --free=honour --max-heap=64M ls "$work"
+expect 0 '' "$broom" run --log sort /dev/null
+
+cat >"$work/script" <<'END'
+#!/bin/sh
+echo "$LD_PRELOAD,$BROOM_RUN_ONCE,$1"
+END
+chmod +x "$work/script"
+expect 0 '^,,x$' "$broom" run "$work/script" x
+expect 0 'libbroom-malloc.so,,x$' "$broom" run --children "$work/script" x
+expect 0 '^,,$' env LD_PRELOAD= "$broom" run sh -c "'$work/script'"
+
+cat >"$work/whose.c" <<'END'
+#include <malloc.h>
+int main(void) { return malloc_info(0, stdout); }
+END
+$CC -o "$work/whose" "$work/whose.c"
+expect 0 'broom' "$broom" run "$work/whose"
+expect 0 'broom' "$broom" run --children sh -c "exec '$work/whose'"
+expect 0 '<arena|<heap|malloc version="1"' "$broom" run sh -c "'$work/whose'; exit"
+
+# ---- What it says of what it cannot run
+
+expect 127 'no such program' "$broom" run "$work/nothing"
+expect 127 'no such program' "$broom" run no-such-program-anywhere
+expect 2 'there is no option --no-such' "$broom" run --no-such=1 ls
+expect 2 'no value for it' "$broom" run --free=maybe ls
+expect 2 'no value for it' "$broom" run --max-heap ls
+expect 2 '^usage' "$broom" run
+expect 2 '^usage' "$broom"
+expect 0 '^usage' "$broom" --help
+expect 0 '^broom [0-9]' "$broom" --version
+
+# patch OFFSET BYTES - a copy of a program with other bytes.
+patch_copy()
+{
+    cp "$work/whose" "$work/patched"
+    printf '%b' "$2" | dd of="$work/patched" bs=1 seek="$1" conv=notrunc 2>/dev/null
+}
+
+patch_copy 18 '\0050\0000' # e_machine: ARM
+expect 126 'another processor' "$broom" run "$work/patched"
+patch_copy 4 '\0001' # e_ident: 32 bits
+expect 126 'another processor' "$broom" run "$work/patched"
+
+sed 's,/ld-linux-,/ld-muslx-,' "$work/whose" >"$work/musl"
+chmod +x "$work/musl"
+expect 126 'another C library.*/ld-muslx-' "$broom" run "$work/musl"
+
+echo text >"$work/text"
+chmod +x "$work/text"
+expect 126 'neither a program nor a script' "$broom" run "$work/text"
+
+if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
+    expect 126 'statically linked' "$broom" run "$work/static"
+fi
+
+echo '#include <stddef.h>
+void *malloc(size_t n) { (void)n; return NULL; }
+int main(void) { return malloc(1) != NULL; }' >"$work/own.c"
+$CC -fno-builtin -rdynamic -o "$work/own" "$work/own.c"
+expect 126 'allocator of its own, and defines: malloc' "$broom" run "$work/own"
+
+if [ "$(id -u)" -eq 0 ]; then
+    cp "$work/whose" "$work/set-uid"
+    chown 65534 "$work/set-uid"
+    chmod u+s "$work/set-uid"
+    expect 126 'set-uid' "$broom" run "$work/set-uid"
+fi
+
+[ "$failures" -eq 0 ]
