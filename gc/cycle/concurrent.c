@@ -41,10 +41,12 @@ static void take_hands(struct concurrent *concurrent)
         gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
 }
 
+/* All are woken: among them may be some who only wait for a step to be over, and
+ * do not take the hands (wait_for_step). */
 static void leave_hands(struct concurrent *concurrent)
 {
     if (atomic_exchange_explicit(&concurrent->hands, HANDS_FREE, memory_order_release) == HANDS_WAITED_FOR)
-        gc__os_wake(&concurrent->hands, 1);
+        gc__os_wake(&concurrent->hands, UINT32_MAX);
 }
 
 /* ---- Giving up --------------------------------------------------------------------- */
