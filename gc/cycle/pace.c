@@ -13,6 +13,12 @@ void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent,
     };
 }
 
+/* Mutators read it at any time. */
+static void set_budget(struct pace *pace, size_t bytes)
+{
+    __atomic_store_n(&pace->budget_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 static size_t percent_of(size_t bytes, size_t percent)
 {
     size_t product;
@@ -43,7 +49,7 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
     size_t initial = pace->initial_bytes > live_bytes ? pace->initial_bytes - live_bytes : 0;
 
     floor = gc__max(gc__max(pace->floor_bytes, floor), initial);
-    pace->budget_bytes = gc__max(floor, gc__max(growth, held_share));
+    set_budget(pace, gc__max(floor, gc__max(growth, held_share)));
     pace->full_budget_bytes = pace->budget_bytes;
     pace->full_live_bytes = live_bytes;
     pace->scanned_bytes = scanned_bytes;
@@ -61,8 +67,8 @@ void gc__pace_go_on(struct pace *pace, size_t live_bytes)
 
     note_survival(pace, live_bytes);
     old = grown_old(pace);
-    pace->budget_bytes = pace->full_budget_bytes > old ? pace->full_budget_bytes - old : 0;
-    pace->budget_bytes = gc__max(pace->floor_bytes, pace->budget_bytes);
+    set_budget(pace, pace->full_budget_bytes > old ? pace->full_budget_bytes - old : 0);
+    set_budget(pace, gc__max(pace->floor_bytes, pace->budget_bytes));
 }
 
 bool gc__pace_prefers_minor(const struct pace *pace)
@@ -76,32 +82,32 @@ void gc__pace_keep_runway(struct pace *pace, size_t bytes)
 {
     bytes = gc__max(bytes, percent_of(pace->budget_bytes, GC_RUNWAY_MIN_PERCENT));
     pace->runway_bytes = gc__min(bytes, percent_of(pace->budget_bytes, GC_RUNWAY_MAX_PERCENT));
-    pace->budget_bytes -= pace->runway_bytes;
+    set_budget(pace, pace->budget_bytes - pace->runway_bytes);
 }
 
 void gc__pace_use_runway(struct pace *pace)
 {
     size_t least = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT);
 
-    pace->budget_bytes = gc__max(pace->budget_bytes + pace->runway_bytes, least);
+    set_budget(pace, gc__max(pace->budget_bytes + pace->runway_bytes, least));
     pace->runway_bytes = 0;
 }
 
 void gc__pace_wait(struct pace *pace)
 {
-    pace->budget_bytes = gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT);
+    set_budget(pace, gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT));
 }
 
 void gc__pace_grant(struct pace *pace, size_t bytes)
 {
     size_t budget = __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
 
-    __atomic_store_n(&pace->budget_bytes, gc__max(budget, gc__pace_allocated(pace)) + bytes, __ATOMIC_RELAXED);
+    set_budget(pace, gc__max(budget, gc__pace_allocated(pace)) + bytes);
 }
 
 void gc__pace_make_due(struct pace *pace)
 {
-    pace->budget_bytes = 0;
+    set_budget(pace, 0);
 }
 
 size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes)
@@ -116,7 +122,7 @@ size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t al
 
 void gc__pace_trim(struct pace *pace, size_t budget_bytes, bool full)
 {
-    __atomic_store_n(&pace->budget_bytes, gc__min(pace->budget_bytes, budget_bytes), __ATOMIC_RELAXED);
+    set_budget(pace, gc__min(pace->budget_bytes, budget_bytes));
     if (full)
         pace->full_budget_bytes = pace->budget_bytes;
 }

@@ -80,7 +80,7 @@ void gc__sweep_give_marks_up(struct region *region)
 
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)
         if (gc__block_is_head(&region->blocks[unit]))
-            region->blocks[unit].marked = true;
+            gc__block_note_mark(&region->blocks[unit]); /* which mutators do, too */
     while (gc__large_next(region, page, &head)) {
         page = head + gc__large_pages(region, head);
         if (gc__large_is_condemned(region, head))
