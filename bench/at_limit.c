@@ -11,7 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_MIB = 256, LIVE_PERCENT = 70, DEPTH = 8, NODES = (2 << DEPTH) - 1, TURNOVERS = 4, LOOKS = 8 };
+enum {
+    LIMIT_MIB = 256,
+    LEAST_MIB = 16,
+    LIVE_PERCENT = 70,
+    DEPTH = 8,
+    NODES = (2 << DEPTH) - 1,
+    TURNOVERS = 4,
+    LOOKS = 8
+};
 
 struct node {
     struct node *left, *right;
@@ -45,11 +53,12 @@ static size_t count(const struct node *node, uint64_t number)
 /* Returns how many bytes may be held. */
 static size_t set_limit(enum sort sort)
 {
-    size_t bytes = bench_scaled(LIMIT_MIB) << 20;
+    size_t mib = bench_scaled(LIMIT_MIB), bytes = (mib > LEAST_MIB ? mib : LEAST_MIB) << 20;
     struct rlimit limit = {2 * bytes, 2 * bytes};
     struct gc_stats stats;
     if (sort == ADDRESS_SPACE && setrlimit(RLIMIT_AS, &limit) != 0)
         abort();
+    setenv("BROOM_PAUSE_TARGET_US", "never", 1); /* nothing beside the program: pauses are all of the work */
     bench_init();
     gc_set_memory_limit(sort == SOFT ? bytes : 0);
     if (sort == HARD && gc_set_hard_limit(bytes) != 0)

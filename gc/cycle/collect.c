@@ -135,6 +135,10 @@ void gc__collect_if_over(struct heap *heap)
 {
     if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
         return;
+    if (gc__concurrent_is_under_way(&heap->concurrent)) {
+        gc__concurrent_assist(heap, gc__mutator);
+        return;
+    }
     gc__world_lock(&heap->world);
     if (gc__pace_is_due(&heap->pace, 0))
         collect(heap, false);

@@ -96,7 +96,8 @@ static void scan_known(struct heap *heap, const struct mutator *mutator, const s
 
     for (unsigned i = 0; i < count; i++)
         scan(heap, stacks[i]);
-    if (count == 1 || context->sp - context->alternate.start < context->alternate.end - context->alternate.start)
+    if (count == 1 || mutator->state == MUTATOR_DEAF ||
+        context->sp - context->alternate.start < context->alternate.end - context->alternate.start)
         return;
     warn_once(heap, context->sp);
 }
