@@ -13,7 +13,7 @@ if ! printf '#include <pcl.h>\nint main(void) { return 0; }\n' | $CC -x c -fsynt
     exit 77
 fi
 [ -e "$build/.libs/libbroom.so" ] || exit 77
-if "${NM:-nm}" -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
+if ${NM:-nm} -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
     echo "a program without the sanitizer cannot use a library with it"
     exit 77
 fi

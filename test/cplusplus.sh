@@ -16,7 +16,7 @@ if [ -z "$cxx" ] || [ ! -e "$build/.libs/libbroom.so" ]; then
     echo "no C++ compiler, or no shared library"
     exit 77
 fi
-if "${NM:-nm}" -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
+if ${NM:-nm} -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
     echo "a program without the sanitizer cannot use a library with it"
     exit 77
 fi
