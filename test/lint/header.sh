@@ -16,7 +16,7 @@ compile()
     shift 2
     # Included, as a header itself is allowed more than its users are.
     for header in $headers; do
-        printf '#include <%s>\nint main(void) { return GC_VERSION_MAJOR; }\n' "$header" |
+        printf '#include <%s>\n#include <broom.h>\nint main(void) { return GC_VERSION_MAJOR; }\n' "$header" |
             "$@" -I"$include" -x "$language" "-std=$standard" -pedantic-errors -Wall -Wextra -Wundef -Werror \
                 -fsyntax-only - || {
             echo "$header is not good $standard for $*"

@@ -1,0 +1,95 @@
+#!/bin/sh
+# replace.sh - broom/replace.h gives malloc and its like to C and C++ programs, which
+# define what they want of the C library's headers, and include these, afterwards.
+set -eu
+: "${CC:=cc}" "${CXX:=c++}"
+top=${top_srcdir:-.} build=${top_builddir:-.}
+if [ ! -e "$build/.libs/libbroom.so" ]; then
+    echo "no libbroom.so: configured with --disable-shared?"
+    exit 77
+fi
+if nm "$build/.libs/libbroom.so" | grep -qE '__(asan|tsan)_init'; then
+    echo "a sanitizer would have to be linked with, too"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat >"$work/program.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%d: %s\n", __LINE__, #condition);                                                         \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+
+struct operations {
+    void (*free)(void *object);
+};
+
+static char *keep[100];
+
+int main(void)
+{
+    struct operations operations = {free};
+    struct rusage usage;
+    char *text = NULL, *buffer;
+    size_t bytes = 0;
+    FILE *stream;
+
+    for (int i = 0; i < 100; i++)
+        REQUIRE(asprintf(&keep[i], "kept %d", i) > 0);
+    for (int i = 0; i < 1000000; i++) { /* a gigabyte, never freed */
+        text = (char *)malloc(1000);
+        text[999] = 1;
+        text = strdup("forgotten");
+    }
+    for (int i = 0; i < 100; i++)
+        REQUIRE(atoi(keep[i] + 5) == i);
+    REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 40 << 10);
+
+    stream = open_memstream(&buffer, &bytes); /* the C library's memory */
+    for (int i = 0; i < 5000; i++)
+        fprintf(stream, "line %d%s\n", i, i % 100 == 0 ? keep[0] : "");
+    fclose(stream);
+    stream = fmemopen(buffer, bytes, "r");
+    text = NULL;
+    bytes = 0;
+    for (int i = 0; i < 5000; i++)
+        REQUIRE(getline(&text, &bytes, stream) > 5 && atoi(text + 5) == i);
+    REQUIRE(getline(&text, &bytes, stream) == -1 && feof(stream));
+    fclose(stream);
+    buffer = (char *)realloc(buffer, 100000);
+    REQUIRE(strncmp(buffer, "line 0", 6) == 0 && malloc_usable_size(buffer) >= 100000);
+
+    operations.free(buffer);
+    free(buffer); /* ignored, as BROOM_FREE says nothing */
+    free(NULL);
+    REQUIRE(strncmp(buffer, "line 0", 6) == 0);
+    errno = 0;
+    REQUIRE(calloc(SIZE_MAX / 2, 4) == NULL && errno == ENOMEM);
+    REQUIRE((uintptr_t)aligned_alloc(256, 256) % 256 == 0);
+    REQUIRE((text = strndup("abcdef", 3)) != NULL && strcmp(text, "abc") == 0);
+    return 0;
+}
+END
+
+for how in '-O0' '-O2' '-O2 -D_FORTIFY_SOURCE=2'; do
+    # shellcheck disable=SC2086 # words
+    for compiler in "$CC" "$CXX -x c++ -U_GNU_SOURCE"; do
+        command -v "${compiler%% *}" >/dev/null || continue
+        $compiler $how -Wall -I"$top/include" -include broom/replace.h -o "$work/program" "$work/program.c" \
+            -L"$build/.libs" -lbroom -Wl,-rpath,"$(cd "$build/.libs" && pwd)"
+        "$work/program"
+    done
+done
