@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REQUIRE(condition)                                                                                             \
@@ -464,6 +465,35 @@ static void check_forks(void)
         pthread_join(thread[i], NULL);
 }
 
+static void *wait_for_all_signals(void *unused)
+{
+    sigset_t all;
+    int number = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    while (number != SIGTERM)
+        REQUIRE(sigwait(&all, &number) == 0 && (number == SIGTERM || number == SIGUSR1));
+    return unused;
+}
+
+/* A thread that takes all signals does not take ours: that would be reported, and
+ * each collection wait for a second. */
+static void check_waits(void)
+{
+    pthread_t thread;
+    time_t begun = time(NULL);
+
+    REQUIRE(pthread_create(&thread, NULL, wait_for_all_signals, NULL) == 0);
+    for (unsigned i = 0; i < 20; i++) {
+        litter(8);
+        pthread_kill(thread, SIGUSR1);
+    }
+    pthread_kill(thread, SIGTERM);
+    pthread_join(thread, NULL);
+    REQUIRE(time(NULL) - begun < 10);
+}
+
 static void *load_all_the_time(void *unused)
 {
     while (!over) {
@@ -506,7 +536,7 @@ int main(int count, char **argument)
         {"library", check_library}, {"epoll", check_epoll},         {"leak", check_leak},
         {"ignored", check_ignored}, {"contracts", check_contracts}, {"honoured", check_honoured},
         {"signals", check_signals}, {"forks", check_forks},         {"loads", check_loads},
-        {"twice", check_twice},
+        {"twice", check_twice},     {"waits", check_waits},
     };
 
     for (size_t i = 0; count == 2 && i < sizeof checks / sizeof checks[0]; i++)

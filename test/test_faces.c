@@ -71,6 +71,7 @@ BOTH_WAYS(contracts)
 BOTH_WAYS(signals)
 BOTH_WAYS(forks)
 BOTH_WAYS(loads)
+BOTH_WAYS(waits)
 
 Test(replaced, free_may_be_ignored, .disabled = SANITIZED)
 {

@@ -48,7 +48,7 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     status=1
 fi
 family='aligned_alloc calloc free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim malloc_usable_size
-mallopt memalign posix_memalign pvalloc realloc reallocarray valloc'
+mallopt memalign posix_memalign pselect pvalloc realloc reallocarray sigsuspend sigtimedwait sigwait sigwaitinfo valloc'
 if [ -n "$replacement" ]; then
     # shellcheck disable=SC2086 # words
     printf '%s\n' $interposed $family | sort >"$work/expected"

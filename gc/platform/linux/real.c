@@ -23,6 +23,11 @@ OTHER_NAME(pthread_detach);
 OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
+OTHER_NAME(sigwait);
+OTHER_NAME(sigwaitinfo);
+OTHER_NAME(sigtimedwait);
+OTHER_NAME(sigsuspend);
+OTHER_NAME(pselect);
 
 static const struct {
     const char *name;
@@ -38,6 +43,11 @@ static const struct {
     {"pthread_sigmask", __pthread_sigmask},
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
+    {"sigwait", __sigwait},
+    {"sigwaitinfo", __sigwaitinfo},
+    {"sigtimedwait", __sigtimedwait},
+    {"sigsuspend", __sigsuspend},
+    {"pselect", __pselect},
 };
 
 #define NAMES (sizeof in_archive / sizeof in_archive[0])
