@@ -1,0 +1,185 @@
+/* test_mappings.c - which memory of the process may hold roots, as the system tells. */
+#define _GNU_SOURCE
+#include "gc/roots/mappings.h"
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGES 64
+
+/* What is visited of [start, start + PAGES pages): a flag for each page. */
+static struct watch {
+    uintptr_t start;
+    bool visited[PAGES];
+    bool in_part; /* something of a page only */
+} watch;
+
+static void note(struct gc__range range, void *unused)
+{
+    size_t page = gc__os_page_bytes();
+
+    (void)unused;
+    for (size_t i = 0; i < PAGES; i++) {
+        uintptr_t at = watch.start + i * page;
+
+        if (range.start <= at && range.end >= at + page)
+            watch.visited[i] = true;
+        else if (range.start < at + page && range.end > at)
+            watch.in_part = true;
+    }
+}
+
+static struct mappings mappings;
+static struct world world;
+
+/* Reads the mappings, and visits what was touched in them. */
+static void look_at(const void *start, bool shared)
+{
+    watch = (struct watch){.start = (uintptr_t)start};
+    mappings.shared = shared;
+    cr_assert(gc__mappings_read(&mappings, &world));
+    cr_assert_gt(gc__mappings_each(&mappings, note, NULL), 0);
+}
+
+static char *map(int protection, int flags, int file)
+{
+    void *start = mmap(NULL, PAGES * gc__os_page_bytes(), protection, flags, file, 0);
+
+    cr_assert_neq(start, MAP_FAILED);
+    return start;
+}
+
+static char *page_of(char *start, size_t i)
+{
+    return start + i * gc__os_page_bytes();
+}
+
+static void check_visited(const size_t *pages, size_t count)
+{
+    size_t next = 0;
+
+    for (size_t i = 0; i < PAGES; i++) {
+        bool expected = next < count && pages[next] == i;
+
+        cr_assert_eq(watch.visited[i], expected, "page %zu", i);
+        next += expected;
+    }
+    cr_assert_not(watch.in_part);
+}
+
+static int file_of_pages(void)
+{
+    int file = memfd_create("pages", MFD_CLOEXEC);
+
+    cr_assert(file >= 0 && ftruncate(file, (off_t)(PAGES * gc__os_page_bytes())) == 0);
+    return file;
+}
+
+Test(mappings, are_visited_where_they_were_written)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    *page_of(start, 3) = *page_of(start, 4) = *page_of(start, 63) = 1;
+    look_at(start, false);
+    check_visited((size_t[]){3, 4, 63}, 3);
+}
+
+Test(mappings, that_are_read_only_by_now_count)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    *page_of(start, 7) = 1;
+    cr_assert_eq(mprotect(start, PAGES * gc__os_page_bytes(), PROT_READ), 0);
+    look_at(start, false);
+    check_visited((size_t[]){7}, 1);
+}
+
+Test(mappings, that_cannot_be_read_do_not)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    *page_of(start, 7) = *page_of(start, 8) = 1;
+    cr_assert_eq(mprotect(page_of(start, 7), gc__os_page_bytes(), PROT_NONE), 0);
+    look_at(start, false);
+    check_visited((size_t[]){8}, 1);
+}
+
+Test(mappings, of_files_count_where_they_differ_from_the_file)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, file_of_pages());
+    volatile char *read = page_of(start, 5);
+
+    (void)*read;
+    *page_of(start, 9) = 1;
+    look_at(start, false);
+    check_visited((size_t[]){9}, 1);
+}
+
+Test(mappings, that_are_shared_count_if_that_is_asked_for)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+
+    *page_of(start, 2) = 1;
+    look_at(start, false);
+    check_visited(NULL, 0);
+    look_at(start, true);
+    cr_assert(watch.visited[2]);
+}
+
+Test(mappings, of_our_own_do_not_count)
+{
+    size_t bytes = PAGES * gc__os_page_bytes();
+    char *start = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
+
+    cr_assert(gc__os_commit(start, bytes));
+    memset(start, 1, bytes);
+    look_at(start, false);
+    check_visited(NULL, 0);
+    gc__os_release(start, bytes);
+    cr_assert_eq(mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                 (void *)start);
+    *page_of(start, 1) = 1;
+    look_at(start, false);
+    check_visited((size_t[]){1}, 1);
+}
+
+Test(mappings, do_not_count_where_mutators_have_their_stacks)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    struct mutator *mutator = gc__mutator_create();
+
+    memset(start, 1, PAGES * gc__os_page_bytes());
+    mutator->stack = (struct gc__range){(uintptr_t)page_of(start, 1), (uintptr_t)page_of(start, PAGES)};
+    world.first = mutator;
+    look_at(start, false);
+    check_visited((size_t[]){0}, 1);
+}
+
+Test(mappings, of_data_and_bss_count)
+{
+    static _Alignas(65536) char bss[PAGES * 4096];
+
+    bss[5 * gc__os_page_bytes()] = 1;
+    look_at(bss, false);
+    cr_assert(watch.visited[5]);
+}
+
+/* More of them than the kernel tells in one go, and far apart. */
+Test(mappings, may_be_thousands)
+{
+    static char *start[3000];
+
+    for (size_t i = 0; i < 3000; i++) {
+        start[i] = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        *page_of(start[i], i % PAGES) = 1;
+        cr_assert_eq(mprotect(page_of(start[i], PAGES - 1), gc__os_page_bytes(), PROT_NONE), 0); /* not to be joined */
+    }
+    for (size_t i = 0; i < 3000; i += 499) {
+        look_at(start[i], false);
+        check_visited((size_t[]){i % PAGES}, i % PAGES == PAGES - 1 ? 0 : 1);
+    }
+}
