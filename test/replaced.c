@@ -470,8 +470,7 @@ static void *wait_for_all_signals(void *unused)
     sigset_t all;
     int number = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    sigfillset(&all); /* blocked since before the thread began */
     while (number != SIGTERM)
         REQUIRE(sigwait(&all, &number) == 0 && (number == SIGTERM || number == SIGUSR1));
     return unused;
@@ -483,7 +482,10 @@ static void check_waits(void)
 {
     pthread_t thread;
     time_t begun = time(NULL);
+    sigset_t all;
 
+    sigfillset(&all);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
     REQUIRE(pthread_create(&thread, NULL, wait_for_all_signals, NULL) == 0);
     for (unsigned i = 0; i < 20; i++) {
         litter(8);
