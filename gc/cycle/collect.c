@@ -61,12 +61,19 @@ static void stop_and_cycle(struct heap *heap)
     gc__observe_cycle(heap);
 }
 
+static bool concurrent_should_be_minor(struct heap *heap)
+{
+    if (heap->minor.rest > 0 && heap->concurrent.marks_stand)
+        return heap->minor.rest-- == 0;
+    return heap->options.no_minor == 0 && heap->minor.row < GC_MINOR_MAX_ROW && gc__pace_prefers_minor(&heap->pace);
+}
+
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
 static bool beside_mutators(struct heap *heap)
 {
     if (gc__concurrent_is_under_way(&heap->concurrent))
         return heap->options.stress == 0 || gc__concurrent_finish(heap);
-    return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap);
+    return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap, concurrent_should_be_minor(heap));
 }
 
 /* By this very thread already, where a hook is at work. And the child of a vfork, of

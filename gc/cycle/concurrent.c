@@ -62,6 +62,7 @@ static void end(struct heap *heap)
 /* Before the finish: some objects are marked, and that means nothing. */
 static void drop(struct heap *heap)
 {
+    heap->concurrent.marks_stand = false;
     gc__sweep_give_marks_up(&heap->region);
     gc__marker_abandon(gc__gang_leader(&heap->gang));
     end(heap);
@@ -80,7 +81,7 @@ static void fail(struct heap *heap)
 
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
-bool gc__concurrent_begin(struct heap *heap)
+bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
@@ -89,8 +90,10 @@ bool gc__concurrent_begin(struct heap *heap)
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
+    heap->minor.now = minor && concurrent->marks_stand;
     heap->region.atomic_bits = true;
     concurrent->passes = 0;
+    concurrent->rescanned_total = 0;
     concurrent->marked = (struct census){0};
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
     gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
@@ -129,9 +132,9 @@ static void whiten(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     if (concurrent->chunk >= gc__region_span(&heap->region) >> GC_CHUNK_SHIFT)
-        go_on_with(heap, PHASE_WATCH);
+        go_on_with(heap, heap->minor.now ? PHASE_SNAPSHOT : PHASE_WATCH);
     else
-        gc__sweep_whiten_chunk(&heap->region, concurrent->chunk++);
+        gc__sweep_whiten_chunk(&heap->region, concurrent->chunk++, heap->minor.now);
 }
 
 static void watch(struct heap *heap)
@@ -224,6 +227,7 @@ static void rescan(struct heap *heap)
     }
     gc__written_scan(gc__gang_leader(&heap->gang), written);
     heap->concurrent.rescanned += written->count;
+    heap->concurrent.rescanned_total += written->count;
     go_on_with(heap, PHASE_TAKE);
 }
 
@@ -286,6 +290,7 @@ static void note_published(struct heap *heap)
 {
     struct keeping keeping = {heap->concurrent.unissued, heap->concurrent.active};
 
+    heap->concurrent.marks_stand = true;
     gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
@@ -301,6 +306,7 @@ static void publish(struct heap *heap)
 
     if (concurrent->chunk > 0) {
         gc__sweep_publish_chunk(&heap->region, &heap->bins, --concurrent->chunk, &concurrent->marked);
+        gc__watch_no_free_units(&heap->region, concurrent->chunk);
         return;
     }
     end(heap);
@@ -437,4 +443,5 @@ void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands = HANDS_FREE;
     give_up(heap);
+    heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

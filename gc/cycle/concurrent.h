@@ -26,6 +26,10 @@
  * when nobody writes any more, as are all roots. So at the end no black object and no
  * root points at a white one.
  *
+ * A minor cycle (gc/mark/rescan.h) leaves out two steps: it does not whiten, and need
+ * not watch, as what was watched in the last cycle still is. Its first rescan finds
+ * what was written since then.
+ *
  * Each step takes some hundred microseconds at most but for the pauses, and is made by
  * whoever calls gc__concurrent_step: the collector's own thread
  * (gc/cycle/background.h), or, where there is only one CPU, the mutators.
@@ -68,15 +72,17 @@ struct concurrent {
     _Atomic uint32_t phase; /* an enum concurrent_phase */
     _Atomic bool wanted;    /* by who has the heap's lock */
 
-    bool now;              /* the cycle under way is concurrent, or the last was */
-    bool births_are_black; /* from the snapshot on, until all is published */
-    bool no_magazines;     /* from `quiet` on, until all is published */
-    bool unknown;          /* which pages were written */
-    unsigned failures;     /* in a row */
-    size_t step_objects;   /* scanned in a step of tracing */
-    size_t chunk;          /* where the phase goes on */
-    unsigned passes;       /* of `ask` and `rescan` */
-    size_t rescanned;      /* pages, in this pass */
+    bool marks_stand;       /* all that lives was marked by the last cycle, and what was written since is known */
+    bool now;               /* the cycle under way is concurrent, or the last was */
+    bool births_are_black;  /* from the snapshot on, until all is published */
+    bool no_magazines;      /* from `quiet` on, until all is published */
+    bool unknown;           /* which pages were written */
+    unsigned failures;      /* in a row */
+    size_t step_objects;    /* scanned in a step of tracing */
+    size_t chunk;           /* where the phase goes on */
+    unsigned passes;        /* of `ask` and `rescan` */
+    size_t rescanned;       /* pages, in this pass, */
+    size_t rescanned_total; /* and in all */
     struct written written;
 
     struct census unissued;  /* at the finish, */
@@ -108,8 +114,9 @@ static inline bool gc__concurrent_is_marking(const struct concurrent *concurrent
     return phase > PHASE_SNAPSHOT && phase <= PHASE_FINISH;
 }
 
-/* Begins a cycle, if there can be one. Under the lock. */
-bool gc__concurrent_begin(struct heap *heap);
+/* Begins a cycle, if there can be one; a minor one, if that is wanted and the marks of
+ * the last stand. Under the lock. */
+bool gc__concurrent_begin(struct heap *heap, bool minor);
 
 /* Makes a step; false: no cycle is under way. Not under the lock. */
 bool gc__concurrent_step(struct heap *heap);

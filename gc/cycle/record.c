@@ -82,7 +82,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
 {
     size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
 
-    heap->concurrent.now = false;
+    heap->concurrent.now = heap->concurrent.marks_stand = false;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {
@@ -107,10 +107,13 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
 
     heap->record.concurrent_collections++;
     heap->concurrent.now = true;
-    heap->minor.now = false;
-    gc__minor_note_full(&heap->minor);
-    gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
-                         keeping->active);
+    if (heap->minor.now) {
+        note_minor(heap, marked, concurrent->rescanned_total << GC_PAGE_SHIFT, live_bytes);
+    } else {
+        gc__minor_note_full(&heap->minor);
+        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
+                             keeping->active);
+    }
     note_limits(heap, concurrent->allocated);
     keep_runway(heap);
     gc__pace_note_allocated(&heap->pace, floating + since_finish);

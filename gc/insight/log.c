@@ -18,7 +18,9 @@ static double mib(uint64_t bytes)
 
 static const char *kind_of_cycle(const struct heap *heap)
 {
-    return heap->minor.now ? "minor" : heap->concurrent.now ? "concurrent" : "full";
+    if (heap->concurrent.now)
+        return heap->minor.now ? "concurrent minor" : "concurrent";
+    return heap->minor.now ? "minor" : "full";
 }
 
 static void log_cycle(const struct heap *heap)

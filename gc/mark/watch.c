@@ -112,3 +112,16 @@ bool gc__watch_pages(const struct region *region, const size_t *pages, size_t co
     send(&batch);
     return !batch.failed;
 }
+
+void gc__watch_no_free_units(const struct region *region, size_t c)
+{
+    size_t page = c * GC_PAGES_PER_CHUNK, end = page + GC_PAGES_PER_CHUNK;
+
+    while ((page = gc__bitmap_find(region->used, page, end, false)) < end) {
+        size_t used = gc__bitmap_find(region->used, page, end, true);
+
+        gc__os_unwatch_writes(
+            (struct gc__range){(uintptr_t)gc__page_address(region, page), (uintptr_t)gc__page_address(region, used)});
+        page = used;
+    }
+}

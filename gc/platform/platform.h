@@ -57,6 +57,10 @@ bool gc__os_track_writes(struct gc__range range);
  * False: nothing is known of any page any more. */
 bool gc__os_watch_writes(const struct gc__range *ranges, size_t count);
 
+/* They are watched no more, and count as written: the next write to them takes no
+ * longer than any. */
+void gc__os_unwatch_writes(struct gc__range range);
+
 /* Calls `visit` for the written pages of `range`, by address. False: it is not
  * known which those are. */
 bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),

@@ -99,13 +99,17 @@ void gc__sweep_chunk(struct region *region, size_t c)
         }
 }
 
-void gc__sweep_whiten_chunk(struct region *region, size_t c)
+/* Mutators may claim cells meanwhile that are neither marked nor were allocated. */
+void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky)
 {
     struct bits *bits = &region->bits[c * (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits))];
 
-    for (size_t i = 0; i < GC_BITS_BYTES_PER_CHUNK / sizeof *bits; i++)
-        if (bits[i].mark != 0)
-            __atomic_store_n(&bits[i].mark, 0, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < GC_BITS_BYTES_PER_CHUNK / sizeof *bits; i++) {
+        uint64_t white = sticky ? bits[i].mark & ~gc__bits_get(&bits[i].allocated) : bits[i].mark;
+
+        if (white != 0)
+            gc__bits_clear(region, &bits[i].mark, white);
+    }
 }
 
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)

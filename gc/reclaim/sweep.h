@@ -48,10 +48,10 @@ struct census {
 struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
 
 /* The same steps beside the mutators. Sweeps the blocks of chunk `c` and leaves them
- * in their lists; makes every object of it white, for which no lock is needed, and
- * which wants everything swept and no magazines. */
+ * in their lists; makes every object of it white, or, if marks are `sticky`, nothing but what is no object
+ * any more; for that no lock is needed, and everything swept and no magazines. */
 void gc__sweep_chunk(struct region *region, size_t c);
-void gc__sweep_whiten_chunk(struct region *region, size_t c);
+void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky);
 
 /* Marking is given up: any block may have marks; what was condemned goes. */
 void gc__sweep_give_marks_up(struct region *region);

@@ -195,3 +195,14 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
     errno = saved_errno;
     return watched;
 }
+
+/* If that fails, writes take a little longer. */
+void gc__os_unwatch_writes(struct gc__range range)
+{
+    struct uffdio_writeprotect asked = {.range = {.start = range.start, .len = range.end - range.start}};
+    int saved_errno = errno;
+
+    if (tracked.process == getpid() && range.start >= tracked.range.start && range.end <= tracked.range.end)
+        ioctl(tracked.file, UFFDIO_WRITEPROTECT, &asked);
+    errno = saved_errno;
+}
