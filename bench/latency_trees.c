@@ -90,7 +90,7 @@ static void make_steps(double seconds, bool settled)
 
 int main(int argc, char **argv)
 {
-    size_t seconds = 10;
+    size_t seconds = 4;
     bench_start_with(argc, argv, ", seconds", &seconds, 1);
 
     trees = bench_scaled(FOREST_BYTES / (TREE_NODES * sizeof(struct node)));

@@ -68,7 +68,8 @@ static void drop(struct heap *heap)
     end(heap);
 }
 
-/* It is not known which pages were written: our file may be closed, say. */
+/* Under the lock. It is not known which pages were written: our file may be closed,
+ * say. */
 static void fail(struct heap *heap)
 {
     heap->minor.tracked = false;
@@ -202,7 +203,7 @@ static void ask(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     if (!gc__rescan_find_written(&heap->region)) {
-        fail(heap);
+        go_on_with(heap, PHASE_FAIL);
         return;
     }
     slow_mutators_down(heap);
@@ -222,7 +223,7 @@ static void rescan(struct heap *heap)
     struct written *written = &heap->concurrent.written;
 
     if (!gc__written_watch(&heap->region, written)) {
-        fail(heap);
+        go_on_with(heap, PHASE_FAIL);
         return;
     }
     gc__written_scan(gc__gang_leader(&heap->gang), written);
@@ -319,11 +320,11 @@ static const struct {
     void (*make)(struct heap *heap);
     bool wants_lock;
 } steps[PHASE_COUNT] = {
-    [PHASE_SWEEP] = {sweep, true},     [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
-    [PHASE_WATCH] = {watch, true},     [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
-    [PHASE_RANGES] = {ranges, true},   [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
-    [PHASE_TAKE] = {take, true},       [PHASE_RESCAN] = {rescan, false},    [PHASE_FINISH] = {finish, true},
-    [PHASE_PUBLISH] = {publish, true},
+    [PHASE_SWEEP] = {sweep, true},   [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
+    [PHASE_WATCH] = {watch, true},   [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
+    [PHASE_RANGES] = {ranges, true}, [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
+    [PHASE_TAKE] = {take, true},     [PHASE_RESCAN] = {rescan, false},    [PHASE_FINISH] = {finish, true},
+    [PHASE_FAIL] = {fail, true},     [PHASE_PUBLISH] = {publish, true},
 };
 
 static bool next_wants_lock(const struct concurrent *concurrent)

@@ -15,7 +15,7 @@
  *     trace     until nothing is grey
  *     ask       which pages were written meanwhile;
  *     rescan    watches them again, scans what is marked in them, and traces again,
- *               until they are few or do not become fewer
+ *               until they are few, or it was done a dozen times
  *     finish    pause: all roots, the pages that were written last, all they lead to
  *     publish   chunk by chunk: from here on the dead are free
  *
@@ -32,7 +32,7 @@
  *
  * Each step takes some hundred microseconds at most but for the pauses, and is made by
  * whoever calls gc__concurrent_step: the collector's own thread
- * (gc/cycle/background.h), or, where there is only one CPU, the mutators.
+ * (gc/cycle/background.h), or a mutator that helps.
  *
  * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
  * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
@@ -61,6 +61,7 @@ enum concurrent_phase {
     PHASE_ASK,
     PHASE_TAKE,
     PHASE_RESCAN,
+    PHASE_FAIL, /* a step without the lock could not do its work */
     PHASE_FINISH,
     PHASE_PUBLISH,
     PHASE_COUNT

@@ -101,7 +101,8 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
 {
     const struct concurrent *concurrent = &heap->concurrent;
     size_t marked_bytes = note_live(heap, marked, keeping);
-    size_t since_finish = gc__pace_allocated(&heap->pace) - concurrent->allocated;
+    size_t allocated = gc__pace_allocated(&heap->pace);
+    size_t since_finish = allocated - gc__min(concurrent->allocated, allocated); /* what is freed is taken off */
     size_t floating = gc__pace_floating(&heap->pace, marked_bytes, concurrent->allocated, concurrent->runway_bytes);
     size_t live_bytes = marked_bytes - floating;
 
