@@ -432,7 +432,7 @@ void gc__concurrent_give_up(struct heap *heap)
 
 void gc__concurrent_hold(struct heap *heap)
 {
-    take_hands(&heap->concurrent);
+    take_over(&heap->concurrent);
 }
 
 void gc__concurrent_release(struct heap *heap)

@@ -132,8 +132,10 @@ void gc__concurrent_assist(struct heap *heap, struct mutator *mutator);
 bool gc__concurrent_finish(struct heap *heap);
 void gc__concurrent_give_up(struct heap *heap);
 
-/* Around a fork, under the lock: no step is under way, so no thread of ours is in the
- * loader, whose lock the child would find taken. */
+/* Under the lock: waits until no step is under way, and none is until the release. For
+ * who stops the world or forks, but in a step of the cycle's own: a mutator that makes
+ * a step does not stop before that is done, and may be waiting for the loader; whose
+ * lock a child would find taken. */
 void gc__concurrent_hold(struct heap *heap);
 void gc__concurrent_release(struct heap *heap);
 

@@ -78,8 +78,10 @@ void gc__pause_prepare(struct heap *heap)
 
 void gc__pause_for_nothing(struct heap *heap)
 {
+    gc__concurrent_hold(heap);
     stop_world(heap);
     gc__world_resume(&heap->world);
+    gc__concurrent_release(heap);
 }
 
 struct errand {
@@ -101,5 +103,7 @@ void gc__pause_to_look(struct heap *heap, void (*function)(void *argument), void
 {
     struct errand errand = {heap, function, argument};
 
+    gc__concurrent_hold(heap);
     gc__os_hold_loader(stop_and_run, &errand);
+    gc__concurrent_release(heap);
 }
