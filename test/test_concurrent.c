@@ -378,7 +378,7 @@ static void close_all_files(void)
 
 static void lose_the_file(void)
 {
-    gc__heap.background.started = true; /* nor is it here */
+    gc__heap.background.started = true;            /* nor is it here */
     for (unsigned cycle = 0; cycle < 2; cycle++) { /* a third would be the last */
         uint64_t steps = random_next() % 300;
 

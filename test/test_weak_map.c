@@ -1,6 +1,6 @@
 /* test_weak_map.c - weak maps against what should be in them. */
-#include "test/random.h"
 #include "test/nearly.h"
+#include "test/random.h"
 #include "test/roots.h"
 
 #include <broom/runtime.h>
