@@ -208,6 +208,9 @@ int gc__os_stop_thread(long thread_id);
 bool gc__os_thread_exists(long thread_id);
 bool gc__os_thread_blocks_stop_signal(long thread_id);
 
+/* Those of the C library, too: not in a handler, and not by the program's will. */
+bool gc__os_thread_blocks_all_signals(long thread_id);
+
 /* How many threads the process has, of all sorts; 0 if the system does not say. */
 size_t gc__os_thread_count(void);
 

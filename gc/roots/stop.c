@@ -325,10 +325,11 @@ static bool has_ended(long thread_id, uint64_t waited_ns)
 }
 
 /* The C library blocks all signals in a thread that is over, and may then wait for
- * a lock of its own that a stopped thread holds. */
+ * a lock of its own that a stopped thread holds. (One that has just entered our handler
+ * blocks those of the program, and may have a destructor to go on with.) */
 static bool is_past_its_program(const struct mutator *mutator)
 {
-    return mutator->over && gc__os_thread_blocks_stop_signal(mutator->thread_id);
+    return mutator->over && gc__os_thread_blocks_all_signals(mutator->thread_id);
 }
 
 /* The signal may have been taken by sigwait, or refused for want of room. */

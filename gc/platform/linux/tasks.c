@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -105,7 +106,7 @@ static enum gc__thread_sort sort_of(long id)
 }
 
 /* Of `status`, the line of the signals that are blocked: a bit each. */
-bool gc__os_thread_blocks_stop_signal(long thread_id)
+static uint64_t blocked_signals(long thread_id)
 {
     static const char name[] = "\nSigBlk:\t";
     char text[4096];
@@ -115,10 +116,27 @@ bool gc__os_thread_blocks_stop_signal(long thread_id)
 
     errno = saved_errno;
     if (digit == NULL)
-        return false;
+        return 0;
     for (digit += sizeof name - 1; *digit != '\n' && *digit != '\0'; digit++)
         blocked = blocked * 16 + (uint64_t)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
-    return (blocked >> (gc__os_stop_signal() - 1) & 1) != 0;
+    return blocked;
+}
+
+static bool blocks(long thread_id, int signal)
+{
+    return (blocked_signals(thread_id) >> (signal - 1) & 1) != 0;
+}
+
+bool gc__os_thread_blocks_stop_signal(long thread_id)
+{
+    return blocks(thread_id, gc__os_stop_signal());
+}
+
+/* The C library's own signals, of which this is the first, are blocked by nobody else:
+ * they are not in what sigfillset makes. */
+bool gc__os_thread_blocks_all_signals(long thread_id)
+{
+    return blocks(thread_id, __SIGRTMIN) && gc__os_thread_blocks_stop_signal(thread_id);
 }
 
 /* ---- All of them ------------------------------------------------------------------ */
