@@ -243,9 +243,9 @@ struct gc_stats {
     uint64_t heap_peak_bytes;        /* the most heap_bytes ever was */
     uint64_t reserved_bytes;         /* address space, most of it without memory */
     uint64_t metadata_bytes;         /* held from the OS for the collector itself */
-    uint64_t pause_last_ns;          /* how long the program waited for the last collection, */
-    uint64_t pause_max_ns;           /* for the longest, */
-    uint64_t pause_total_ns;         /* for all */
+    uint64_t pause_last_ns;          /* how long the program stood still in the last pause, */
+    uint64_t pause_max_ns;           /* in the longest, */
+    uint64_t pause_total_ns;         /* in all */
     uint64_t minor_collections;      /* of the collections: those that left old objects unlooked at */
     uint64_t concurrent_collections; /* of the collections: those that ran beside the program, with three pauses each */
     uint64_t external_bytes;         /* held outside of the heap, as gc_note_external was told */

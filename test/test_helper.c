@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* ---- CPUs ---------------------------------------------------------------------------- */
 
@@ -145,6 +146,26 @@ static void tell(void *argument)
     told.thread_id = gc__os_thread_id();
     told.done = 1;
     gc__os_wake(&told.done, 1);
+}
+
+/* As the C library does when a thread is over: it asks the kernel, not itself. */
+static void block_in_kernel(uint64_t signals)
+{
+    cr_assert_eq(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof signals), 0);
+}
+
+/* In our handler all are blocked that sigfillset knows; the two that it does not know
+ * are the C library's. */
+Test(signals, only_the_c_library_blocks_all)
+{
+    long self = gc__os_thread_id();
+
+    cr_assert_not(gc__os_thread_blocks_stop_signal(self));
+    block_in_kernel(~(UINT64_C(3) << 31));
+    cr_assert(gc__os_thread_blocks_stop_signal(self) && !gc__os_thread_blocks_all_signals(self));
+    block_in_kernel(~UINT64_C(0));
+    cr_assert(gc__os_thread_blocks_stop_signal(self) && gc__os_thread_blocks_all_signals(self));
+    block_in_kernel(0);
 }
 
 Test(helper, runs_in_a_thread_of_its_own_with_signals_blocked)

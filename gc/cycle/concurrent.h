@@ -30,7 +30,8 @@
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
- * Each step takes some hundred microseconds at most but for the pauses, and is made by
+ * A step takes some ten or hundred microseconds, but for the pauses, for asking (half a
+ * millisecond for each gigabyte of heap) and for large data segments. It is made by
  * whoever calls gc__concurrent_step: the collector's own thread
  * (gc/cycle/background.h), or a mutator that helps.
  *

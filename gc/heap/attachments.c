@@ -73,16 +73,6 @@ static size_t bytes_of_heads(unsigned bits)
     return gc__align_up(sizeof(uint32_t) << bits, gc__os_page_bytes());
 }
 
-static void *map(size_t bytes)
-{
-    void *memory = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
-
-    if (memory == NULL || gc__os_commit(memory, bytes))
-        return memory;
-    gc__os_release(memory, bytes);
-    return NULL;
-}
-
 static void unmap(struct attachments *table)
 {
     if (table->capacity == 0)
@@ -100,10 +90,10 @@ static bool change_capacity(struct attachments *table, size_t capacity)
     larger.head_bits = LEAST_HEAD_BITS;
     while ((size_t)1 << larger.head_bits < capacity)
         larger.head_bits++;
-    larger.entry = map(bytes_of_entries(capacity));
+    larger.entry = gc__os_map(bytes_of_entries(capacity));
     if (larger.entry == NULL)
         return false;
-    larger.head = map(bytes_of_heads(larger.head_bits));
+    larger.head = gc__os_map(bytes_of_heads(larger.head_bits));
     if (larger.head == NULL) {
         gc__os_release(larger.entry, bytes_of_entries(capacity));
         return false;

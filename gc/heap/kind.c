@@ -42,15 +42,10 @@ unsigned gc__lane_count = GC_BUILTIN_LANES;
 
 static void *map(size_t bytes)
 {
-    void *memory = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
+    void *memory = gc__os_map(bytes);
 
-    if (memory == NULL)
-        return NULL;
-    if (!gc__os_commit(memory, bytes)) {
-        gc__os_release(memory, bytes);
-        return NULL;
-    }
-    store.bytes += bytes;
+    if (memory != NULL)
+        store.bytes += bytes;
     return memory;
 }
 

@@ -5,6 +5,7 @@
 #include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
 #include "gc/mark/ephemeron.h"
+#include "gc/mark/grey.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -84,26 +85,6 @@ static ALWAYS_INLINE void take_back_worklist(struct trace *trace)
 
 /* ---- Grey objects ---------------------------------------------------------------- */
 
-/* Remembers a grey object that the worklist had no room for. Cold: always so
- * that other markers may do the same. */
-static __attribute__((noinline, cold)) void overflow(struct marker *marker, size_t granule)
-{
-    struct block *block = &marker->region->blocks[granule / GC_UNIT_GRANULES];
-
-    if (block->form == FORM_BLOCK)
-        __atomic_store_n(&gc__block_head(block)->rescan, true, __ATOMIC_RELAXED);
-    else
-        __atomic_fetch_or(gc__large_flags(marker->region, granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)),
-                          GC_LARGE_RESCAN, __ATOMIC_RELAXED);
-    marker->overflowed = true;
-}
-
-static __attribute__((noinline, cold)) void push_or_overflow(struct marker *marker, uintptr_t entry, size_t granule)
-{
-    if (!gc__worklist_push(&marker->worklist, entry))
-        overflow(marker, granule);
-}
-
 static ALWAYS_INLINE void push(struct trace *trace, size_t granule, uintptr_t entry)
 {
     if (GC_LIKELY(trace->top != trace->end)) {
@@ -111,7 +92,7 @@ static ALWAYS_INLINE void push(struct trace *trace, size_t granule, uintptr_t en
         return;
     }
     hand_over_worklist(trace);
-    push_or_overflow(trace->marker, entry, granule);
+    gc__grey_push(trace->marker, entry, granule);
     take_back_worklist(trace);
 }
 
@@ -338,49 +319,6 @@ static ALWAYS_INLINE void scan_mapped_word(struct trace *trace, const struct cel
     }
 }
 
-static size_t head_of_piece(const struct marker *marker, uintptr_t piece)
-{
-    size_t page = (piece - marker->base) >> GC_PAGE_SHIFT, head = page;
-
-    gc__large_find(marker->region, page, &head);
-    return head;
-}
-
-static void push_span(struct marker *marker, uintptr_t from, size_t pieces)
-{
-    if (!gc__worklist_push(&marker->worklist, gc__entry_span(from, pieces)))
-        overflow(marker, gc__large_granule(head_of_piece(marker, from)));
-}
-
-/* The pieces from here to the end of the object; if there are more than a span
- * may have, the others go back to the worklist. */
-static size_t cut_span(struct marker *marker, uintptr_t from)
-{
-    size_t head = head_of_piece(marker, from);
-    uintptr_t end = (uintptr_t)gc__page_address(marker->region, head) + gc__large_bytes(marker->region, head);
-    size_t pieces = (end - from) / GC_SCAN_PIECE_BYTES;
-
-    if (pieces <= GC_SPAN_MAX_PIECES)
-        return pieces;
-    push_span(marker, from + GC_SPAN_MAX_PIECES * GC_SCAN_PIECE_BYTES, 0);
-    return GC_SPAN_MAX_PIECES;
-}
-
-/* Halves a span until its first piece is left, which is returned. The second
- * halves go to the worklist, the largest first: the oldest entries, those that
- * go to other markers, are worth most, and pieces are still scanned in order. */
-static __attribute__((noinline)) struct gc__range split_large(struct marker *marker, uintptr_t entry)
-{
-    size_t pieces = gc__entry_count(entry);
-    uintptr_t from = gc__entry_address(entry);
-
-    if (pieces == 0)
-        pieces = cut_span(marker, from);
-    for (; pieces > 1; pieces -= pieces / 2)
-        push_span(marker, from + (pieces - pieces / 2) * GC_SCAN_PIECE_BYTES, pieces / 2);
-    return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};
-}
-
 /* Of 32 words: no more may be enqueued at once. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_half(struct trace *trace, const struct cell_map *map,
                                                       const uintptr_t *words, uint64_t half, enum past_end past_end)
@@ -437,7 +375,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_piece(struct trace *trace, uint
     bool scanned = false;
 
     hand_over_worklist(trace);
-    piece = split_large(trace->marker, entry);
+    piece = gc__grey_split(trace->marker, entry);
     take_back_worklist(trace);
     if (trace->kinds) {
         leave_loop(trace);
@@ -537,28 +475,10 @@ static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
     return false;
 }
 
-/* Gives the older half of the worklist, or a packet of it, if somebody waits.
- * The oldest entries have the largest graphs behind them, as a rule. */
-static bool offer(struct marker *marker)
-{
-    struct worklist *list = &marker->worklist;
-    size_t entries = gc__worklist_entries(list), half = entries / 2;
-
-    if (half == 0 || !gc__pool_wants(marker->pool))
-        return false;
-    if (entries < GC_OFFER_MIN_ENTRIES && !gc__entry_is_span(*list->bottom))
-        return false;
-    half = half < GC_PACKET_ENTRIES ? half : GC_PACKET_ENTRIES;
-    if (!gc__pool_give(marker->pool, list->bottom, half))
-        return false;
-    list->bottom += half;
-    return true;
-}
-
 /* Looks after the others; returns whether the marker's company changed. */
 static __attribute__((noinline)) bool look_around(struct marker *marker, enum company company)
 {
-    bool given = offer(marker);
+    bool given = gc__grey_offer(marker);
 
     return company == AMONG_IDLE ? given : !given && gc__pool_is_left_to_one(marker->pool);
 }
@@ -647,35 +567,14 @@ GC_SCANS_ANYTHING bool gc__marker_drain_beside(struct marker *marker, size_t obj
     return drain_in(marker, BESIDE_MUTATORS, objects);
 }
 
-static GC_SCANS_ANYTHING bool drain_among_idle(struct marker *marker)
-{
-    return drain_in(marker, AMONG_IDLE, GC_OFFER_INTERVAL);
-}
-
-static GC_SCANS_ANYTHING bool drain_in_company(struct marker *marker)
-{
-    return drain_in(marker, IN_COMPANY, GC_OFFER_INTERVAL);
-}
-
-void gc__marker_drain_shared(struct marker *marker)
+GC_SCANS_ANYTHING void gc__marker_drain_shared(struct marker *marker)
 {
     bool done;
 
     do
-        done = gc__pool_is_left_to_one(marker->pool) ? drain_among_idle(marker) : drain_in_company(marker);
+        done = gc__pool_is_left_to_one(marker->pool) ? drain_in(marker, AMONG_IDLE, GC_OFFER_INTERVAL)
+                                                     : drain_in(marker, IN_COMPANY, GC_OFFER_INTERVAL);
     while (!done);
-}
-
-void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t address = gc__entry_address(entries[i]);
-
-        if (gc__entry_is_span(entries[i]))
-            push_span(marker, address, gc__entry_count(entries[i]));
-        else
-            push_or_overflow(marker, entries[i], (address - marker->base) >> GC_GRANULE_SHIFT);
-    }
 }
 
 /* ---- A cycle ------------------------------------------------------------------------------ */
@@ -691,13 +590,4 @@ void gc__marker_begin(struct marker *marker)
     marker->base = marker->region->base;
     marker->span = gc__region_span(marker->region);
     marker->overflowed = false;
-}
-
-void gc__marker_abandon(struct marker *marker)
-{
-    marker->worklist.top = marker->worklist.bottom = marker->worklist.base;
-    marker->edges_out = marker->edges_in;
-    marker->objects = 0;
-    marker->company = ALONE;
-    gc__worklist_trim(&marker->worklist);
 }

@@ -179,19 +179,9 @@ static size_t packets_bytes(void)
 
 bool gc__pool_provide(struct pool *pool)
 {
-    struct packet *packets;
-
-    if (pool->packets != NULL)
-        return true;
-    packets = gc__os_reserve(packets_bytes(), gc__os_page_bytes(), 0);
-    if (packets == NULL)
-        return false;
-    if (!gc__os_commit(packets, packets_bytes())) {
-        gc__os_release(packets, packets_bytes());
-        return false;
-    }
-    pool->packets = packets;
-    return true;
+    if (pool->packets == NULL)
+        pool->packets = gc__os_map(packets_bytes());
+    return pool->packets != NULL;
 }
 
 size_t gc__pool_metadata_bytes(const struct pool *pool)

@@ -33,6 +33,10 @@ void gc__os_release(void *start, size_t bytes);
  * Committing what is committed does nothing. */
 bool gc__os_commit(void *start, size_t bytes);
 
+/* Both at once: memory of its own that reads as zero, and goes with gc__os_release.
+ * NULL when refused. */
+void *gc__os_map(size_t bytes);
+
 /* Gives the memory of a committed range back; it stays accessible and reads
  * as zero. On failure the contents are as they were. */
 bool gc__os_decommit(void *start, size_t bytes);

@@ -21,13 +21,9 @@ static bool make_room(struct finalizers *finalizers)
 
     if (needed <= finalizers->capacity)
         return true;
-    ready = gc__os_reserve(bytes_of_ready(capacity), gc__os_page_bytes(), 0);
+    ready = gc__os_map(bytes_of_ready(capacity));
     if (ready == NULL)
         return false;
-    if (!gc__os_commit(ready, bytes_of_ready(capacity))) {
-        gc__os_release(ready, bytes_of_ready(capacity));
-        return false;
-    }
     if (finalizers->capacity != 0) {
         memcpy(ready, finalizers->ready, finalizers->used * sizeof *ready);
         gc__os_release(finalizers->ready, bytes_of_ready(finalizers->capacity));

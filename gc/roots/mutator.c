@@ -24,16 +24,10 @@ size_t gc__mutator_metadata_bytes(void)
 
 struct mutator *gc__mutator_create(void)
 {
-    size_t bytes = gc__mutator_metadata_bytes();
-    struct mutator *mutator = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
+    struct mutator *mutator = gc__os_map(gc__mutator_metadata_bytes());
 
-    if (mutator == NULL)
-        return NULL;
-    if (!gc__os_commit(mutator, bytes)) {
-        gc__os_release(mutator, bytes);
-        return NULL;
-    }
-    mutator->lanes = GC_BUILTIN_LANES;
+    if (mutator != NULL)
+        mutator->lanes = GC_BUILTIN_LANES;
     return mutator;
 }
 

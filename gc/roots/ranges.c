@@ -18,13 +18,9 @@ static bool make_room(struct ranges *ranges)
 
     if (ranges->count < ranges->capacity)
         return true;
-    range = gc__os_reserve(bytes_for(capacity), gc__os_page_bytes(), 0);
+    range = gc__os_map(bytes_for(capacity));
     if (range == NULL)
         return false;
-    if (!gc__os_commit(range, bytes_for(capacity))) {
-        gc__os_release(range, bytes_for(capacity));
-        return false;
-    }
     if (ranges->range != NULL) {
         memcpy(range, ranges->range, ranges->count * sizeof *range);
         gc__os_release(ranges->range, bytes_for(ranges->capacity));

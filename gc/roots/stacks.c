@@ -15,14 +15,10 @@ struct slab {
 
 static bool add_slab(struct stacks *stacks)
 {
-    struct slab *slab = gc__os_reserve(GC_STACK_SLAB_BYTES, gc__os_page_bytes(), 0);
+    struct slab *slab = gc__os_map(GC_STACK_SLAB_BYTES);
 
     if (slab == NULL)
         return false;
-    if (!gc__os_commit(slab, GC_STACK_SLAB_BYTES)) {
-        gc__os_release(slab, GC_STACK_SLAB_BYTES);
-        return false;
-    }
     slab->next = stacks->slabs;
     stacks->slabs = slab;
     stacks->slab_count++;

@@ -61,6 +61,16 @@ bool gc__os_commit(void *start, size_t bytes)
     return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+void *gc__os_map(size_t bytes)
+{
+    void *memory = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
+
+    if (memory == NULL || gc__os_commit(memory, bytes))
+        return memory;
+    gc__os_release(memory, bytes);
+    return NULL;
+}
+
 bool gc__os_decommit(void *start, size_t bytes)
 {
     return madvise(start, bytes, MADV_DONTNEED) == 0;
