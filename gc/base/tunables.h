@@ -218,6 +218,10 @@
 #define GC_ASSIST_WAIT_NS ((uint64_t)100 * 1000)
 #define GC_ASSIST_BYTES ((size_t)128 << 10)
 
+/* Once this part of a full budget was granted, waiting does not do instead of a
+ * step: on a busy machine he who makes one may not be running at all. */
+#define GC_OVERDRAFT_SHARE 8
+
 /* After so many failures in a row the system is not asked any more. */
 #define GC_CONCURRENT_MAX_FAILURES 3
 

@@ -373,17 +373,27 @@ static void wait_for_step(struct heap *heap, struct mutator *mutator)
     gc__world_end_safe(&heap->world, mutator);
 }
 
+/* False: it only waited, and is not to go on for that. */
+static bool help(struct heap *heap, struct mutator *mutator)
+{
+    if (next_wants_lock(&heap->concurrent)) {
+        make_locked_step(heap);
+        return true;
+    }
+    if (try_hands(&heap->concurrent)) {
+        make_step(heap, false);
+        return true;
+    }
+    wait_for_step(heap, mutator);
+    return !gc__pace_is_overdrawn(&heap->pace);
+}
+
 void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)
 {
-    struct concurrent *concurrent = &heap->concurrent;
+    unsigned made = 0;
 
-    for (unsigned i = 0; i < GC_ASSIST_STEPS && gc__concurrent_is_under_way(concurrent); i++)
-        if (next_wants_lock(concurrent))
-            make_locked_step(heap);
-        else if (try_hands(concurrent))
-            make_step(heap, false);
-        else
-            wait_for_step(heap, mutator);
+    while (made < GC_ASSIST_STEPS && gc__concurrent_is_under_way(&heap->concurrent))
+        made += help(heap, mutator);
     gc__pace_grant(&heap->pace, GC_ASSIST_BYTES);
 }
 

@@ -1,7 +1,6 @@
 #include "gc/cycle/pace.h"
 
 #include "gc/base/align.h"
-#include "gc/base/tunables.h"
 
 void gc__pace_init(struct pace *pace, size_t floor_bytes, size_t growth_percent, size_t initial_bytes)
 {
@@ -91,6 +90,7 @@ void gc__pace_use_runway(struct pace *pace)
 
     set_budget(pace, gc__max(pace->budget_bytes + pace->runway_bytes, least));
     pace->runway_bytes = 0;
+    pace->granted_bytes = 0;
 }
 
 void gc__pace_wait(struct pace *pace)
@@ -102,6 +102,7 @@ void gc__pace_grant(struct pace *pace, size_t bytes)
 {
     size_t budget = __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
 
+    __atomic_fetch_add(&pace->granted_bytes, bytes, __ATOMIC_RELAXED);
     set_budget(pace, gc__max(budget, gc__pace_allocated(pace)) + bytes);
 }
 

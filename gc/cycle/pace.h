@@ -10,6 +10,8 @@
 #ifndef GC_CYCLE_PACE_H
 #define GC_CYCLE_PACE_H
 
+#include "gc/base/tunables.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +29,7 @@ struct pace {
     size_t survival_percent;  /* of what was allocated before that, as far as is known */
     size_t allocated_bytes;   /* of it, used: changed by atomic steps */
     size_t runway_bytes;      /* kept back from the budget */
+    size_t granted_bytes;     /* beyond it, in the cycle under way */
     size_t external_bytes;    /* that the program holds elsewhere, as it says: likewise */
 };
 
@@ -99,6 +102,12 @@ void gc__pace_keep_runway(struct pace *pace, size_t bytes);
 void gc__pace_use_runway(struct pace *pace);
 void gc__pace_wait(struct pace *pace);
 void gc__pace_grant(struct pace *pace, size_t bytes);
+
+/* Whether so much was granted that nobody is to have more for nothing. */
+static inline bool gc__pace_is_overdrawn(const struct pace *pace)
+{
+    return __atomic_load_n(&pace->granted_bytes, __ATOMIC_RELAXED) > pace->full_budget_bytes / GC_OVERDRAFT_SHARE;
+}
 
 /* At once: a cycle that has failed is to be followed by another, or mutators are to
  * help with the one under way. */
