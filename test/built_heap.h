@@ -61,11 +61,11 @@ static inline struct block *build_block(unsigned class_index, enum gc__kind kind
 }
 
 /* The next run of a block, ready for use. */
-static inline bool claim_run(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black)
+static inline bool claim_run(struct region *region, struct block *block, struct run *run, size_t max_bytes)
 {
     bool dirty;
 
-    if (!gc__block_claim(region, block, run, max_bytes, black, &dirty))
+    if (!gc__block_claim(region, block, run, max_bytes, &dirty))
         return false;
     gc__block_open_run(run, (enum gc__kind)block->kind, dirty);
     return true;
@@ -78,7 +78,7 @@ static inline void *build_cell(enum gc__kind kind, size_t bytes)
     struct block **block = &built.current[kind][c];
     struct run run;
 
-    while (*block == NULL || !claim_run(&built.region, *block, &run, 0, false))
+    while (*block == NULL || !claim_run(&built.region, *block, &run, 0))
         *block = build_block(c, kind);
     return run.cur;
 }

@@ -124,7 +124,7 @@ static void *build_cell_of(size_t k, size_t bytes)
     struct run run;
 
     cr_assert_neq(gc__kind_add_lane(kind[k].kind->index, c), GC_NO_LANE);
-    while (*block == NULL || !claim_run(region, *block, &run, 0, false))
+    while (*block == NULL || !claim_run(region, *block, &run, 0))
         *block = build_block(c, kind[k].kind->index);
     return run.cur;
 }

@@ -229,7 +229,7 @@ Test(take, gives_all_that_is_free_to_claim_and_no_more)
                 mark(cells[i] + c * 2048);
     publish();
     while ((block = take(GC_KIND_CONSERVATIVE, 2040)) != NULL) {
-        while (claim_run(region, block, &run, SIZE_MAX, false))
+        while (claim_run(region, block, &run, SIZE_MAX))
             claimed += (size_t)(run.end - run.cur) / 2048;
         gc__sweep_retire_block(region, &bins, block);
     }
@@ -270,10 +270,10 @@ Test(note_free, makes_a_full_block_partial_and_its_cell_claimable)
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
     cr_assert_eq(block->state, BLOCK_CURRENT);
     for (size_t i = 3; i < 10; i += i == 5 ? 4 : 2) {
-        cr_assert(claim_run(region, block, &run, 0, false));
+        cr_assert(claim_run(region, block, &run, 0));
         cr_assert_eq(run.cur, cells[0] + i * 1024);
     }
-    cr_assert_not(claim_run(region, block, &run, 0, false));
+    cr_assert_not(claim_run(region, block, &run, 0));
 }
 
 /* Until then its cursor is the claimer's. */
@@ -285,11 +285,11 @@ Test(note_free, in_the_current_block_is_found_once_that_is_retired)
 
     memset(first, 'x', 1024);
     free_cell(first);
-    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0));
     cr_assert_eq(run.cur, second + 1024);
     gc__sweep_retire_block(region, &bins, block);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
-    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0));
     cr_assert_eq(run.cur, first);
     cr_assert(bytes_are(first, 1024, 0), "it is not fresh any longer");
 }
@@ -303,7 +303,7 @@ Test(abandon, lets_others_claim_the_rest)
     gc__sweep_abandon_block(region, &bins, block);
     gc__sweep_audit(region, &bins);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
-    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0));
     cr_assert_eq(run.cur, first + 1024);
 }
 
@@ -333,7 +333,7 @@ Test(note_free, in_an_unswept_block_is_found_by_sweeping)
     free_cell(freed);
     cr_assert_eq(block->state, BLOCK_UNSWEPT);
     cr_assert_eq(take(GC_KIND_CONSERVATIVE, 1016), block);
-    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0));
     cr_assert_eq(run.cur, freed);
 }
 
@@ -397,7 +397,7 @@ static char *allocate(enum gc__kind kind, size_t bytes)
     struct block **current = &built.current[kind][c];
     struct run run;
 
-    while (*current == NULL || !claim_run(region, *current, &run, 0, false)) {
+    while (*current == NULL || !claim_run(region, *current, &run, 0)) {
         if (*current != NULL)
             gc__sweep_retire_block(region, &bins, *current);
         *current = take_swept(kind, c);

@@ -27,7 +27,8 @@ static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t al
 
     gc__world_lock(&heap->world);
     gc__return_memory(heap);
-    taken = gc__large_create(&heap->region, count, alignment, kind, gc__heap_births_are_black(heap), &pages->head);
+    taken = gc__large_create(&heap->region, count, alignment, kind, gc__concurrent_is_publishing(&heap->concurrent),
+                             &pages->head);
     if (taken)
         gc__region_open_dirty(&heap->region, pages->head, count, &pages->first_dirty, &pages->dirty_end);
     gc__world_unlock(&heap->world);
@@ -85,7 +86,8 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES)
         return NULL;
     gc__collect_if_due(heap, mutator, pages << GC_PAGE_SHIFT);
-    if (!gc__large_create(region, pages, 1, gc__large_kind(region, head), gc__heap_births_are_black(heap), &to))
+    if (!gc__large_create(region, pages, 1, gc__large_kind(region, head),
+                          gc__concurrent_is_publishing(&heap->concurrent), &to))
         return NULL;
     if (is_better_copied(region, to, old_pages) || !gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);

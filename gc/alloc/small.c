@@ -38,7 +38,7 @@ static size_t run_bytes(const struct heap *heap, const struct run *run)
 
 static bool claim(struct heap *heap, struct block *block, struct run *run, bool *dirty)
 {
-    return gc__block_claim(&heap->region, block, run, run_bytes(heap, run), gc__heap_births_are_black(heap), dirty);
+    return gc__block_claim(&heap->region, block, run, run_bytes(heap, run), dirty);
 }
 
 /* `homes`: of who wants it for itself. */

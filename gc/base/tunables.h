@@ -202,13 +202,18 @@
  * forty microseconds. */
 #define GC_WRITTEN_PAGES 64
 
+/* And so many are looked at for that while the heap is locked. */
+#define GC_WRITTEN_LOOKS 1024
+
 /* Objects that a marker beside the mutators scans before it looks whether somebody
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096
 
-/* The last pages are scanned in the pause when they are no more than this, or after
- * so many passes over what was written. */
+/* What was written last, and what came to life last, is left to the pause when it was
+ * no more than this in the pass before: pages, and steps to trace. Or after so many
+ * passes. */
 #define GC_FEW_PAGES 128
+#define GC_FEW_STEPS 2
 #define GC_MAX_PASSES 12
 
 /* After so many passes, and when the budget is used up, mutators that allocate make

@@ -53,7 +53,6 @@ static void leave_hands(struct concurrent *concurrent)
 
 static void end(struct heap *heap)
 {
-    heap->concurrent.births_are_black = false;
     heap->concurrent.no_magazines = false;
     heap->region.atomic_bits = heap->region.threaded;
     go_on_with(heap, PHASE_OFF);
@@ -86,7 +85,8 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !gc__minor_track(&heap->minor, &heap->region) || !gc__background_start(heap))
+    if (!concurrent->possible || !gc__minor_track(&heap->minor, &heap->region) ||
+        !gc__region_show_tables(&heap->region) || !gc__background_start(heap))
         return false;
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
@@ -152,10 +152,11 @@ static void watch(struct heap *heap)
 
 static void take_snapshot(struct heap *heap)
 {
+    struct marker *leader = gc__gang_leader(&heap->gang);
+
     gc__gang_begin(&heap->gang);
-    gc__gang_leader(&heap->gang)->company = BESIDE_MUTATORS;
-    gc__runs_blacken(heap);
-    heap->concurrent.births_are_black = true;
+    leader->company = BESIDE_MUTATORS;
+    leader->span = heap->region.chunks << GC_CHUNK_SHIFT; /* it may grow under way */
     gc__roots_mark_mutators(heap);
 }
 
@@ -181,7 +182,8 @@ static void ranges(struct heap *heap)
 
 static bool passes_are_enough(const struct concurrent *concurrent)
 {
-    return concurrent->passes == GC_MAX_PASSES || (concurrent->passes > 0 && concurrent->rescanned <= GC_FEW_PAGES);
+    return concurrent->passes == GC_MAX_PASSES ||
+           (concurrent->passes > 0 && concurrent->rescanned <= GC_FEW_PAGES && concurrent->traced <= GC_FEW_STEPS);
 }
 
 /* Mutators that write faster than we scan are made to help, so that it comes to an
@@ -194,6 +196,7 @@ static void slow_mutators_down(struct heap *heap)
 
 static void trace(struct heap *heap)
 {
+    heap->concurrent.traced++;
     if (gc__marker_drain_beside(gc__gang_leader(&heap->gang), heap->concurrent.step_objects))
         go_on_with(heap, passes_are_enough(&heap->concurrent) ? PHASE_FINISH : PHASE_ASK);
 }
@@ -209,13 +212,14 @@ static void ask(struct heap *heap)
     slow_mutators_down(heap);
     concurrent->passes++;
     concurrent->rescanned = 0;
+    concurrent->traced = 0;
     concurrent->written.next = 0;
     go_on_with(heap, PHASE_TAKE);
 }
 
 static void take(struct heap *heap)
 {
-    go_on_with(heap, gc__written_take(&heap->region, &heap->concurrent.written) ? PHASE_RESCAN : PHASE_TRACE);
+    go_on_with(heap, gc__written_take(&heap->region, &heap->concurrent.written) ? PHASE_RESCAN : PHASE_STACKS);
 }
 
 static void rescan(struct heap *heap)
@@ -230,6 +234,14 @@ static void rescan(struct heap *heap)
     heap->concurrent.rescanned += written->count;
     heap->concurrent.rescanned_total += written->count;
     go_on_with(heap, PHASE_TAKE);
+}
+
+static void stacks(struct heap *heap)
+{
+    if (gc__pause(heap, gc__roots_mark_mutators))
+        go_on_with(heap, PHASE_SEGMENTS);
+    else
+        drop(heap);
 }
 
 /* ---- The end ------------------------------------------------------------------------ */
@@ -307,7 +319,7 @@ static void publish(struct heap *heap)
 
     if (concurrent->chunk > 0) {
         gc__sweep_publish_chunk(&heap->region, &heap->bins, --concurrent->chunk, &concurrent->marked);
-        gc__watch_no_free_units(&heap->region, concurrent->chunk);
+        gc__watch_no_free_cells(&heap->region, concurrent->chunk);
         return;
     }
     end(heap);
@@ -323,8 +335,8 @@ static const struct {
     [PHASE_SWEEP] = {sweep, true},   [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
     [PHASE_WATCH] = {watch, true},   [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
     [PHASE_RANGES] = {ranges, true}, [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
-    [PHASE_TAKE] = {take, true},     [PHASE_RESCAN] = {rescan, false},    [PHASE_FINISH] = {finish, true},
-    [PHASE_FAIL] = {fail, true},     [PHASE_PUBLISH] = {publish, true},
+    [PHASE_TAKE] = {take, true},     [PHASE_RESCAN] = {rescan, false},    [PHASE_STACKS] = {stacks, true},
+    [PHASE_FINISH] = {finish, true}, [PHASE_FAIL] = {fail, true},         [PHASE_PUBLISH] = {publish, true},
 };
 
 static bool next_wants_lock(const struct concurrent *concurrent)

@@ -62,6 +62,7 @@ enum concurrent_phase {
     PHASE_ASK,
     PHASE_TAKE,
     PHASE_RESCAN,
+    PHASE_STACKS,
     PHASE_FAIL, /* a step without the lock could not do its work */
     PHASE_FINISH,
     PHASE_PUBLISH,
@@ -76,7 +77,6 @@ struct concurrent {
 
     bool marks_stand;       /* all that lives was marked by the last cycle, and what was written since is known */
     bool now;               /* the cycle under way is concurrent, or the last was */
-    bool births_are_black;  /* from the snapshot on, until all is published */
     bool no_magazines;      /* from `quiet` on, until all is published */
     bool unknown;           /* which pages were written */
     unsigned failures;      /* in a row */
@@ -85,6 +85,7 @@ struct concurrent {
     unsigned passes;        /* of `ask` and `rescan` */
     size_t rescanned;       /* pages, in this pass, */
     size_t rescanned_total; /* and in all */
+    size_t traced;          /* steps, in this pass */
     struct written written;
 
     struct census unissued;  /* at the finish, */
@@ -114,6 +115,13 @@ static inline bool gc__concurrent_is_marking(const struct concurrent *concurrent
     enum concurrent_phase phase = gc__concurrent_phase(concurrent);
 
     return phase > PHASE_SNAPSHOT && phase <= PHASE_FINISH;
+}
+
+/* What is found unmarked now, and was awaiting that, is destroyed: so large objects are
+ * born black. Under the heap's lock. */
+static inline bool gc__concurrent_is_publishing(const struct concurrent *concurrent)
+{
+    return gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
 }
 
 /* Begins a cycle, if there can be one; a minor one, if that is wanted and the marks of

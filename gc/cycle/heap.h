@@ -71,13 +71,6 @@ extern struct heap gc__heap;
  * complete, and makes the calling thread a mutator. */
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack);
 
-/* The colour in which objects are born: white, but while a cycle runs beside the
- * mutators. */
-static inline bool gc__heap_births_are_black(const struct heap *heap)
-{
-    return heap->concurrent.births_are_black;
-}
-
 /* Whether the next cycle, unless it must be full at once, had better run beside the
  * mutators. Under stress one in four does. */
 bool gc__heap_wants_concurrent(const struct heap *heap);

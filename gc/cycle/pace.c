@@ -111,16 +111,6 @@ void gc__pace_make_due(struct pace *pace)
     set_budget(pace, 0);
 }
 
-size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes)
-{
-    size_t born = gc__min(born_bytes, gc__min(marked_bytes, allocated_bytes));
-    size_t before = allocated_bytes - born, old = marked_bytes - born;
-    size_t survived = old > pace->live_bytes ? old - pace->live_bytes : 0;
-    size_t percent = before > 0 ? gc__min(percent_of(survived, 10000) / before, 100) : pace->survival_percent;
-
-    return born - percent_of(born, percent);
-}
-
 void gc__pace_trim(struct pace *pace, size_t budget_bytes, bool full)
 {
     set_budget(pace, gc__min(pace->budget_bytes, budget_bytes));

@@ -90,11 +90,6 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
  * came to be old. The heap grows no larger than with full cycles alone. */
 void gc__pace_go_on(struct pace *pace, size_t live_bytes);
 
-/* Of `marked_bytes`, about how many died while the cycle ran: `born_bytes` of the
- * `allocated_bytes` between the ends of two cycles were born black. The others tell
- * how many survive. */
-size_t gc__pace_floating(const struct pace *pace, size_t marked_bytes, size_t allocated_bytes, size_t born_bytes);
-
 /* The next cycle runs beside the mutators, which claim about so much meanwhile: it is
  * due earlier. When it has begun, they may use that; when it has ended, but it is not
  * known yet what it found, a little; and so much more whenever they help. */

@@ -95,16 +95,13 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         keep_runway(heap);
 }
 
-/* Much of what was born black is dead: it counts as if it had been allocated since
- * the finish, and memory that is held beyond that is no reason to let it grow. */
+/* What was allocated since the finish is not the next cycle's to forget; and memory that
+ * is held beyond what lives is no reason to let the heap grow. */
 void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping)
 {
     const struct concurrent *concurrent = &heap->concurrent;
-    size_t marked_bytes = note_live(heap, marked, keeping);
-    size_t allocated = gc__pace_allocated(&heap->pace);
+    size_t live_bytes = note_live(heap, marked, keeping), allocated = gc__pace_allocated(&heap->pace);
     size_t since_finish = allocated - gc__min(concurrent->allocated, allocated); /* what is freed is taken off */
-    size_t floating = gc__pace_floating(&heap->pace, marked_bytes, concurrent->allocated, concurrent->runway_bytes);
-    size_t live_bytes = marked_bytes - floating;
 
     heap->record.concurrent_collections++;
     heap->concurrent.now = true;
@@ -117,5 +114,5 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
     }
     note_limits(heap, concurrent->allocated);
     keep_runway(heap);
-    gc__pace_note_allocated(&heap->pace, floating + since_finish);
+    gc__pace_note_allocated(&heap->pace, since_finish);
 }

@@ -77,14 +77,6 @@ struct keeping gc__runs_keep(struct heap *heap)
     return keeping;
 }
 
-static void each_run_of_all(struct heap *heap, visit_run *visit)
-{
-    struct census unissued = {0};
-
-    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        each_used_run(heap, mutator, visit, &unissued);
-}
-
 static void empty_magazine(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
 {
     (void)heap, (void)mutator, (void)unissued;
@@ -93,16 +85,6 @@ static void empty_magazine(struct heap *heap, struct mutator *mutator, struct ru
 
 void gc__runs_empty_magazines(struct heap *heap)
 {
-    each_run_of_all(heap, empty_magazine);
-}
-
-static void blacken(struct heap *heap, struct mutator *mutator, struct run *run, struct census *unissued)
-{
-    (void)mutator;
-    blacken_run(&heap->region, run, unissued);
-}
-
-void gc__runs_blacken(struct heap *heap)
-{
-    each_run_of_all(heap, blacken);
+    for (struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+        each_used_run(heap, mutator, empty_magazine, NULL);
 }

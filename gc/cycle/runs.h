@@ -15,8 +15,7 @@ struct keeping {
 struct keeping gc__runs_keep(struct heap *heap);
 
 /* For a cycle beside the mutators: what they freed into magazines is theirs no more,
- * and free once it is white; what they have not handed out is black. */
+ * and free once it is white. */
 void gc__runs_empty_magazines(struct heap *heap);
-void gc__runs_blacken(struct heap *heap);
 
 #endif

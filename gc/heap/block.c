@@ -103,37 +103,32 @@ static size_t find_cell(const struct block *block, const struct bits *bits, size
 }
 
 /* Of a word in which nothing is taken nobody else changes an allocated bit. A marker
- * at work that sees an object is to see that it is black. */
-static void allocate_bits(const struct region *region, struct bits *pair, uint64_t cells, bool black)
+ * at work that sees an object is to see what kind of block it is in. */
+static void allocate_bits(const struct region *region, struct bits *pair, uint64_t cells)
 {
-    bool alone = taken_bits(pair) == 0;
-
-    if (black)
-        gc__bits_set(region, &pair->mark, cells);
-    if (alone)
+    if (taken_bits(pair) == 0)
         __atomic_store_n(&pair->allocated, cells, __ATOMIC_RELEASE);
     else
         gc__bits_set(region, &pair->allocated, cells);
 }
 
 static void allocate_cells(const struct region *region, const struct block *block, struct bits *bits, size_t from,
-                           size_t end, bool black)
+                           size_t end)
 {
     if (cells_are_sparse(block)) {
         for (; from < end; from += block->cell_granules)
-            allocate_bits(region, &bits[from / GC_WORD_BITS], gc__bit_of(from), black);
+            allocate_bits(region, &bits[from / GC_WORD_BITS], gc__bit_of(from));
         return;
     }
     for (size_t granule = from; granule < end; granule = gc__next_word(granule)) {
         size_t word = granule & ~(size_t)(GC_WORD_BITS - 1);
 
         allocate_bits(region, &bits[word / GC_WORD_BITS],
-                      gc__block_cell_starts(block, word) & gc__word_mask(granule, end), black);
+                      gc__block_cell_starts(block, word) & gc__word_mask(granule, end));
     }
 }
 
-bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black,
-                     bool *dirty)
+bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool *dirty)
 {
     size_t first = gc__block_first_granule(region, block);
     size_t end = gc__block_cell_granules_end(block);
@@ -150,9 +145,7 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     if (!block->fresh)
         end = find_cell(block, bits, from, end, true);
 
-    if (black)
-        gc__block_note_mark(block);
-    allocate_cells(region, block, bits, from, end, black);
+    allocate_cells(region, block, bits, from, end);
     block->cursor = (uint16_t)end;
     run->cur = gc__granule_address(region, first + from);
     run->end = gc__granule_address(region, first + end);

@@ -102,11 +102,10 @@ struct block *gc__block_create(struct region *region, size_t unit, unsigned clas
 void gc__block_destroy(struct region *region, struct block *block);
 
 /* The next free cells behind the cursor, at most `max_bytes` of them but at
- * least one, become the run `[cur, end)`; their allocated bits are set, and with
- * `black` their mark bits too. False when nothing is free behind the cursor. The
- * block was swept. `*dirty`: the cells may hold something else than zeros. */
-bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool black,
-                     bool *dirty);
+ * least one, become the run `[cur, end)`; their allocated bits are set. False when
+ * nothing is free behind the cursor. The block was swept. `*dirty`: the cells may
+ * hold something else than zeros. */
+bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool *dirty);
 
 /* Readies a run that was just claimed. */
 void gc__block_open_run(struct run *run, unsigned kind, bool dirty);

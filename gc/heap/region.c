@@ -19,6 +19,7 @@ static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
     [TABLE_USED] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_DIRTY] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_WRITTEN] = GC_PAGES_PER_CHUNK / 8,
+    [TABLE_HOLDS_MARKED] = GC_UNITS_PER_CHUNK,
     [TABLE_CHUNKS] = sizeof(struct chunk),
 };
 
@@ -53,6 +54,7 @@ static void lay_out(struct region *region)
     region->used = (void *)region->table_start[TABLE_USED];
     region->dirty = (void *)region->table_start[TABLE_DIRTY];
     region->written = (void *)region->table_start[TABLE_WRITTEN];
+    region->holds_marked = (void *)region->table_start[TABLE_HOLDS_MARKED];
     region->chunk = (void *)region->table_start[TABLE_CHUNKS];
     region->mark_stack = next;
 }
@@ -102,6 +104,19 @@ static bool commit_tables(struct region *region, size_t chunks)
         if (wanted > done && !gc__os_commit(region->table_start[t] + done, wanted - done))
             return false;
     }
+    return true;
+}
+
+bool gc__region_show_tables(struct region *region)
+{
+    for (unsigned t = 0; t < TABLE_COUNT && !region->tables_shown; t++) {
+        size_t done = table_bytes(region->accessible, t);
+        size_t all = table_bytes(region->chunks, t);
+
+        if (all > done && !gc__os_show(region->table_start[t] + done, all - done))
+            return false;
+    }
+    region->tables_shown = true;
     return true;
 }
 

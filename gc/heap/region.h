@@ -70,6 +70,7 @@ enum region_table {
     TABLE_USED,
     TABLE_DIRTY,
     TABLE_WRITTEN,
+    TABLE_HOLDS_MARKED,
     TABLE_CHUNKS,
     TABLE_COUNT
 };
@@ -86,6 +87,7 @@ struct region {
     uint64_t *used;                 /* one bit a page: handed out */
     uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
     uint64_t *written;              /* one bit a page: since the last cycle, as a minor one finds out */
+    uint8_t *holds_marked;          /* one a unit of cells: while a cycle runs beside the mutators */
     struct chunk *chunk;            /* one a chunk */
 
     bool threaded;    /* several mutators */
@@ -102,6 +104,7 @@ struct region {
     char *reservation;
     size_t reservation_bytes;
     char *table_start[TABLE_COUNT];
+    bool tables_shown; /* all of them can be read */
     char *mark_stack; /* room for the marker's worklist: inside the reservation, not yet accessible */
     size_t mark_stack_bytes;
 };
@@ -110,6 +113,10 @@ struct region {
  * `max_bytes` of it be held. */
 bool gc__region_init(struct region *region, size_t bytes, size_t max_bytes);
 void gc__region_destroy(struct region *region);
+
+/* For who looks at the heap while it grows: tables of what is not accessible yet read
+ * as if nothing was there. */
+bool gc__region_show_tables(struct region *region);
 
 /* `count` free pages in a row whose first number is a multiple of `alignment`.
  * The accessible part grows if it must. */

@@ -20,6 +20,7 @@ struct trace {
     uintptr_t span;
     struct bits *bits;
     struct block *blocks;
+    uint8_t *holds_marked;
     size_t edges_in, edges_out;
     size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
@@ -38,6 +39,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .span = marker->span,
         .bits = marker->region->bits,
         .blocks = marker->region->blocks,
+        .holds_marked = marker->region->holds_marked,
         .edges_in = marker->edges_in,
         .edges_out = marker->edges_out,
         .objects_in = marker->objects_in,
@@ -178,6 +180,8 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
     if (!turn_from_white(trace, bits, granule))
         return;
+    if (trace->company == BESIDE_MUTATORS)
+        trace->holds_marked[granule / GC_UNIT_GRANULES] = true;
     if (trace->company == AWAITED)
         gc__ephemerons_find_due(trace->marker, granule);
     address = trace->base + (granule << GC_GRANULE_SHIFT);

@@ -156,8 +156,7 @@ bool gc__rescan_find_written(struct region *region)
 void gc__rescan_page(struct marker *marker, struct block *block, size_t first, size_t page)
 {
     uintptr_t start = (uintptr_t)gc__page_address(marker->region, page);
-    size_t from = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
-    size_t to = from + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT);
+    size_t granule, end = (page + 1) << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
 
     if (block->cells == 0) {
         size_t head = page - marker->region->large_pages[page].to_head;
@@ -166,9 +165,9 @@ void gc__rescan_page(struct marker *marker, struct block *block, size_t first, s
                  (struct gc__range){start, start + GC_PAGE_BYTES});
         return;
     }
-    from = (from * block->reciprocal >> GC_RECIPROCAL_SHIFT) * block->cell_granules;
-    for (size_t granule = from; granule < to; granule = gc__align_down(granule, 64) + 64)
-        scan_marked(marker, block, first + gc__align_down(granule, 64), gc__word_mask(granule, to),
+    granule = gc__rescan_first_granule(block, first, page);
+    for (; granule < end; granule = gc__next_word(granule))
+        scan_marked(marker, block, gc__align_down(granule, 64), gc__word_mask(granule, end),
                     (struct gc__range){start, start + GC_PAGE_BYTES});
 }
 

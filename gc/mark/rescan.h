@@ -32,6 +32,15 @@ bool gc__rescan_find_written(struct region *region);
  * what the faults were worth by which it is known. */
 size_t gc__rescan_written(struct marker *marker);
 
+/* Of the cell of a block, whose first granule is `first`, that lies in the first byte of
+ * a page. */
+static inline size_t gc__rescan_first_granule(const struct block *block, size_t first, size_t page)
+{
+    size_t granule = (page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT)) - first;
+
+    return first + (granule * block->reciprocal >> GC_RECIPROCAL_SHIFT) * block->cell_granules;
+}
+
 /* Scans the marked objects of a page again, as far as they lie in it: those of a
  * block whose first granule is `first`, or the large object's, if it has no cells. */
 void gc__rescan_page(struct marker *marker, struct block *block, size_t first, size_t page);

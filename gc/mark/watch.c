@@ -113,15 +113,37 @@ bool gc__watch_pages(const struct region *region, const size_t *pages, size_t co
     return !batch.failed;
 }
 
-void gc__watch_no_free_units(const struct region *region, size_t c)
+static size_t marked_bytes(const struct region *region, size_t page, const struct block *head)
+{
+    size_t granule = page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+    size_t end = granule + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT), cells = 0;
+
+    for (; granule < end; granule += 64)
+        cells += (size_t)__builtin_popcountll(gc__bits_get(&gc__bits_of(region, granule)->mark));
+    return cells * head->cell_granules << GC_GRANULE_SHIFT;
+}
+
+static bool is_to_be_claimed(struct region *region, size_t page)
+{
+    struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT];
+
+    if (block->form != FORM_BLOCK)
+        return !gc__bitmap_test(region->used, page);
+    return gc__kinds[block->kind].scanned && marked_bytes(region, page, gc__block_head(block)) < GC_PAGE_BYTES / 2;
+}
+
+void gc__watch_no_free_cells(struct region *region, size_t c)
 {
     size_t page = c * GC_PAGES_PER_CHUNK, end = page + GC_PAGES_PER_CHUNK;
 
-    while ((page = gc__bitmap_find(region->used, page, end, false)) < end) {
-        size_t used = gc__bitmap_find(region->used, page, end, true);
+    while (page < end) {
+        size_t first = page;
 
-        gc__os_unwatch_writes(
-            (struct gc__range){(uintptr_t)gc__page_address(region, page), (uintptr_t)gc__page_address(region, used)});
-        page = used;
+        while (page < end && is_to_be_claimed(region, page))
+            page++;
+        if (page > first)
+            gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
+                                                     (uintptr_t)gc__page_address(region, page)});
+        page++;
     }
 }

@@ -18,8 +18,9 @@ bool gc__watch_restful(struct region *region);
 /* What may be scanned of that which begins in chunk `c`. */
 bool gc__watch_chunk(struct region *region, size_t c);
 
-/* What is free of chunk `c` will be written soon: it is watched no more. */
-void gc__watch_no_free_units(const struct region *region, size_t c);
+/* The marks are published. Pages of chunk `c` of which half is free, or more, will be
+ * written soon, when cells are claimed: they are watched no more. */
+void gc__watch_no_free_cells(struct region *region, size_t c);
 
 /* These pages, which ascend. No lock is needed. */
 bool gc__watch_pages(const struct region *region, const size_t *pages, size_t count);

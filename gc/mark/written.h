@@ -6,8 +6,9 @@
  * what is written in between would be missed. At the end, when the world stands, the
  * pages that were written last are scanned once more.
  *
- * Not watched again are pages of blocks from which mutators claim cells: they would
- * be written at once. So they count as written until the block is full.
+ * Not watched again are pages of blocks from which mutators claim cells, as they would
+ * be written at once, and pages in which nothing is marked: they count as written
+ * until something is.
  *
  * Threads: the collector's. */
 #ifndef GC_MARK_WRITTEN_H
@@ -29,8 +30,9 @@ struct written {
     size_t to_watch[GC_WRITTEN_PAGES];
 };
 
-/* Takes the next pages that are noted in region->written and may hold something that
- * is scanned. False: there are none left. Under the lock. */
+/* Takes the next pages that are noted in region->written and hold something marked, or
+ * none for now, as it takes long to find some. False: there are none left. Under the
+ * lock. */
 bool gc__written_take(const struct region *region, struct written *written);
 
 /* Watches and scans what was taken. False: it cannot be watched. */

@@ -33,6 +33,9 @@ void gc__os_release(void *start, size_t bytes);
  * Committing what is committed does nothing. */
 bool gc__os_commit(void *start, size_t bytes);
 
+/* Makes reserved memory readable: as zero, until it is committed and written. */
+bool gc__os_show(void *start, size_t bytes);
+
 /* Both at once: memory of its own that reads as zero, and goes with gc__os_release.
  * NULL when refused. */
 void *gc__os_map(size_t bytes);

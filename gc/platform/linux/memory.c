@@ -61,6 +61,11 @@ bool gc__os_commit(void *start, size_t bytes)
     return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool gc__os_show(void *start, size_t bytes)
+{
+    return mprotect(start, bytes, PROT_READ) == 0;
+}
+
 void *gc__os_map(size_t bytes)
 {
     void *memory = gc__os_reserve(bytes, gc__os_page_bytes(), 0);
