@@ -220,6 +220,27 @@ void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool
 
 /* ---- Audit ------------------------------------------------------------------- */
 
+/* ---- Marked pages -------------------------------------------------------------- */
+
+static size_t page_of(size_t granule)
+{
+    return granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+}
+
+void gc__block_note_marked_cell(struct region *region, const struct block *block, size_t granule)
+{
+    gc__bitmap_set(region->marked_pages, page_of(granule), page_of(granule + block->cell_granules - 1) + 1);
+}
+
+void gc__block_note_marked_pages(struct region *region, const struct block *block)
+{
+    size_t first = gc__block_first_granule(region, block);
+
+    for (size_t granule = first; granule < first + block->units * GC_UNIT_GRANULES; granule += GC_WORD_BITS)
+        for (uint64_t marked = gc__bits_of(region, granule)->mark; marked != 0; marked &= marked - 1)
+            gc__block_note_marked_cell(region, block, granule + (size_t)__builtin_ctzll(marked));
+}
+
 void gc__block_audit(const struct region *region, const struct block *block)
 {
     const struct bits *bits = bits_of_block(region, block);

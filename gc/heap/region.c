@@ -19,7 +19,7 @@ static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
     [TABLE_USED] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_DIRTY] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_WRITTEN] = GC_PAGES_PER_CHUNK / 8,
-    [TABLE_HOLDS_MARKED] = GC_UNITS_PER_CHUNK,
+    [TABLE_MARKED_PAGES] = GC_PAGES_PER_CHUNK / 8,
     [TABLE_CHUNKS] = sizeof(struct chunk),
 };
 
@@ -54,7 +54,7 @@ static void lay_out(struct region *region)
     region->used = (void *)region->table_start[TABLE_USED];
     region->dirty = (void *)region->table_start[TABLE_DIRTY];
     region->written = (void *)region->table_start[TABLE_WRITTEN];
-    region->holds_marked = (void *)region->table_start[TABLE_HOLDS_MARKED];
+    region->marked_pages = (void *)region->table_start[TABLE_MARKED_PAGES];
     region->chunk = (void *)region->table_start[TABLE_CHUNKS];
     region->mark_stack = next;
 }

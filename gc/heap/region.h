@@ -70,7 +70,7 @@ enum region_table {
     TABLE_USED,
     TABLE_DIRTY,
     TABLE_WRITTEN,
-    TABLE_HOLDS_MARKED,
+    TABLE_MARKED_PAGES,
     TABLE_CHUNKS,
     TABLE_COUNT
 };
@@ -87,7 +87,7 @@ struct region {
     uint64_t *used;                 /* one bit a page: handed out */
     uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
     uint64_t *written;              /* one bit a page: since the last cycle, as a minor one finds out */
-    uint8_t *holds_marked;          /* one a unit of cells: while a cycle runs beside the mutators */
+    uint64_t *marked_pages;         /* one bit a page, see gc__block_note_marked_pages */
     struct chunk *chunk;            /* one a chunk */
 
     bool threaded;    /* several mutators */
@@ -105,7 +105,7 @@ struct region {
     size_t reservation_bytes;
     char *table_start[TABLE_COUNT];
     bool tables_shown; /* all of them can be read */
-    char *mark_stack; /* room for the marker's worklist: inside the reservation, not yet accessible */
+    char *mark_stack;  /* room for the marker's worklist: inside the reservation, not yet accessible */
     size_t mark_stack_bytes;
 };
 

@@ -20,7 +20,7 @@ struct trace {
     uintptr_t span;
     struct bits *bits;
     struct block *blocks;
-    uint8_t *holds_marked;
+    uint64_t *marked_pages;
     size_t edges_in, edges_out;
     size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
@@ -39,7 +39,7 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
         .span = marker->span,
         .bits = marker->region->bits,
         .blocks = marker->region->blocks,
-        .holds_marked = marker->region->holds_marked,
+        .marked_pages = marker->region->marked_pages,
         .edges_in = marker->edges_in,
         .edges_out = marker->edges_out,
         .objects_in = marker->objects_in,
@@ -171,6 +171,17 @@ static ALWAYS_INLINE void push_rare(struct trace *trace, struct bits *bits, size
     }
 }
 
+/* See gc__block_note_marked_pages. */
+static ALWAYS_INLINE void note_marked_page(struct trace *trace, size_t granule, size_t scanned)
+{
+    size_t page = granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+
+    if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
+        trace->marked_pages[page / GC_WORD_BITS] |= (uint64_t)1 << page % GC_WORD_BITS;
+    else if (scanned != GC_SCANNED_LARGE)
+        gc__block_note_marked_cell(trace->marker->region, &trace->blocks[granule / GC_UNIT_GRANULES], granule);
+}
+
 /* The allocated object that starts at `granule`, of which `bits` are the bits,
  * turns grey if it was white; black, if it has no pointers. */
 static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t granule)
@@ -180,12 +191,12 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
 
     if (!turn_from_white(trace, bits, granule))
         return;
-    if (trace->company == BESIDE_MUTATORS)
-        trace->holds_marked[granule / GC_UNIT_GRANULES] = true;
     if (trace->company == AWAITED)
         gc__ephemerons_find_due(trace->marker, granule);
     address = trace->base + (granule << GC_GRANULE_SHIFT);
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
+    if (trace->company == BESIDE_MUTATORS && scanned != 0)
+        note_marked_page(trace, granule, scanned);
     if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
         push(trace, granule, gc__entry_narrow(address, scanned));
     else if (scanned != 0)
