@@ -205,6 +205,9 @@
 /* And so many are looked at for that while the heap is locked. */
 #define GC_WRITTEN_LOOKS 1024
 
+/* So many pages between two that are to be watched may be watched with them. */
+#define GC_JOIN_PAGES 64
+
 /* Objects that a marker beside the mutators scans before it looks whether somebody
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096

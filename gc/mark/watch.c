@@ -103,12 +103,12 @@ bool gc__watch_chunk(struct region *region, size_t c)
     return !batch.failed;
 }
 
-bool gc__watch_pages(const struct region *region, const size_t *pages, size_t count)
+bool gc__watch_page_ranges(const struct region *region, const struct page_range *ranges, size_t count)
 {
     struct batch batch = {.count = 0};
 
     for (size_t i = 0; i < count; i++)
-        add(&batch, region, pages[i], 1);
+        add(&batch, region, ranges[i].first, ranges[i].end - ranges[i].first);
     send(&batch);
     return !batch.failed;
 }

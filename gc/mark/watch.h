@@ -11,6 +11,10 @@
 #include "gc/heap/block.h"
 #include "gc/platform/platform.h"
 
+struct page_range {
+    size_t first, end;
+};
+
 /* The marks are published: all that was marked, and is not restless. The world
  * stands. */
 bool gc__watch_restful(struct region *region);
@@ -22,7 +26,7 @@ bool gc__watch_chunk(struct region *region, size_t c);
  * written soon, when cells are claimed: they are watched no more. */
 void gc__watch_no_free_cells(struct region *region, size_t c);
 
-/* These pages, which ascend. No lock is needed. */
-bool gc__watch_pages(const struct region *region, const size_t *pages, size_t count);
+/* These. No lock is needed. */
+bool gc__watch_page_ranges(const struct region *region, const struct page_range *ranges, size_t count);
 
 #endif

@@ -15,6 +15,7 @@
 #define GC_MARK_WRITTEN_H
 
 #include "gc/mark/marker.h"
+#include "gc/mark/watch.h"
 
 struct written_page {
     size_t page;
@@ -27,7 +28,7 @@ struct written {
     size_t count;
     size_t to_watch_count;
     struct written_page pages[GC_WRITTEN_PAGES];
-    size_t to_watch[GC_WRITTEN_PAGES];
+    struct page_range to_watch[GC_WRITTEN_PAGES];
 };
 
 /* Takes the next pages that are noted in region->written and hold something marked, or

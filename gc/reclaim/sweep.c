@@ -99,27 +99,22 @@ void gc__sweep_chunk(struct region *region, size_t c)
         }
 }
 
-/* Mutators may claim cells meanwhile that are neither marked nor were allocated.
- * Returns whether some are marked still. */
-static bool whiten(struct region *region, struct bits *bits, size_t words, bool sticky)
+/* Mutators may claim cells meanwhile that are neither marked nor were allocated. */
+void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky)
 {
-    uint64_t marked = 0;
+    struct bits *bits = &region->bits[c * (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits))];
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
 
-    for (size_t i = 0; i < words; i++) {
+    for (size_t i = 0; i < GC_BITS_BYTES_PER_CHUNK / sizeof *bits; i++) {
         uint64_t white = sticky ? bits[i].mark & ~gc__bits_get(&bits[i].allocated) : bits[i].mark;
 
         if (white != 0)
             gc__bits_clear(region, &bits[i].mark, white);
-        marked |= bits[i].mark;
     }
-    return marked != 0;
-}
-
-void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky)
-{
-    for (size_t unit = c * GC_UNITS_PER_CHUNK; unit < (c + 1) * GC_UNITS_PER_CHUNK; unit++)
-        region->holds_marked[unit] =
-            whiten(region, gc__bits_of(region, unit * GC_UNIT_GRANULES), GC_UNIT_GRANULES / 64, sticky);
+    gc__bitmap_clear(region->marked_pages, c * GC_PAGES_PER_CHUNK, (c + 1) * GC_PAGES_PER_CHUNK);
+    for (size_t i = 0; sticky && i < GC_UNITS_PER_CHUNK; i++)
+        if (gc__block_is_head(&blocks[i]) && gc__kinds[blocks[i].kind].scanned)
+            gc__block_note_marked_pages(region, &blocks[i]);
 }
 
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
