@@ -222,9 +222,11 @@ void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool
 
 /* ---- Marked pages -------------------------------------------------------------- */
 
+#define PAGE_GRANULES (GC_PAGE_BYTES >> GC_GRANULE_SHIFT)
+
 static size_t page_of(size_t granule)
 {
-    return granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+    return granule / PAGE_GRANULES;
 }
 
 void gc__block_note_marked_cell(struct region *region, const struct block *block, size_t granule)
@@ -234,11 +236,17 @@ void gc__block_note_marked_cell(struct region *region, const struct block *block
 
 void gc__block_note_marked_pages(struct region *region, const struct block *block)
 {
-    size_t first = gc__block_first_granule(region, block);
+    size_t granule = gc__block_first_granule(region, block), end = granule + block->units * GC_UNIT_GRANULES;
+    bool small = block->cell_granules <= PAGE_GRANULES;
 
-    for (size_t granule = first; granule < first + block->units * GC_UNIT_GRANULES; granule += GC_WORD_BITS)
-        for (uint64_t marked = gc__bits_of(region, granule)->mark; marked != 0; marked &= marked - 1)
+    for (; granule < end; granule += GC_WORD_BITS) {
+        uint64_t marked = gc__bits_of(region, granule)->mark;
+
+        if (small && marked != 0)
+            gc__bitmap_set(region->marked_pages, page_of(granule), page_of(granule) + 1);
+        for (; !small && marked != 0; marked &= marked - 1)
             gc__block_note_marked_cell(region, block, granule + (size_t)__builtin_ctzll(marked));
+    }
 }
 
 void gc__block_audit(const struct region *region, const struct block *block)
