@@ -64,7 +64,7 @@ Test(block, that_is_destroyed_leaves_its_units_free_and_without_bits)
     struct run run;
 
     cr_assert_gt(units, 1);
-    while (claim_run(region, block, &run, SIZE_MAX, true))
+    while (claim_run(region, block, &run, SIZE_MAX))
         ;
     gc__block_destroy(region, block);
     cr_assert_eq(region->used_pages, 0);
@@ -93,24 +93,24 @@ Test(block, knows_where_cells_start)
 
 /* ---- Claiming from fresh blocks ------------------------------------------------------------ */
 
-static void claim_all_of_fresh(unsigned c, enum gc__kind kind, size_t max_bytes, bool black)
+static void claim_all_of_fresh(unsigned c, enum gc__kind kind, size_t max_bytes)
 {
     struct block *block = build_block(c, kind);
     size_t bytes = block->cell_granules * GC_GRANULE_BYTES, claimed = 0;
     struct run run;
 
     cr_assert(block->fresh);
-    while (claim_run(region, block, &run, max_bytes, black)) {
+    while (claim_run(region, block, &run, max_bytes)) {
         cr_assert_eq(run.cell_bytes, bytes);
         cr_assert_eq(run.cur, cell(block, claimed), "in order");
         cr_assert_gt(run.end, run.cur);
         cr_assert_eq((size_t)(run.end - run.cur) % bytes, 0);
         cr_assert_leq((size_t)(run.end - run.cur), gc__max(max_bytes, bytes));
         for (; run.cur < run.end; run.cur += bytes, claimed++)
-            cr_assert(is_allocated(run.cur) && is_marked(run.cur) == black);
+            cr_assert(is_allocated(run.cur) && !is_marked(run.cur));
     }
     cr_assert_eq(claimed, gc__sizeclass(c)->cells);
-    cr_assert_not(claim_run(region, block, &run, max_bytes, black));
+    cr_assert_not(claim_run(region, block, &run, max_bytes));
     gc__block_audit(region, block);
     gc__block_destroy(region, block);
 }
@@ -119,7 +119,7 @@ Test(claim, takes_every_cell_of_a_fresh_block_once)
 {
     for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
         build_block(c, GC_KIND_ATOMIC); /* keeps the chunk */
-        claim_all_of_fresh(c, GC_KIND_CONSERVATIVE, GC_RUN_BYTES, false);
+        claim_all_of_fresh(c, GC_KIND_CONSERVATIVE, GC_RUN_BYTES);
         gc__region_decommit(region, UINT64_MAX);
     }
 }
@@ -130,7 +130,7 @@ Test(claim, takes_runs_of_any_length)
 
     for (unsigned i = 0; i < sizeof max_bytes / sizeof max_bytes[0]; i++)
         for (unsigned c = 0; c < GC_CLASS_COUNT; c += 7) {
-            claim_all_of_fresh(c, GC_KIND_CONSERVATIVE, max_bytes[i], true);
+            claim_all_of_fresh(c, GC_KIND_CONSERVATIVE, max_bytes[i]);
             gc__region_decommit(region, UINT64_MAX);
         }
 }
@@ -140,7 +140,7 @@ Test(claim, of_a_fresh_block_gives_zeros)
     struct block *block = build_block(5, GC_KIND_CONSERVATIVE);
     struct run run;
 
-    while (claim_run(region, block, &run, GC_RUN_BYTES, false))
+    while (claim_run(region, block, &run, GC_RUN_BYTES))
         cr_assert(bytes_are(run.cur, (size_t)(run.end - run.cur), 0));
 }
 
@@ -217,7 +217,7 @@ static void claim_all_of_used(unsigned c, enum gc__kind kind, size_t free_in, si
     const char *last = NULL;
     struct run run;
 
-    while (claim_run(region, block, &run, max_bytes, false)) {
+    while (claim_run(region, block, &run, max_bytes)) {
         cr_assert(last == NULL || run.cur >= last, "upwards only");
         check_run(block, run, max_bytes);
         last = run.end;
@@ -252,9 +252,9 @@ Test(claim, finds_nothing_in_a_full_block)
     block->fresh = false;
     for (size_t i = 0; i < block->cells; i++)
         set_state(block, i, (enum cell_state)(WHITE + i % 3));
-    cr_assert_not(claim_run(region, block, &run, GC_RUN_BYTES, false));
+    cr_assert_not(claim_run(region, block, &run, GC_RUN_BYTES));
     set_state(block, block->cells - 1u, FREE);
-    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES, false));
+    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES));
     cr_assert_eq(run.cur, cell(block, block->cells - 1u));
     cr_assert_eq(run.end, cell(block, block->cells));
 }
@@ -268,11 +268,11 @@ Test(claim, takes_every_other_cell_of_a_half_full_block)
     for (size_t i = 0; i < block->cells; i++)
         set_state(block, i, i % 2 == 0 ? WHITE : FREE);
     for (size_t i = 1; i < block->cells; i += 2) {
-        cr_assert(claim_run(region, block, &run, GC_RUN_BYTES, false));
+        cr_assert(claim_run(region, block, &run, GC_RUN_BYTES));
         cr_assert_eq(run.cur, cell(block, i));
         cr_assert_eq(run.end, cell(block, i + 1));
     }
-    cr_assert_not(claim_run(region, block, &run, GC_RUN_BYTES, false));
+    cr_assert_not(claim_run(region, block, &run, GC_RUN_BYTES));
 }
 
 Test(claim, looks_behind_the_cursor_only)
@@ -282,23 +282,9 @@ Test(claim, looks_behind_the_cursor_only)
 
     block->fresh = false;
     block->cursor = (uint16_t)(100 * block->cell_granules);
-    cr_assert(claim_run(region, block, &run, 0, false));
+    cr_assert(claim_run(region, block, &run, 0));
     cr_assert_eq(run.cur, cell(block, 100));
     cr_assert_not(is_allocated(cell(block, 99)));
-}
-
-Test(claim, in_black_marks_cells_of_used_blocks_too)
-{
-    struct block *block = build_block(3, GC_KIND_CONSERVATIVE);
-    struct run run;
-
-    block->fresh = false;
-    set_state(block, 5, WHITE);
-    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES, true));
-    cr_assert_eq(run.end, cell(block, 5));
-    for (size_t i = 0; i < 5; i++)
-        cr_assert(is_allocated(cell(block, i)) && is_marked(cell(block, i)));
-    cr_assert_not(is_marked(cell(block, 5)));
 }
 
 /* ---- Sweeping ---------------------------------------------------------------------------------- */
@@ -336,11 +322,11 @@ Test(sweep, of_a_block_that_was_fresh_makes_what_is_free_to_be_zeroed)
     struct block *block = build_block(3, GC_KIND_CONSERVATIVE);
     struct run run;
 
-    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES, false));
+    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES));
     memset(run.cur, GARBAGE, (size_t)(run.end - run.cur));
     set_marked(run.cur, true);
     gc__block_sweep(region, block);
-    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES, false));
+    cr_assert(claim_run(region, block, &run, GC_RUN_BYTES));
     cr_assert_eq(run.cur, cell(block, 1));
     cr_assert(bytes_are(run.cur, (size_t)(run.end - run.cur), 0));
     cr_assert(bytes_are(cell(block, 0), run.cell_bytes, GARBAGE));

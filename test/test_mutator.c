@@ -106,7 +106,7 @@ static struct run *claim(struct mutator *mutator, enum gc__kind kind, unsigned c
     struct run *run = gc__mutator_run(mutator, gc__lane_of(kind, c));
 
     *block = build_block(c, kind);
-    cr_assert(claim_run(&built.region, *block, run, 1000, false));
+    cr_assert(claim_run(&built.region, *block, run, 1000));
     return run;
 }
 

@@ -35,16 +35,31 @@ static const uintptr_t *first_settled_word(const struct heap *heap, const struct
     return (const uintptr_t *)gc__align_up(settled, sizeof(uintptr_t));
 }
 
-/* Whether the cycle had no need to look at the word. That may by chance be the
- * address of a cell that was free when it last did. */
-static bool is_passed_over(const struct heap *heap, const struct object *object, const uintptr_t *word)
+static bool was_written(const struct region *region, const uintptr_t *word)
+{
+    return gc__bitmap_test(region->written, gc__region_offset(region, (uintptr_t)word) >> GC_PAGE_SHIFT);
+}
+
+/* Since cells were last claimed from it: large objects do not say. */
+static bool may_be_born_since(const struct object *target)
+{
+    return target->block == NULL || target->block->restless != 0;
+}
+
+/* Whether the cycle had no need to look at the word. That may be the address of a cell
+ * that was free when it last did: by chance, or as the program freed an object that
+ * others still point at. */
+static bool is_passed_over(const struct heap *heap, const struct object *object, const uintptr_t *word,
+                           const struct object *target)
 {
     const struct region *region = &heap->region;
 
+    if (gc__concurrent_is_under_way(&heap->concurrent))
+        return !was_written(region, word) && may_be_born_since(target);
     if (!heap->minor.now ||
         (object->block == NULL && (*gc__large_flags(region, gc__object_head(object)) & GC_LARGE_WATCHED) == 0))
         return false;
-    return !gc__bitmap_test(region->written, gc__region_offset(region, (uintptr_t)word) >> GC_PAGE_SHIFT);
+    return !was_written(region, word);
 }
 
 struct verifying {
@@ -66,7 +81,7 @@ static void verify_edge(struct gc_tracer *tracer, uintptr_t address)
     if (tracer->kind->exact && (uintptr_t)gc__object_start(region, &target) != address)
         return;
     if (tracer->word != NULL &&
-        (tracer->word < verifying->settled || is_passed_over(verifying->heap, object, tracer->word)))
+        (tracer->word < verifying->settled || is_passed_over(verifying->heap, object, tracer->word, &target)))
         return;
     gc__fatal("a bug in Broom: the object at %p (%zu bytes) is marked, but the one at %p that its word at %p "
               "(%#zx) points at is not",

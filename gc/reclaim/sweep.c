@@ -112,9 +112,14 @@ void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky)
             gc__bits_clear(region, &bits[i].mark, white);
     }
     gc__bitmap_clear(region->marked_pages, c * GC_PAGES_PER_CHUNK, (c + 1) * GC_PAGES_PER_CHUNK);
-    for (size_t i = 0; sticky && i < GC_UNITS_PER_CHUNK; i++)
-        if (gc__block_is_head(&blocks[i]) && gc__kinds[blocks[i].kind].scanned)
+    for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++) {
+        if (!gc__block_is_head(&blocks[i]))
+            continue;
+        if (blocks[i].restless > 0 && gc__block_state(&blocks[i]) != BLOCK_CURRENT)
+            blocks[i].restless--;
+        if (sticky && gc__kinds[blocks[i].kind].scanned)
             gc__block_note_marked_pages(region, &blocks[i]);
+    }
 }
 
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
