@@ -1,5 +1,6 @@
 #include "gc/mark/watch.h"
 
+#include "gc/base/bitmap.h"
 #include "gc/heap/large.h"
 
 /* ---- Ranges ------------------------------------------------------------------------ */
@@ -87,6 +88,40 @@ bool gc__watch_restful(struct region *region)
 
 /* ---- For a cycle beside the mutators --------------------------------------------------- */
 
+/* Cells of a page that are taken: those allocated, or, before they are swept, marked.
+ * The bits of a page are four words. */
+static size_t taken_bytes(const struct region *region, size_t page, const struct block *head, bool swept)
+{
+    size_t granule = page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
+    size_t end = granule + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT), cells = 0;
+
+    for (; granule < end; granule += GC_WORD_BITS) {
+        const struct bits *bits = gc__bits_of(region, granule);
+
+        cells += gc__count_bits(gc__bits_get(swept ? &bits->allocated : &bits->mark));
+    }
+    return cells * head->cell_granules << GC_GRANULE_SHIFT;
+}
+
+/* Whether mutators are likely to claim cells of this page of a block, and write it. Of
+ * large cells it is not told where they end. */
+static bool is_to_be_claimed(const struct region *region, size_t page, bool swept)
+{
+    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = block - block->units_to_head;
+
+    return (size_t)head->cell_granules << GC_GRANULE_SHIFT <= GC_PAGE_BYTES / 4 &&
+           taken_bytes(region, page, head, swept) < GC_PAGE_BYTES / 2;
+}
+
+static void watch_used_pages(struct batch *batch, const struct region *region, const struct block *block)
+{
+    size_t page = gc__block_unit(region, block) * GC_PAGES_PER_UNIT, end = page + block->units * GC_PAGES_PER_UNIT;
+
+    for (; page < end; page++)
+        if (!is_to_be_claimed(region, page, true))
+            add(batch, region, page, 1);
+}
+
 bool gc__watch_chunk(struct region *region, size_t c)
 {
     struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
@@ -95,7 +130,7 @@ bool gc__watch_chunk(struct region *region, size_t c)
 
     for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
         if (gc__block_is_head(&blocks[i]) && gc__kind_is_watched(blocks[i].kind))
-            add(&batch, region, (c * GC_UNITS_PER_CHUNK + i) * GC_PAGES_PER_UNIT, blocks[i].units * GC_PAGES_PER_UNIT);
+            watch_used_pages(&batch, region, &blocks[i]);
     for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
         if (gc__kind_is_watched(gc__large_kind(region, head)))
             add(&batch, region, head, gc__large_pages(region, head));
@@ -113,23 +148,13 @@ bool gc__watch_page_ranges(const struct region *region, const struct page_range 
     return !batch.failed;
 }
 
-static size_t marked_bytes(const struct region *region, size_t page, const struct block *head)
+static bool will_be_written(const struct region *region, size_t page)
 {
-    size_t granule = page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
-    size_t end = granule + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT), cells = 0;
-
-    for (; granule < end; granule += 64)
-        cells += (size_t)__builtin_popcountll(gc__bits_get(&gc__bits_of(region, granule)->mark));
-    return cells * head->cell_granules << GC_GRANULE_SHIFT;
-}
-
-static bool is_to_be_claimed(struct region *region, size_t page)
-{
-    struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT];
+    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT];
 
     if (block->form != FORM_BLOCK)
         return !gc__bitmap_test(region->used, page);
-    return gc__kinds[block->kind].scanned && marked_bytes(region, page, gc__block_head(block)) < GC_PAGE_BYTES / 2;
+    return gc__kinds[block->kind].scanned && is_to_be_claimed(region, page, false);
 }
 
 void gc__watch_no_free_cells(struct region *region, size_t c)
@@ -139,7 +164,7 @@ void gc__watch_no_free_cells(struct region *region, size_t c)
     while (page < end) {
         size_t first = page;
 
-        while (page < end && is_to_be_claimed(region, page))
+        while (page < end && will_be_written(region, page))
             page++;
         if (page > first)
             gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
