@@ -208,6 +208,10 @@
 /* So many pages between two that are to be watched may be watched with them. */
 #define GC_JOIN_PAGES 64
 
+/* Of so much memory each marker asks at once which pages were written: it takes ten to
+ * eighty microseconds. */
+#define GC_SEARCH_BYTES ((size_t)64 << 20)
+
 /* Objects that a marker beside the mutators scans before it looks whether somebody
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096

@@ -57,6 +57,12 @@ static void work_off(struct gang *gang, struct marker *marker, struct packet *pa
     }
 }
 
+static void run_errand(struct gang *gang)
+{
+    while (gang->errand(gang->errand_argument))
+        continue;
+}
+
 /* Until there is nothing for the helper to do; false: nor will there be. */
 static bool take_part(struct gang *gang, unsigned marker)
 {
@@ -64,7 +70,9 @@ static bool take_part(struct gang *gang, unsigned marker)
 
     if (!enter(gang))
         return false;
-    more = marker < gang->markers;
+    more = marker < gang->markers && gang->errand == NULL;
+    if (gang->errand != NULL)
+        run_errand(gang);
     if (more) {
         work_off(gang, &gang->marker[marker], gc__pool_wait(&gang->pool));
         more = !gc__pool_is_done(&gang->pool);
@@ -122,6 +130,20 @@ static void drain_together(struct gang *gang)
         GC_ASSERT(gc__worklist_is_empty(&gang->marker[i].worklist));
         leader->overflowed |= gang->marker[i].overflowed;
     }
+}
+
+void gc__gang_share(struct gang *gang, bool (*errand)(void *argument), void *argument)
+{
+    gang->errand = errand;
+    gang->errand_argument = argument;
+    if (gang->markers > 1) {
+        open_door(gang);
+        call_helpers(gang);
+    }
+    run_errand(gang);
+    if (gang->markers > 1)
+        close_door(gang);
+    gang->errand = NULL;
 }
 
 bool gc__gang_drain_alone(struct gang *gang)

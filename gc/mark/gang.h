@@ -41,6 +41,8 @@ struct gang {
     uint64_t cpus_ns;     /* ...this time; 0: never asked */
 
     _Atomic uint32_t attendance;
+    bool (*errand)(void *argument); /* what is to be done together; NULL: drain */
+    void *errand_argument;
     struct pool pool;
     struct helper helper[GC_MAX_MARKERS]; /* the first is not used */
     struct marker marker[GC_MAX_MARKERS];
@@ -74,6 +76,10 @@ bool gc__gang_drain_alone(struct gang *gang);
 
 /* Works until nothing is grey, all markers together. */
 void gc__gang_drain(struct gang *gang);
+
+/* All call `errand` until it returns false: it does one part of some work each time, or
+ * tells that none is left to begin. Returns when all is done. */
+void gc__gang_share(struct gang *gang, bool (*errand)(void *argument), void *argument);
 
 /* Gives memory back that deep heaps needed, after a cycle. */
 void gc__gang_trim(struct gang *gang);

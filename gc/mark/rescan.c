@@ -5,6 +5,8 @@
 #include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
 
+#include <stdatomic.h>
+
 static void drain(struct marker *marker)
 {
     gc__marker_drain_some(marker, SIZE_MAX);
@@ -151,6 +153,37 @@ bool gc__rescan_find_written(struct region *region)
 
     gc__bitmap_clear(region->written, 0, region->accessible * GC_PAGES_PER_CHUNK);
     return gc__os_each_written(range, note_written, region);
+}
+
+struct search {
+    struct region *region;
+    _Atomic size_t begun; /* bytes */
+    _Atomic bool failed;
+};
+
+/* The parts share no word of the bitmap. */
+static bool search_part(void *argument)
+{
+    struct search *search = argument;
+    size_t span = gc__region_span(search->region);
+    size_t from = atomic_fetch_add_explicit(&search->begun, GC_SEARCH_BYTES, memory_order_relaxed);
+    uintptr_t start = search->region->base + from;
+
+    if (from >= span)
+        return false;
+    if (!gc__os_each_written((struct gc__range){start, start + gc__min(span - from, GC_SEARCH_BYTES)}, note_written,
+                             search->region))
+        search->failed = true;
+    return true;
+}
+
+bool gc__rescan_find_written_together(struct gang *gang)
+{
+    struct search search = {.region = gang->region};
+
+    gc__bitmap_clear(gang->region->written, 0, gang->region->accessible * GC_PAGES_PER_CHUNK);
+    gc__gang_share(gang, search_part, &search);
+    return !search.failed;
 }
 
 void gc__rescan_page(struct marker *marker, struct block *block, size_t first, size_t page)

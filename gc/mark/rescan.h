@@ -23,10 +23,11 @@
 #ifndef GC_MARK_RESCAN_H
 #define GC_MARK_RESCAN_H
 
-#include "gc/mark/marker.h"
+#include "gc/mark/gang.h"
 
 /* Asks the system which pages were written. False: it is not known. */
 bool gc__rescan_find_written(struct region *region);
+bool gc__rescan_find_written_together(struct gang *gang); /* all of them */
 
 /* Scans the marked objects there. Returns how many bytes that may have been, and
  * what the faults were worth by which it is known. */
