@@ -261,7 +261,8 @@ static void finish_marking(struct heap *heap)
     bool overflowed = leader->overflowed;
     struct keeping keeping;
 
-    concurrent->unknown = !gc__rescan_find_written(&heap->region);
+    gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
+    concurrent->unknown = !gc__rescan_find_written_together(&heap->gang);
     if (concurrent->unknown)
         return;
     leader->company = ALONE;
