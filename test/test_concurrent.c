@@ -10,6 +10,7 @@
 #include "test/exhaustion.h"
 #include "test/rewired.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -256,6 +257,33 @@ Test(by_steps, a_file_that_is_closed_anywhere)
         child = child_run(lose_the_file);
         cr_assert(child_returned(&child), "%s", child.text);
     }
+}
+
+/* Of the pages that were to be watched again, some may be. They are not scanned yet, and
+ * the system would not name them. */
+Test(by_steps, a_cycle_that_failed_is_not_finished)
+{
+    struct rlimit all, few;
+    bool finished;
+
+    BEGIN();
+    do
+        make_moves(20);
+    while (phase() != PHASE_RESCAN && step());
+    REQUIRE(phase() == PHASE_RESCAN);
+    getrlimit(RLIMIT_NOFILE, &all);
+    few = (struct rlimit){3, all.rlim_max}; /* none can be opened */
+    setrlimit(RLIMIT_NOFILE, &few);
+    step();
+    setrlimit(RLIMIT_NOFILE, &all);
+    REQUIRE(phase() == PHASE_FAIL);
+    gc__world_lock(&gc__heap.world);
+    finished = gc__concurrent_finish(&gc__heap);
+    gc__world_unlock(&gc__heap.world);
+    cr_assert_not(finished);
+    cr_assert_eq(phase(), PHASE_OFF);
+    litter(1 << 20);
+    check();
 }
 
 Test(by_steps, a_fork_anywhere)

@@ -416,7 +416,9 @@ bool gc__concurrent_finish(struct heap *heap)
     bool finished;
 
     take_over(concurrent);
-    if (gc__concurrent_is_marking(concurrent))
+    if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
+        fail(heap); /* pages were watched again, and not yet scanned */
+    else if (gc__concurrent_is_marking(concurrent))
         finish(heap);
     finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
     publish_all(heap);
