@@ -541,6 +541,13 @@ static void scan_what_is_left(struct state *state)
     state->traced = NOTHING;
 }
 
+/* It was too much. */
+static void put_off(struct state state)
+{
+    go_on_with(&state, TRACE);
+    visit(state);
+}
+
 static void finish(struct state state)
 {
     scan_what_is_left(&state);
@@ -552,6 +559,8 @@ static void finish(struct state state)
         mark(&state, to(state.variable));
     if (!is(FORGETS_REGISTERS))
         mark(&state, to(state.held));
+    if (state.phase == TRACE)
+        put_off(state);
     drain(&state);
     search.lost |= (reachable(&state) & ~(unsigned)state.marked) != 0;
     search.disliked |= (all_that_follows(&state, state.marked) & ~(unsigned)state.marked) != 0;
