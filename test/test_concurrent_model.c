@@ -149,16 +149,13 @@ static int page_of(unsigned object, unsigned field)
     return search.layout->page[object][field];
 }
 
+/* The longest path is through all objects. */
 static unsigned all_that_follows(const struct state *state, unsigned from)
 {
-    unsigned before;
-
-    do {
-        before = from;
+    for (unsigned steps = 1; steps < OBJECTS; steps++)
         for (unsigned i = 0; i < OBJECTS; i++)
             for (unsigned f = 0; has(from, i) && f < FIELDS; f++)
                 from |= to(state->field[i][f]);
-    } while (from != before);
     return from;
 }
 
@@ -254,7 +251,8 @@ static void make_moves(const struct state *state)
             if (page_of(i, f) != NO_FIELD) {
                 load(*state, state->field[i][f]);
                 store(*state, i, f, state->held);
-                store(*state, i, f, NOTHING);
+                if (state->held != NOTHING)
+                    store(*state, i, f, NOTHING);
             }
     load(*state, NOTHING);
     load(*state, state->variable);
