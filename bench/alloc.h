@@ -14,6 +14,9 @@
  *   bench_collect       a full collection; nothing with malloc
  *   BENCH_FREES         whether bench_free frees: guards loops that only free
  *
+ * bench_tell_pauses has a function called with when all threads stood, and when they
+ * went on; never with malloc.
+ *
  * bench_pause_collecting and bench_resume_collecting bracket the set-up of the
  * programs that time collections alone.
  */
@@ -54,8 +57,11 @@ static inline uint64_t bench_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+typedef void bench_note_pause(uint64_t start_ns, uint64_t end_ns);
+
 #if defined BENCH_BROOM
 
+#include <broom/event.h>
 #include <broom/inline.h>
 
 enum { BENCH_FREES = 0 };
@@ -98,6 +104,22 @@ static inline void bench_resume_collecting(void)
     gc_enable();
 }
 
+static inline void bench_on_event(const struct gc_event *event, void *data)
+{
+    static uint64_t stopped_ns;
+    bench_note_pause **note = data;
+    if (event->sort == GC_EVENT_STOPPED)
+        stopped_ns = event->time_ns;
+    else
+        (*note)(stopped_ns, event->time_ns);
+}
+static inline void bench_tell_pauses(bench_note_pause *function)
+{
+    static bench_note_pause *note;
+    note = function;
+    gc_set_event_callback(GC_EVENT_STOPPED | GC_EVENT_RESUMED, bench_on_event, &note);
+}
+
 static inline void bench_version(char *text, size_t bytes)
 {
     snprintf(text, bytes, "%s", gc_version());
@@ -137,6 +159,8 @@ static struct {
     uint64_t pause_max_ns;
     uint64_t pause_total_ns;
     uint64_t heap_peak_bytes;
+    uint64_t stopped_ns;
+    bench_note_pause *note_pause;
 } bench_bdwgc;
 
 static inline void GC_CALLBACK bench_on_collection(GC_EventType event)
@@ -150,6 +174,22 @@ static inline void GC_CALLBACK bench_on_collection(GC_EventType event)
         if (bench_bdwgc.pause_last_ns > bench_bdwgc.pause_max_ns)
             bench_bdwgc.pause_max_ns = bench_bdwgc.pause_last_ns;
     }
+}
+
+/* All stand from the one event to the other; in incremental mode a collection has
+ * several such pauses, and in between the program makes steps of it when it allocates. */
+static inline void GC_CALLBACK bench_on_event(GC_EventType event)
+{
+    bench_on_collection(event);
+    if (event == GC_EVENT_POST_STOP_WORLD)
+        bench_bdwgc.stopped_ns = bench_now_ns();
+    if (event == GC_EVENT_PRE_START_WORLD)
+        bench_bdwgc.note_pause(bench_bdwgc.stopped_ns, bench_now_ns());
+}
+static inline void bench_tell_pauses(bench_note_pause *function)
+{
+    bench_bdwgc.note_pause = function;
+    GC_set_on_collection_event(bench_on_event);
 }
 
 static inline void GC_CALLBACK bench_on_heap_resize(GC_word heap_bytes)

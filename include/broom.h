@@ -247,7 +247,7 @@ struct gc_stats {
     uint64_t pause_max_ns;           /* in the longest, */
     uint64_t pause_total_ns;         /* in all */
     uint64_t minor_collections;      /* of the collections: those that left old objects unlooked at */
-    uint64_t concurrent_collections; /* of the collections: those that ran beside the program, with three pauses each */
+    uint64_t concurrent_collections; /* of the collections: those beside the program, with three pauses or more */
     uint64_t external_bytes;         /* held outside of the heap, as gc_note_external was told */
     uint64_t memory_limit;           /* see gc_options; UINT64_MAX: none */
 };

@@ -10,6 +10,7 @@
 #include "test/exhaustion.h"
 #include "test/rewired.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,26 @@ static void *step_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t
 static bool step(void)
 {
     return gc__os_spill_registers(step_spilled, "step", 0, 0) != NULL;
+}
+
+static void *take_over_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
+{
+    struct mutator *mutator = gc__enter_spilled(call, sp);
+    bool finished;
+
+    (void)a, (void)b;
+    gc__world_begin(mutator);
+    gc__world_lock(&gc__heap.world);
+    finished = gc__concurrent_finish(&gc__heap);
+    gc__world_unlock(&gc__heap.world);
+    gc__world_end(&gc__heap.world, mutator);
+    mutator->sp = 0;
+    return finished ? mutator : NULL;
+}
+
+static bool take_over_and_finish(void)
+{
+    return gc__os_spill_registers(take_over_spilled, "take over", 0, 0) != NULL;
 }
 
 static enum concurrent_phase phase(void)
@@ -285,6 +306,103 @@ Test(by_steps, a_file_that_is_closed_anywhere)
         child = child_run(lose_the_file);
         cr_assert(child_returned(&child), "%s", child.text);
     }
+}
+
+/* A list that loses its first one before the marker looks at it, again and again: it finds
+ * all of the rest when the world stands. */
+static struct link {
+    struct link *next;
+} * first_link;
+
+static void take_first(void)
+{
+    struct link *taken = first_link;
+
+    first_link = taken->next;
+    taken->next = NULL;
+}
+
+static void make_list(size_t links)
+{
+    while (links-- > 0) {
+        struct link *link = gc_malloc(sizeof *link);
+
+        link->next = first_link;
+        first_link = link;
+    }
+}
+
+static size_t length(void)
+{
+    size_t links = 0;
+
+    for (const struct link *link = first_link; link != NULL; link = link->next)
+        links++;
+    return links;
+}
+
+/* As the marker finds it at the finish. */
+static void hide_list_until_the_finish(void)
+{
+    make_list(10 * GC_FINISH_OBJECTS);
+    REQUIRE(begin_cycle_of(false));
+    while (phase() != PHASE_FINISH) {
+        take_first();
+        REQUIRE(step());
+    }
+}
+
+Test(by_steps, a_finish_that_finds_much_is_put_off)
+{
+    size_t links;
+
+    BEGIN();
+    finish_cycle();
+    hide_list_until_the_finish();
+    links = length();
+    REQUIRE(step());
+    REQUIRE(phase() == PHASE_TRACE);
+    cr_assert_eq(gc__heap.concurrent.put_off, 1);
+    finish_cycle();
+    cr_assert_eq(gc__heap.concurrent.put_off, 1);
+    litter(1 << 20);
+    cr_assert_eq(length(), links);
+    check();
+}
+
+Test(by_steps, who_cannot_wait_does_not_put_the_finish_off)
+{
+    BEGIN();
+    finish_cycle();
+    hide_list_until_the_finish();
+    cr_assert(take_over_and_finish());
+    cr_assert_eq(phase(), PHASE_OFF);
+    litter(1 << 20);
+    cr_assert_geq(length(), GC_FINISH_OBJECTS);
+    check();
+}
+
+/* Of the pages that were to be watched again, some may be. They are not scanned yet, and
+ * the system would not name them. */
+Test(by_steps, a_cycle_that_failed_is_not_finished)
+{
+    struct rlimit all, few;
+
+    BEGIN();
+    do
+        make_moves(20);
+    while (phase() != PHASE_RESCAN && step());
+    REQUIRE(phase() == PHASE_RESCAN);
+    getrlimit(RLIMIT_NOFILE, &all);
+    few = (struct rlimit){3, all.rlim_max}; /* none can be opened */
+    setrlimit(RLIMIT_NOFILE, &few);
+    step();
+    setrlimit(RLIMIT_NOFILE, &all);
+    REQUIRE(phase() == PHASE_FAIL);
+    cr_assert_not(take_over_and_finish());
+    cr_assert_eq(phase(), PHASE_OFF);
+    litter(1 << 20);
+    check();
 }
 
 Test(by_steps, a_fork_anywhere)

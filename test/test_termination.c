@@ -4,12 +4,10 @@
  *
  * Work is counted: a marker has some in hand, a packet is one piece of it, and
  * doing a piece may uncover more, as long as there is some left to uncover. */
-#include <criterion/criterion.h>
+#include "test/states.h"
+
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define MARKERS 3
 
@@ -68,14 +66,10 @@ struct model {
 
 /* ---- All states ------------------------------------------------------------------------- */
 
-#define TABLE_SIZE ((size_t)1 << 21)
-
-#define EDGES_SIZE (TABLE_SIZE * 2)
+#define MAX_STATES ((size_t)1 << 20)
+#define MAX_EDGES (MAX_STATES * 4)
 
 static struct {
-    struct state *state; /* as a queue, */
-    uint32_t *place;     /* and where in it, plus one, by hash */
-    size_t count;
     size_t current; /* the one whose successors are visited */
     struct edge {
         uint32_t from, to;
@@ -86,16 +80,6 @@ static struct {
     bool stuck;    /* nobody could do anything, and not all had quit */
     bool mistaken; /* one who thought to be the only one at work was not */
 } search;
-
-static uint64_t hash_of(const struct state *state)
-{
-    const unsigned char *byte = (const unsigned char *)state;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < sizeof *state; i++)
-        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3); /* Fowler, Noll, Vo */
-    return hash ^ hash >> 29;
-}
 
 /* Of news only matters whether they are what somebody remembers. */
 #define STALE UINT8_MAX
@@ -113,25 +97,14 @@ static void forget_what_does_not_matter(struct state *state)
 
 static void note_edge(size_t to)
 {
-    cr_assert_lt(search.edges, EDGES_SIZE);
+    cr_assert_lt(search.edges, MAX_EDGES);
     search.edge[search.edges++] = (struct edge){(uint32_t)search.current, (uint32_t)to};
 }
 
 static void visit(struct state state)
 {
-    size_t at;
-
     forget_what_does_not_matter(&state);
-    at = hash_of(&state) % TABLE_SIZE;
-    for (; search.place[at] != 0; at = (at + 1) % TABLE_SIZE)
-        if (memcmp(&search.state[search.place[at] - 1], &state, sizeof state) == 0) {
-            note_edge(search.place[at] - 1);
-            return;
-        }
-    cr_assert_lt(search.count, TABLE_SIZE / 2, "there are more states than the table holds");
-    note_edge(search.count);
-    search.state[search.count++] = state;
-    search.place[at] = (uint32_t)search.count;
+    note_edge(states_put(&state));
 }
 
 /* ---- Steps -------------------------------------------------------------------------------- */
@@ -331,11 +304,11 @@ static bool is_over(const struct state *state)
  * the order of their origins, so going backwards a few times is enough. */
 static bool always_may_end(void)
 {
-    bool *ends = calloc(search.count, sizeof *ends);
+    bool *ends = calloc(states.count, sizeof *ends);
     size_t known = 0, before;
 
-    for (size_t i = 0; i < search.count; i++)
-        known += ends[i] = is_over(&search.state[i]);
+    for (size_t i = 0; i < states.count; i++)
+        known += ends[i] = is_over(states_at(i));
     do {
         before = known;
         for (size_t e = search.edges; e-- > 0;)
@@ -345,14 +318,14 @@ static bool always_may_end(void)
             }
     } while (known != before);
     free(ends);
-    return known == search.count;
+    return known == states.count;
 }
 
 static void search_from(const struct state *first)
 {
     visit(*first);
-    for (; search.current < search.count; search.current++) {
-        struct state state = search.state[search.current];
+    for (; search.current < states.count; search.current++) {
+        struct state state = *(const struct state *)states_at(search.current);
         bool moved = false;
 
         for (unsigned i = 0; i < MARKERS; i++)
@@ -379,15 +352,13 @@ static struct verdict explore(enum defect defect, uint8_t in_hand, uint8_t cover
     state.working = 1;
     memset(&search, 0, sizeof search);
     search.model = (struct model){defect, pool};
-    search.state = malloc(TABLE_SIZE / 2 * sizeof *search.state);
-    search.place = calloc(TABLE_SIZE, sizeof *search.place);
-    search.edge = malloc(EDGES_SIZE * sizeof *search.edge);
-    cr_assert(search.state != NULL && search.place != NULL && search.edge != NULL);
+    states_begin(sizeof state, MAX_STATES);
+    search.edge = malloc(MAX_EDGES * sizeof *search.edge);
+    cr_assert_not_null(search.edge);
     search_from(&state);
     verdict = (struct verdict){search.early, search.stuck, search.mistaken, always_may_end()};
-    printf("%zu states, %zu steps\n", search.count, search.edges);
-    free(search.state);
-    free(search.place);
+    printf("%zu states, %zu steps\n", states.count, search.edges);
+    states_end();
     free(search.edge);
     return verdict;
 }

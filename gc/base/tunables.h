@@ -223,6 +223,11 @@
 #define GC_FEW_STEPS 2
 #define GC_MAX_PASSES 12
 
+/* What the last pause finds is traced in it when it is no more than so many objects:
+ * some hundred microseconds. Else the finish is put off, but not more than so often. */
+#define GC_FINISH_OBJECTS 4096
+#define GC_MAX_PUT_OFF 4
+
 /* After so many passes, and when the budget is used up, mutators that allocate make
  * steps themselves, or wait for one, so many for each so many bytes. */
 #define GC_FREE_PASSES 4

@@ -95,6 +95,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
     heap->region.atomic_bits = true;
     concurrent->passes = 0;
     concurrent->rescanned_total = 0;
+    concurrent->put_off = 0;
     concurrent->marked = (struct census){0};
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
     gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
@@ -254,6 +255,15 @@ static void rescan_the_last(struct heap *heap)
         gc__written_scan(gc__gang_leader(&heap->gang), written);
 }
 
+/* A program may have kept ahead of the marker until now, by taking apart what it was
+ * about to scan: all but the first of a list that loses its first one again and again,
+ * say. While it stands, the marker gets ahead. */
+static bool is_too_much(struct heap *heap)
+{
+    return heap->concurrent.put_off < GC_MAX_PUT_OFF &&
+           !gc__marker_drain_some(gc__gang_leader(&heap->gang), GC_FINISH_OBJECTS);
+}
+
 static void finish_marking(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
@@ -269,11 +279,25 @@ static void finish_marking(struct heap *heap)
     gc__gang_begin(&heap->gang);
     leader->overflowed = overflowed;
     rescan_the_last(heap);
+    gc__roots_mark(heap);
+    concurrent->too_much = is_too_much(heap);
+    if (concurrent->too_much) {
+        leader->company = BESIDE_MUTATORS;
+        return;
+    }
     keeping = gc__runs_keep(heap);
     concurrent->unissued = keeping.unissued;
     concurrent->active = keeping.active;
     gc__roots_trace(heap);
     gc__sweep_await_publication(&heap->region, &heap->bins);
+}
+
+/* There will be more than a few pages, by then. */
+static void put_off(struct heap *heap)
+{
+    heap->concurrent.put_off++;
+    heap->concurrent.rescanned = SIZE_MAX;
+    go_on_with(heap, PHASE_TRACE);
 }
 
 /* Until all is published, nobody knows when the next cycle is due. */
@@ -293,6 +317,10 @@ static void finish(struct heap *heap)
 
     if (!gc__pause(heap, finish_marking) || concurrent->unknown) {
         fail(heap);
+        return;
+    }
+    if (concurrent->too_much) {
+        put_off(heap);
         return;
     }
     note_finish(heap);
@@ -429,7 +457,10 @@ bool gc__concurrent_finish(struct heap *heap)
     bool finished;
 
     take_over(concurrent);
-    if (gc__concurrent_is_marking(concurrent))
+    concurrent->put_off = GC_MAX_PUT_OFF;
+    if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
+        fail(heap); /* pages were watched again, and not yet scanned */
+    else if (gc__concurrent_is_marking(concurrent))
         finish(heap);
     finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
     publish_all(heap);

@@ -16,7 +16,8 @@
  *     ask       which pages were written meanwhile;
  *     rescan    watches them again, scans what is marked in them, and traces again,
  *               until they are few, or it was done a dozen times
- *     finish    pause: all roots, the pages that were written last, all they lead to
+ *     finish    pause: all roots, the pages that were written last, all they lead to;
+ *               if that is much, it is put off, and traced
  *     publish   chunk by chunk: from here on the dead are free
  *
  * Why no living object is white at the end. What a black object pointed at when it
@@ -79,6 +80,8 @@ struct concurrent {
     bool now;               /* the cycle under way is concurrent, or the last was */
     bool no_magazines;      /* from `quiet` on, until all is published */
     bool unknown;           /* which pages were written */
+    bool too_much;          /* was found at the finish */
+    unsigned put_off;       /* how often the finish was */
     unsigned failures;      /* in a row */
     size_t step_objects;    /* scanned in a step of tracing */
     size_t chunk;           /* where the phase goes on */

@@ -67,11 +67,15 @@ void gc__roots_mark_mutators(struct heap *heap)
     gc__mark_waiting_stacks(heap);
 }
 
-void gc__roots_trace(struct heap *heap)
+void gc__roots_mark(struct heap *heap)
 {
     gc__roots_mark_segments(heap);
     gc__roots_mark_ranges(heap);
     gc__roots_mark_mutators(heap);
+}
+
+void gc__roots_trace(struct heap *heap)
+{
     if (!gc__gang_drain_alone(&heap->gang)) {
         gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
         gc__gang_drain(&heap->gang);

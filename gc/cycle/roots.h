@@ -17,8 +17,10 @@ void gc__roots_mark_ranges(struct heap *heap);
  * that have not begun, or have ended. The world stands. */
 void gc__roots_mark_mutators(struct heap *heap);
 
-/* All of these, and then whatever they lead to: nothing is grey afterwards. The
- * world stands. */
+/* All of these. The world stands. */
+void gc__roots_mark(struct heap *heap);
+
+/* Then whatever they lead to: nothing is grey afterwards. The world stands. */
 void gc__roots_trace(struct heap *heap);
 
 #endif
