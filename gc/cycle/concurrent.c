@@ -261,35 +261,39 @@ static void rescan_the_last(struct heap *heap)
 static bool is_too_much(struct heap *heap)
 {
     return heap->concurrent.put_off < GC_MAX_PUT_OFF &&
-           !gc__marker_drain_some(gc__gang_leader(&heap->gang), GC_FINISH_OBJECTS);
+           !gc__marker_drain_beside(gc__gang_leader(&heap->gang), GC_FINISH_OBJECTS);
+}
+
+/* With all markers, as nobody else is at work. */
+static void complete_marking(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    struct marker *leader = gc__gang_leader(&heap->gang);
+    bool overflowed = leader->overflowed;
+    struct keeping keeping = gc__runs_keep(heap);
+
+    concurrent->unissued = keeping.unissued;
+    concurrent->active = keeping.active;
+    leader->company = ALONE;
+    gc__gang_begin(&heap->gang);
+    leader->overflowed = overflowed;
+    gc__roots_trace(heap);
+    gc__sweep_await_publication(&heap->region, &heap->bins);
 }
 
 static void finish_marking(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
-    struct marker *leader = gc__gang_leader(&heap->gang);
-    bool overflowed = leader->overflowed;
-    struct keeping keeping;
 
     gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
     concurrent->unknown = !gc__rescan_find_written_together(&heap->gang);
     if (concurrent->unknown)
         return;
-    leader->company = ALONE;
-    gc__gang_begin(&heap->gang);
-    leader->overflowed = overflowed;
     rescan_the_last(heap);
     gc__roots_mark(heap);
     concurrent->too_much = is_too_much(heap);
-    if (concurrent->too_much) {
-        leader->company = BESIDE_MUTATORS;
-        return;
-    }
-    keeping = gc__runs_keep(heap);
-    concurrent->unissued = keeping.unissued;
-    concurrent->active = keeping.active;
-    gc__roots_trace(heap);
-    gc__sweep_await_publication(&heap->region, &heap->bins);
+    if (!concurrent->too_much)
+        complete_marking(heap);
 }
 
 /* There will be more than a few pages, by then. */
