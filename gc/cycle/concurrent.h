@@ -8,24 +8,27 @@
  *     sweep     what the last cycle left unswept
  *     quiet     pause: from now on no mark bit means anything, and none is set
  *     whiten    every object
- *     watch     every page of which something may be scanned
- *     snapshot  pause: registers, stacks, thread-local data; what is born from now on
- *               is black
+ *     watch     pages of which something may be scanned
+ *     snapshot  pause: registers, stacks, thread-local data
  *     segments, ranges   the other roots
  *     trace     until nothing is grey
  *     ask       which pages were written meanwhile;
- *     rescan    watches them again, scans what is marked in them, and traces again,
- *               until they are few, or it was done a dozen times
+ *     rescan    watches them again, and scans what is marked in them;
+ *     stacks    pause: as in the snapshot; then the other roots, and traces again; and
+ *               so on, until all this is little, or it was done a dozen times
  *     finish    pause: all roots, the pages that were written last, all they lead to;
  *               if that is much, it is put off, and traced
  *     publish   chunk by chunk: from here on the dead are free
  *
+ * Objects are born white, also while the marker is at work: it finds those that live as
+ * it finds others, and those that died meanwhile are free at the end.
+ *
  * Why no living object is white at the end. What a black object pointed at when it
  * was scanned is not white. What was written into it since then is in a page that was
- * watched before, and so counts as written; or it was born black, and then it was
- * written from the beginning on. All such pages are scanned again, the last of them
- * when nobody writes any more, as are all roots. So at the end no black object and no
- * root points at a white one.
+ * watched before, and so counts as written; or in one that was not watched, and then it
+ * counts as written, too. All such pages are scanned again, the last of them when nobody
+ * writes any more, as are all roots. So at the end no black object and no root points at
+ * a white one.
  *
  * A minor cycle (gc/mark/rescan.h) leaves out two steps: it does not whiten, and need
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
