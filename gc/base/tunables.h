@@ -208,7 +208,7 @@
 /* So many pages between two that are to be watched may be watched with them. */
 #define GC_JOIN_PAGES 64
 
-/* Of so much memory each marker asks at once which pages were written: it takes ten to
+/* Of so much memory a marker asks at once which pages were written: it takes ten to
  * eighty microseconds. */
 #define GC_SEARCH_BYTES ((size_t)64 << 20)
 

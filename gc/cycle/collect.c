@@ -31,7 +31,7 @@ static bool next_should_be_minor(const struct heap *heap, const struct census *m
  * beginning, and in what is scanned besides the roots. */
 static void cycle(struct heap *heap)
 {
-    bool minor = gc__minor_begin(&heap->minor, &heap->region, heap->full);
+    bool minor = gc__minor_begin(&heap->minor, &heap->gang, heap->full);
     struct keeping keeping;
     struct census marked;
     size_t rescanned = 0;

@@ -206,10 +206,14 @@ static void ask(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!gc__rescan_find_written(&heap->region)) {
+    if (concurrent->chunk == 0)
+        gc__rescan_forget_written(&heap->region);
+    if (!gc__rescan_find_written_in(&heap->region, concurrent->chunk)) {
         go_on_with(heap, PHASE_FAIL);
         return;
     }
+    if (++concurrent->chunk < gc__rescan_parts(&heap->region))
+        return;
     slow_mutators_down(heap);
     concurrent->passes++;
     concurrent->rescanned = 0;
@@ -286,7 +290,7 @@ static void finish_marking(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
-    concurrent->unknown = !gc__rescan_find_written_together(&heap->gang);
+    concurrent->unknown = !gc__rescan_find_written(&heap->gang);
     if (concurrent->unknown)
         return;
     rescan_the_last(heap);

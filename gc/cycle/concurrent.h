@@ -34,8 +34,8 @@
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
- * A step takes some ten or hundred microseconds, but for the pauses, for asking (half a
- * millisecond for each gigabyte of heap) and for large data segments. It is made by
+ * A step takes some ten or hundred microseconds, but for the pauses and for large data
+ * segments. It is made by
  * whoever calls gc__concurrent_step: the collector's own thread
  * (gc/cycle/background.h), or a mutator that helps.
  *
@@ -87,7 +87,7 @@ struct concurrent {
     unsigned put_off;       /* how often the finish was */
     unsigned failures;      /* in a row */
     size_t step_objects;    /* scanned in a step of tracing */
-    size_t chunk;           /* where the phase goes on */
+    size_t chunk;           /* where the phase goes on: a chunk, or a part to be asked about */
     unsigned passes;        /* of `ask` and `rescan` */
     size_t rescanned;       /* pages, in this pass, */
     size_t rescanned_total; /* and in all */

@@ -9,11 +9,11 @@ void gc__minor_init(struct minor *minor, bool wanted)
     *minor = (struct minor){.possible = wanted};
 }
 
-bool gc__minor_begin(struct minor *minor, struct region *region, bool full)
+bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full)
 {
     minor->now = false;
     if (minor->watched && !full)
-        minor->now = minor->tracked = gc__rescan_find_written(region);
+        minor->now = minor->tracked = gc__rescan_find_written(gang);
     minor->watched = false;
     return minor->now;
 }

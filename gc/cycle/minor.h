@@ -11,7 +11,7 @@
 #define GC_CYCLE_MINOR_H
 
 #include "gc/cycle/pace.h"
-#include "gc/heap/region.h"
+#include "gc/mark/gang.h"
 
 struct minor {
     bool possible;     /* as far as is known */
@@ -28,7 +28,7 @@ void gc__minor_init(struct minor *minor, bool wanted);
 
 /* The world stands. Whether this cycle is minor: then it is known which pages were
  * written. Not if it is to be `full`. */
-bool gc__minor_begin(struct minor *minor, struct region *region, bool full);
+bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full);
 
 /* At the end of a full cycle; of a minor one, which scanned `scanned` bytes of `all`. */
 void gc__minor_note_full(struct minor *minor);

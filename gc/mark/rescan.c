@@ -147,17 +147,23 @@ static void note_written(struct gc__range written, void *argument)
                    (written.end - region->base) >> GC_PAGE_SHIFT);
 }
 
-bool gc__rescan_find_written(struct region *region)
+void gc__rescan_forget_written(struct region *region)
 {
-    struct gc__range range = {region->base, region->base + gc__region_span(region)};
-
     gc__bitmap_clear(region->written, 0, region->accessible * GC_PAGES_PER_CHUNK);
-    return gc__os_each_written(range, note_written, region);
+}
+
+bool gc__rescan_find_written_in(struct region *region, size_t part)
+{
+    size_t from = part * GC_SEARCH_BYTES, span = gc__region_span(region);
+    uintptr_t start = region->base + from;
+
+    return from >= span || gc__os_each_written((struct gc__range){start, start + gc__min(span - from, GC_SEARCH_BYTES)},
+                                               note_written, region);
 }
 
 struct search {
     struct region *region;
-    _Atomic size_t begun; /* bytes */
+    _Atomic size_t begun; /* parts */
     _Atomic bool failed;
 };
 
@@ -165,24 +171,24 @@ struct search {
 static bool search_part(void *argument)
 {
     struct search *search = argument;
-    size_t span = gc__region_span(search->region);
-    size_t from = atomic_fetch_add_explicit(&search->begun, GC_SEARCH_BYTES, memory_order_relaxed);
-    uintptr_t start = search->region->base + from;
+    size_t part = atomic_fetch_add_explicit(&search->begun, 1, memory_order_relaxed);
 
-    if (from >= span)
+    if (part >= gc__rescan_parts(search->region))
         return false;
-    if (!gc__os_each_written((struct gc__range){start, start + gc__min(span - from, GC_SEARCH_BYTES)}, note_written,
-                             search->region))
+    if (!gc__rescan_find_written_in(search->region, part))
         search->failed = true;
     return true;
 }
 
-bool gc__rescan_find_written_together(struct gang *gang)
+bool gc__rescan_find_written(struct gang *gang)
 {
     struct search search = {.region = gang->region};
 
-    gc__bitmap_clear(gang->region->written, 0, gang->region->accessible * GC_PAGES_PER_CHUNK);
-    gc__gang_share(gang, search_part, &search);
+    gc__rescan_forget_written(gang->region);
+    if (gc__rescan_parts(gang->region) > 1)
+        gc__gang_share(gang, search_part, &search);
+    else
+        search_part(&search);
     return !search.failed;
 }
 

@@ -25,9 +25,19 @@
 
 #include "gc/mark/gang.h"
 
-/* Asks the system which pages were written. False: it is not known. */
-bool gc__rescan_find_written(struct region *region);
-bool gc__rescan_find_written_together(struct gang *gang); /* all of them */
+/* All markers ask the system which pages were written. False: it is not known. The
+ * world stands. */
+bool gc__rescan_find_written(struct gang *gang);
+
+/* The same by parts, of which each takes ten to eighty microseconds, by one. Forgets
+ * first what was known. */
+static inline size_t gc__rescan_parts(const struct region *region)
+{
+    return (gc__region_span(region) + GC_SEARCH_BYTES - 1) / GC_SEARCH_BYTES;
+}
+
+void gc__rescan_forget_written(struct region *region);
+bool gc__rescan_find_written_in(struct region *region, size_t part);
 
 /* Scans the marked objects there. Returns how many bytes that may have been, and
  * what the faults were worth by which it is known. */
