@@ -1,26 +1,19 @@
 #include "gc/alloc/small.h"
 
+#include "gc/alloc/magazine.h"
 #include "gc/base/align.h"
-#include "gc/cycle/allowance.h"
 #include "gc/cycle/collect.h"
 
 #include <string.h>
 
 /* ---- Filling a run ---------------------------------------------------------------- */
 
-/* The youngest freed cell is the likeliest to be in the cache. Its mark bit,
- * set while it lay in the magazine, stays: black until the next cycle. */
 static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane)
 {
-    const struct magazine *magazine = gc__mutator_magazine(mutator, lane);
-    size_t granule;
-
     if (run->freed == 0)
         return false;
-    run->cur = magazine->cell[--run->freed];
+    run->cur = gc__magazine_take(heap, mutator, lane);
     run->end = run->cur + run->cell_bytes;
-    granule = gc__granule_of(&heap->region, run->cur);
-    gc__bits_set(&heap->region, &gc__bits_of(&heap->region, granule)->allocated, gc__bit_of(granule));
     if (gc__kinds[gc__lane(lane).kind].zeroed)
         memset(run->cur, 0, run->cell_bytes);
     return true;
@@ -202,30 +195,12 @@ static void give_back(struct heap *heap, struct block *block, size_t granule)
     gc__world_unlock(&heap->world);
 }
 
-/* Another thread's kind may have no magazine here. */
-static bool magazine_is_full(struct mutator *mutator, unsigned lane)
-{
-    return lane >= mutator->lanes || gc__mutator_run(mutator, lane)->freed == GC_MAGAZINE_CELLS;
-}
-
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
-    struct block *block = object.block;
-    struct run *run;
-    struct bits *bits = gc__bits_of(&heap->region, object.granule);
-    uint64_t bit = gc__bit_of(object.granule);
-
-    gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
-    if (magazine_is_full(mutator, block->lane) || heap->concurrent.no_magazines) {
-        give_back(heap, block, object.granule);
+    if (gc__magazine_put(heap, mutator, &object))
         return;
-    }
-    run = gc__mutator_run(mutator, block->lane);
-    gc__mutator_use_run(mutator, block->lane);
-    gc__block_note_mark(block);
-    gc__bits_set(&heap->region, &bits->mark, bit);
-    gc__bits_clear(&heap->region, &bits->allocated, bit);
-    gc__mutator_magazine(mutator, block->lane)->cell[run->freed++] = gc__granule_address(&heap->region, object.granule);
+    gc__note_freed(heap, mutator, (size_t)object.block->cell_granules << GC_GRANULE_SHIFT);
+    give_back(heap, object.block, object.granule);
 }
 
 /* ---- Ending ------------------------------------------------------------------------------ */
