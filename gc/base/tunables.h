@@ -358,6 +358,14 @@
  * of a cycle. */
 #define GC_LIMIT_MIN_BYTES ((size_t)256 << 10)
 
+/* In the place of malloc: collections may take one in so many parts of the time, rather
+ * than that the budget is larger; which is never less than a part of what the pace
+ * wants, nor than so many bytes. And the first one: most processes are small and short. */
+#define GC_THRIFT_TIME_SHARE 16
+#define GC_THRIFT_LEAST_SHARE 4
+#define GC_THRIFT_MIN_BYTES ((size_t)1 << 20)
+#define GC_THRIFT_FIRST_BYTES ((size_t)2 << 20)
+
 /* ---- Giving memory back -------------------------------------------------- */
 
 #define GC_DECOMMIT_DELAY_MS 1000

@@ -41,10 +41,21 @@ static size_t worthwhile_bytes(const struct limit_state *state)
     return bytes < (double)(SIZE_MAX / 2) ? (size_t)bytes : SIZE_MAX / 2;
 }
 
+/* One cycle says little of the next: at least a part of what is wanted. */
+static size_t thrifty_bytes(const struct limit_state *state, size_t wanted_bytes)
+{
+    size_t enough = gc__min(worthwhile_bytes(state), SIZE_MAX / GC_THRIFT_TIME_SHARE) * GC_THRIFT_TIME_SHARE;
+    size_t least = gc__max(wanted_bytes / GC_THRIFT_LEAST_SHARE, GC_THRIFT_MIN_BYTES);
+
+    return state->allocated_bytes == 0 ? wanted_bytes : gc__max(enough, least);
+}
+
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes)
 {
     size_t room = room_bytes(limit, state);
 
+    if (limit->thrifty)
+        wanted_bytes = gc__min(wanted_bytes, thrifty_bytes(state, wanted_bytes));
     if (room >= wanted_bytes)
         return wanted_bytes;
     room = gc__max(room, worthwhile_bytes(state));

@@ -9,6 +9,10 @@
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
  *
+ * In the place of malloc (`thrifty`) a heap is compared with one that frees at once.
+ * There the budget is what is allocated while a collection takes a small share of the
+ * time, if the pace wants more than that.
+ *
  * Threads: under the heap's lock. */
 #ifndef GC_CYCLE_LIMIT_H
 #define GC_CYCLE_LIMIT_H
@@ -20,6 +24,7 @@
 struct limit {
     size_t soft_bytes;   /* SIZE_MAX: none */
     uint64_t resumed_ns; /* when the last cycle ended */
+    bool thrifty;        /* while collections take little time, there may be more of them */
 };
 
 /* What a cycle found, for the next budget. */
