@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -476,24 +478,78 @@ static void *wait_for_all_signals(void *unused)
     return unused;
 }
 
+static int wake[2];
+
+/* A byte comes for each; EINTR: a signal has stopped this thread meanwhile. */
+static void *wait_with_all_blocked(void *unused)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    struct pollfd file = {wake[0], POLLIN, 0};
+    int poll = epoll_create1(0);
+    sigset_t all;
+
+    sigfillset(&all);
+    REQUIRE(poll >= 0 && epoll_ctl(poll, EPOLL_CTL_ADD, wake[0], &event) == 0);
+    for (char byte = 0; byte != 'q';) {
+        while (ppoll(&file, 1, NULL, &all) < 0)
+            REQUIRE(errno == EINTR);
+        REQUIRE(read(wake[0], &byte, 1) == 1);
+        while (epoll_pwait(poll, &event, 1, -1, &all) < 0)
+            REQUIRE(errno == EINTR);
+        REQUIRE(read(wake[0], &byte, 1) == 1);
+    }
+    close(poll);
+    return unused;
+}
+
+static void *read_all_signals(void *unused)
+{
+    struct signalfd_siginfo information = {0};
+    sigset_t all;
+    int file;
+
+    sigfillset(&all);
+    file = signalfd(-1, &all, SFD_CLOEXEC);
+    while (information.ssi_signo != SIGTERM)
+        REQUIRE(read(file, &information, sizeof information) == sizeof information);
+    close(file);
+    return unused;
+}
+
+/* Litters while the thread waits. */
+static void disturb(void *body(void *), int signal, int last)
+{
+    pthread_t thread;
+
+    REQUIRE(pthread_create(&thread, NULL, body, NULL) == 0);
+    for (unsigned i = 0; i < 20; i++) {
+        litter(8);
+        if (signal != 0)
+            pthread_kill(thread, signal);
+        else
+            REQUIRE(write(wake[1], "..", 2) == 2);
+    }
+    if (last != 0)
+        pthread_kill(thread, last);
+    else
+        REQUIRE(write(wake[1], ".q", 2) == 2);
+    pthread_join(thread, NULL);
+}
+
 /* A thread that takes all signals does not take ours: that would be reported, and
  * each collection wait for a second. */
 static void check_waits(void)
 {
-    pthread_t thread;
     time_t begun = time(NULL);
     sigset_t all;
 
+    REQUIRE(pipe(wake) == 0);
+    disturb(wait_with_all_blocked, 0, 0);
     sigfillset(&all);
     REQUIRE(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
-    REQUIRE(pthread_create(&thread, NULL, wait_for_all_signals, NULL) == 0);
-    for (unsigned i = 0; i < 20; i++) {
-        litter(8);
-        pthread_kill(thread, SIGUSR1);
-    }
-    pthread_kill(thread, SIGTERM);
-    pthread_join(thread, NULL);
-    REQUIRE(time(NULL) - begun < 10);
+    disturb(wait_for_all_signals, SIGUSR1, SIGTERM);
+    disturb(read_all_signals, SIGUSR1, SIGTERM);
+    REQUIRE(time(NULL) - begun < 15);
 }
 
 static void *load_all_the_time(void *unused)
