@@ -362,6 +362,7 @@
  * than that the budget is larger; which is never less than a part of what the pace
  * wants, nor than so many bytes. And the first one: most processes are small and short. */
 #define GC_THRIFT_TIME_SHARE 16
+#define GC_THRIFT_MEMORY_SHARE 8 /* of the past is forgotten in each cycle */
 #define GC_THRIFT_LEAST_SHARE 4
 #define GC_THRIFT_MIN_BYTES ((size_t)1 << 20)
 #define GC_THRIFT_FIRST_BYTES ((size_t)2 << 20)

@@ -25,6 +25,10 @@ struct limit {
     size_t soft_bytes;   /* SIZE_MAX: none */
     uint64_t resumed_ns; /* when the last cycle ended */
     bool thrifty;        /* while collections take little time, there may be more of them */
+
+    /* Of the last cycles, the older ones less and less. */
+    uint64_t allocated_bytes;
+    uint64_t mutator_ns;
 };
 
 /* What a cycle found, for the next budget. */
@@ -37,6 +41,9 @@ struct limit_state {
     uint64_t mutator_ns;    /* which took so long */
     uint64_t pause_ns;      /* of this cycle */
 };
+
+/* A cycle is over. */
+void gc__limit_note(struct limit *limit, const struct limit_state *state);
 
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
