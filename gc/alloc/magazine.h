@@ -25,8 +25,10 @@ static inline bool gc__magazine_put(struct heap *heap, struct mutator *mutator, 
     run = gc__mutator_run(mutator, lane);
     if (run->freed == GC_MAGAZINE_CELLS)
         return false;
-    if (run->freed == 0)
+    if (run->freed == 0) { /* and perhaps the mutator has claimed none of that class yet */
         gc__mutator_use_run(mutator, lane);
+        run->cell_bytes = (uint32_t)block->cell_granules << GC_GRANULE_SHIFT;
+    }
     if ((gc__bits_get(&bits->mark) & bit) == 0) { /* as for what was born since the last cycle */
         gc__block_note_mark(block);
         gc__bits_set(&heap->region, &bits->mark, bit);
