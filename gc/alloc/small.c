@@ -195,10 +195,41 @@ static void give_back(struct heap *heap, struct block *block, size_t granule)
     gc__world_unlock(&heap->world);
 }
 
+static void give_back_freed(struct region *region, struct bins *bins, const void *cell)
+{
+    size_t granule = gc__granule_of(region, cell);
+
+    gc__bits_clear(region, &gc__bits_of(region, granule)->mark, gc__bit_of(granule));
+    gc__sweep_note_free(region, bins, gc__block_head(&region->blocks[granule / GC_UNIT_GRANULES]), granule);
+}
+
+/* The older half of a full magazine, so that the lock is taken once for many. */
+static void make_room(struct heap *heap, struct mutator *mutator, unsigned lane)
+{
+    struct magazine *magazine = gc__mutator_magazine(mutator, lane);
+    struct run *run = gc__mutator_run(mutator, lane);
+    unsigned half;
+
+    gc__world_lock(&heap->world);
+    half = run->freed / 2; /* none, after a collection meanwhile */
+    for (unsigned i = 0; i < half; i++)
+        give_back_freed(&heap->region, &heap->bins, magazine->cell[i]);
+    run->freed -= half;
+    memmove(magazine->cell, magazine->cell + half, run->freed * sizeof magazine->cell[0]);
+    gc__world_unlock(&heap->world);
+}
+
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
+    unsigned lane = object.block->lane;
+
     if (gc__magazine_put(heap, mutator, &object))
         return;
+    if (lane < mutator->lanes && gc__mutator_run(mutator, lane)->freed != 0) {
+        make_room(heap, mutator, lane);
+        if (gc__magazine_put(heap, mutator, &object))
+            return;
+    }
     gc__note_freed(heap, mutator, (size_t)object.block->cell_granules << GC_GRANULE_SHIFT);
     give_back(heap, object.block, object.granule);
 }
@@ -213,10 +244,8 @@ static void give_back_run(struct heap *heap, struct run *run, struct magazine *m
     for (; run->cur != run->end; run->cur += run->cell_bytes)
         if (gc__resolve(region, gc__ambiguous(run->cur), &object))
             give_back(heap, object.block, object.granule);
-    while (run->freed > 0) {
-        size_t granule = gc__granule_of(region, magazine->cell[--run->freed]);
-        give_back(heap, gc__block_head(&region->blocks[granule / GC_UNIT_GRANULES]), granule);
-    }
+    while (run->freed > 0)
+        give_back_freed(region, &heap->bins, magazine->cell[--run->freed]);
     if (run->block != 0)
         gc__sweep_abandon_block(region, &heap->bins, &region->blocks[run->block - 1]);
     run->block = 0;
