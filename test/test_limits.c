@@ -33,6 +33,46 @@ Test(limit_budget, is_what_the_pace_wants_without_a_limit)
     cr_assert_eq(gc__limit_budget(&none, &state, 500 * MIB), 500 * MIB);
 }
 
+/* A collection of a millisecond, and 4 MiB in so many milliseconds between two. */
+static struct limit_state with_intervals_of(unsigned ms)
+{
+    struct limit_state state = live(1);
+
+    state.pause_ns = 1000000;
+    state.mutator_ns = ms * UINT64_C(1000000);
+    state.allocated_bytes = 4 * MIB;
+    return state;
+}
+
+Test(thrifty_budget, is_what_is_allocated_while_collections_take_a_small_share)
+{
+    struct limit thrifty = {.soft_bytes = SIZE_MAX, .thrifty = true};
+    struct limit_state state = with_intervals_of(16);
+
+    gc__limit_note(&thrifty, &state);
+    cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 4 * MIB);
+    cr_assert_eq(gc__limit_budget(&thrifty, &state, 3 * MIB), 3 * MIB, "the pace wants less");
+    state.pause_ns = 1;
+    cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB / GC_THRIFT_LEAST_SHARE);
+    cr_assert_eq(gc__limit_budget(&thrifty, &state, 2 * MIB), GC_THRIFT_MIN_BYTES);
+    state.pause_ns = 0; /* nothing was collected */
+    cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB);
+}
+
+Test(thrifty_budget, remembers_more_than_one_cycle)
+{
+    struct limit thrifty = {.soft_bytes = SIZE_MAX, .thrifty = true};
+    struct limit_state slow = with_intervals_of(160), fast = with_intervals_of(1);
+
+    for (unsigned i = 0; i < 20; i++)
+        gc__limit_note(&thrifty, &slow);
+    gc__limit_note(&thrifty, &fast);
+    cr_assert_lt(gc__limit_budget(&thrifty, &fast, 100 * MIB), 30 * MIB);
+    for (unsigned i = 0; i < 60; i++)
+        gc__limit_note(&thrifty, &fast);
+    cr_assert_gt(gc__limit_budget(&thrifty, &fast, 100 * MIB), 50 * MIB);
+}
+
 Test(limit_budget, is_what_the_pace_wants_far_below_the_limit)
 {
     struct limit_state state = live(32);

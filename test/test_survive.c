@@ -353,6 +353,29 @@ Test(survive, last_words_of_large_objects)
     }
 }
 
+/* Of a large object that is hardly used only what was touched is read. In between
+ * pages are touched for the first time. */
+Test(survive, scattered_pages_of_a_sparse_object)
+{
+    enum { PAGES = 16384, HELD = 400 };
+    static void **sparse; /* a root */
+    static struct hidden held[HELD];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    sparse = gc_malloc(PAGES * page);
+    for (size_t i = 0; i < HELD; i++) {
+        size_t word = (i * 7919 % (PAGES - 1) * page + i * sizeof(void *)) / sizeof(void *);
+
+        sparse[word] = new_node(i);
+        held[i] = hide(sparse[word]);
+        for (unsigned k = 0; k < 200; k++)
+            new_node(k);
+    }
+    gc_collect();
+    for (size_t i = 0; i < HELD; i++)
+        cr_assert(is_alive(held[i]) && ((struct node *)reveal(held[i]))->id == i, "%zu", i);
+}
+
 static bool no_memory(size_t bytes, void *handler_data)
 {
     (void)bytes;

@@ -1,26 +1,19 @@
 #include "gc/alloc/small.h"
 
+#include "gc/alloc/magazine.h"
 #include "gc/base/align.h"
-#include "gc/cycle/allowance.h"
 #include "gc/cycle/collect.h"
 
 #include <string.h>
 
 /* ---- Filling a run ---------------------------------------------------------------- */
 
-/* The youngest freed cell is the likeliest to be in the cache. Its mark bit,
- * set while it lay in the magazine, stays: black until the next cycle. */
 static bool refill_from_magazine(struct heap *heap, struct mutator *mutator, struct run *run, unsigned lane)
 {
-    const struct magazine *magazine = gc__mutator_magazine(mutator, lane);
-    size_t granule;
-
     if (run->freed == 0)
         return false;
-    run->cur = magazine->cell[--run->freed];
+    run->cur = gc__magazine_take(heap, mutator, lane);
     run->end = run->cur + run->cell_bytes;
-    granule = gc__granule_of(&heap->region, run->cur);
-    gc__bits_set(&heap->region, &gc__bits_of(&heap->region, granule)->allocated, gc__bit_of(granule));
     if (gc__kinds[gc__lane(lane).kind].zeroed)
         memset(run->cur, 0, run->cell_bytes);
     return true;
@@ -202,30 +195,43 @@ static void give_back(struct heap *heap, struct block *block, size_t granule)
     gc__world_unlock(&heap->world);
 }
 
-/* Another thread's kind may have no magazine here. */
-static bool magazine_is_full(struct mutator *mutator, unsigned lane)
+static void give_back_freed(struct region *region, struct bins *bins, const void *cell)
 {
-    return lane >= mutator->lanes || gc__mutator_run(mutator, lane)->freed == GC_MAGAZINE_CELLS;
+    size_t granule = gc__granule_of(region, cell);
+
+    gc__bits_clear(region, &gc__bits_of(region, granule)->mark, gc__bit_of(granule));
+    gc__sweep_note_free(region, bins, gc__block_head(&region->blocks[granule / GC_UNIT_GRANULES]), granule);
+}
+
+/* The older half of a full magazine, so that the lock is taken once for many. */
+static void make_room(struct heap *heap, struct mutator *mutator, unsigned lane)
+{
+    struct magazine *magazine = gc__mutator_magazine(mutator, lane);
+    struct run *run = gc__mutator_run(mutator, lane);
+    unsigned half;
+
+    gc__world_lock(&heap->world);
+    half = run->freed / 2; /* none, after a collection meanwhile */
+    for (unsigned i = 0; i < half; i++)
+        give_back_freed(&heap->region, &heap->bins, magazine->cell[i]);
+    run->freed -= half;
+    memmove(magazine->cell, magazine->cell + half, run->freed * sizeof magazine->cell[0]);
+    gc__world_unlock(&heap->world);
 }
 
 void gc__small_free(struct heap *heap, struct mutator *mutator, struct object object)
 {
-    struct block *block = object.block;
-    struct run *run;
-    struct bits *bits = gc__bits_of(&heap->region, object.granule);
-    uint64_t bit = gc__bit_of(object.granule);
+    unsigned lane = object.block->lane;
 
-    gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
-    if (magazine_is_full(mutator, block->lane) || heap->concurrent.no_magazines) {
-        give_back(heap, block, object.granule);
+    if (gc__magazine_put(heap, mutator, &object))
         return;
+    if (lane < mutator->lanes && gc__mutator_run(mutator, lane)->freed != 0) {
+        make_room(heap, mutator, lane);
+        if (gc__magazine_put(heap, mutator, &object))
+            return;
     }
-    run = gc__mutator_run(mutator, block->lane);
-    gc__mutator_use_run(mutator, block->lane);
-    gc__block_note_mark(block);
-    gc__bits_set(&heap->region, &bits->mark, bit);
-    gc__bits_clear(&heap->region, &bits->allocated, bit);
-    gc__mutator_magazine(mutator, block->lane)->cell[run->freed++] = gc__granule_address(&heap->region, object.granule);
+    gc__note_freed(heap, mutator, (size_t)object.block->cell_granules << GC_GRANULE_SHIFT);
+    give_back(heap, object.block, object.granule);
 }
 
 /* ---- Ending ------------------------------------------------------------------------------ */
@@ -238,10 +244,8 @@ static void give_back_run(struct heap *heap, struct run *run, struct magazine *m
     for (; run->cur != run->end; run->cur += run->cell_bytes)
         if (gc__resolve(region, gc__ambiguous(run->cur), &object))
             give_back(heap, object.block, object.granule);
-    while (run->freed > 0) {
-        size_t granule = gc__granule_of(region, magazine->cell[--run->freed]);
-        give_back(heap, gc__block_head(&region->blocks[granule / GC_UNIT_GRANULES]), granule);
-    }
+    while (run->freed > 0)
+        give_back_freed(region, &heap->bins, magazine->cell[--run->freed]);
     if (run->block != 0)
         gc__sweep_abandon_block(region, &heap->bins, &region->blocks[run->block - 1]);
     run->block = 0;

@@ -298,6 +298,10 @@
  * fits into the bits of an address that are zero for a piece. */
 #define GC_SPAN_MAX_PIECES 1024
 
+/* Of as many pieces as this in a row the kernel is asked which were ever touched: that
+ * takes a twentieth of the time of scanning them. */
+#define GC_SPARSE_MIN_PIECES 256
+
 /* What several threads write must be so far apart: two lines of the cache, as
  * some processors fetch them in pairs. */
 #define GC_CACHE_LINES_BYTES 128
@@ -353,6 +357,15 @@
 /* The budget near a limit is at least this, whatever the clock says: the fixed cost
  * of a cycle. */
 #define GC_LIMIT_MIN_BYTES ((size_t)256 << 10)
+
+/* In the place of malloc: collections may take one in so many parts of the time, rather
+ * than that the budget is larger; which is never less than a part of what the pace
+ * wants, nor than so many bytes. And the first one: most processes are small and short. */
+#define GC_THRIFT_TIME_SHARE 16
+#define GC_THRIFT_MEMORY_SHARE 8 /* of the past is forgotten in each cycle */
+#define GC_THRIFT_LEAST_SHARE 4
+#define GC_THRIFT_MIN_BYTES ((size_t)1 << 20)
+#define GC_THRIFT_FIRST_BYTES ((size_t)2 << 20)
 
 /* ---- Giving memory back -------------------------------------------------- */
 

@@ -45,6 +45,9 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
     if (options->memory_limit == 0)
         heap->limit.soft_bytes = group_limit();
+    heap->limit.thrifty = gc__heap_roots_are_mappings(heap) && options->initial_heap == 0;
+    if (heap->limit.thrifty)
+        gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);
     heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
     if (options->stats != 0 || options->log != 0)

@@ -29,25 +29,43 @@ static size_t room_bytes(const struct limit *limit, const struct limit_state *st
     return rest(gc__min(soft, hard), taken_bytes(state));
 }
 
-/* What was allocated in as much time as the collection took: with that as the
- * budget half of the time is the program's. */
-static size_t worthwhile_bytes(const struct limit_state *state)
+/* What is allocated in as much time as the collection took, if `bytes` are in `ns`. */
+static size_t worthwhile_bytes(const struct limit_state *state, uint64_t bytes, uint64_t ns)
 {
-    double bytes = (double)state->allocated_bytes * (double)state->pause_ns;
+    double worthwhile = (double)bytes * (double)state->pause_ns;
 
-    if (state->allocated_bytes == 0)
+    if (bytes == 0)
         return 0;
-    bytes = state->mutator_ns > 0 ? bytes / (double)state->mutator_ns : (double)SIZE_MAX;
-    return bytes < (double)(SIZE_MAX / 2) ? (size_t)bytes : SIZE_MAX / 2;
+    worthwhile = ns > 0 ? worthwhile / (double)ns : (double)SIZE_MAX;
+    return worthwhile < (double)(SIZE_MAX / 2) ? (size_t)worthwhile : SIZE_MAX / 2;
+}
+
+void gc__limit_note(struct limit *limit, const struct limit_state *state)
+{
+    limit->allocated_bytes -= limit->allocated_bytes / GC_THRIFT_MEMORY_SHARE;
+    limit->mutator_ns -= limit->mutator_ns / GC_THRIFT_MEMORY_SHARE;
+    limit->allocated_bytes += state->allocated_bytes;
+    limit->mutator_ns += state->mutator_ns;
+}
+
+/* But at least a part of what is wanted. */
+static size_t thrifty_bytes(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes)
+{
+    size_t enough = worthwhile_bytes(state, limit->allocated_bytes, limit->mutator_ns);
+    size_t least = gc__max(wanted_bytes / GC_THRIFT_LEAST_SHARE, GC_THRIFT_MIN_BYTES);
+
+    return gc__max(gc__min(enough, SIZE_MAX / GC_THRIFT_TIME_SHARE) * GC_THRIFT_TIME_SHARE, least);
 }
 
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes)
 {
     size_t room = room_bytes(limit, state);
 
+    if (limit->thrifty && state->pause_ns > 0)
+        wanted_bytes = gc__min(wanted_bytes, thrifty_bytes(limit, state, wanted_bytes));
     if (room >= wanted_bytes)
         return wanted_bytes;
-    room = gc__max(room, worthwhile_bytes(state));
+    room = gc__max(room, worthwhile_bytes(state, state->allocated_bytes, state->mutator_ns)); /* half of the time */
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
 }
 

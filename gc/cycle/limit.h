@@ -9,6 +9,10 @@
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
  *
+ * In the place of malloc (`thrifty`) a heap is compared with one that frees at once.
+ * There the budget is what is allocated while a collection takes a small share of the
+ * time, if the pace wants more than that.
+ *
  * Threads: under the heap's lock. */
 #ifndef GC_CYCLE_LIMIT_H
 #define GC_CYCLE_LIMIT_H
@@ -20,6 +24,11 @@
 struct limit {
     size_t soft_bytes;   /* SIZE_MAX: none */
     uint64_t resumed_ns; /* when the last cycle ended */
+    bool thrifty;        /* while collections take little time, there may be more of them */
+
+    /* Of the last cycles, the older ones less and less. */
+    uint64_t allocated_bytes;
+    uint64_t mutator_ns;
 };
 
 /* What a cycle found, for the next budget. */
@@ -32,6 +41,9 @@ struct limit_state {
     uint64_t mutator_ns;    /* which took so long */
     uint64_t pause_ns;      /* of this cycle */
 };
+
+/* A cycle is over. */
+void gc__limit_note(struct limit *limit, const struct limit_state *state);
 
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);

@@ -60,6 +60,7 @@ static void note_limits(struct heap *heap, size_t allocated_bytes)
     state.allocated_bytes = allocated_bytes;
     state.mutator_ns = start_ns - heap->limit.resumed_ns;
     state.pause_ns = now_ns - start_ns;
+    gc__limit_note(&heap->limit, &state);
     keep_limits(heap, &state, !heap->minor.now);
     heap->limit.resumed_ns = now_ns;
 }

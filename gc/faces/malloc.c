@@ -11,6 +11,7 @@
  * (gc/faces/arena.h); what it frees of the heap's is left to the collector. */
 
 #include "gc/alloc/allocate.h"
+#include "gc/alloc/magazine.h"
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
 #include "gc/base/align.h"
@@ -107,16 +108,42 @@ static __attribute__((noinline)) void *allocate_slow(const char *call, size_t by
     return gc__os_spill_registers(allocate_spilled, call, bytes, alignment);
 }
 
-static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes)
+/* What was freed before is used first, unless a collection may be due, or has just been
+ * and left nothing. While it is `inside` the mutator is not stopped; where it stops at
+ * the end, the object stands in this frame. `zeroed`: it is to be. */
+static __attribute__((noinline)) void *allocate_freed(const char *call, size_t bytes, unsigned lane, bool zeroed)
 {
     struct mutator *mutator = gc__mutator;
+    const struct run *run = &mutator->runs[lane];
+    void *object = NULL;
+
+    begin();
+    gc__world_begin(mutator);
+    if (GC_LIKELY(run->freed != 0 && mutator->allowance >= run->cell_bytes && gc__heap.options.stress == 0)) {
+        object = gc__magazine_take(&gc__heap, mutator, lane);
+        gc__note_claimed(&gc__heap, mutator, run->cell_bytes);
+        if (zeroed)
+            memset(object, 0, run->cell_bytes);
+    }
+    gc__world_end(&gc__heap.world, mutator);
+    end();
+    return GC_LIKELY(object != NULL) ? object : allocate_slow(call, bytes, 1);
+}
+
+static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, bool zeroed)
+{
+    struct mutator *mutator = gc__mutator;
+    unsigned lane;
     struct run *run;
     void *object;
 
     if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || in_fast_middle(mutator)))
         return allocate_slow(call, bytes, 1);
+    lane = GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes);
+    run = &mutator->runs[lane];
+    if (run->freed != 0)
+        return allocate_freed(call, bytes, lane, zeroed);
     begin();
-    run = &mutator->runs[GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes)];
     if (GC_UNLIKELY(run->cur == run->end)) {
         end();
         return allocate_slow(call, bytes, 1);
@@ -128,20 +155,27 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
 
 /* ---- Objects by address ----------------------------------------------------------------- */
 
+static inline bool find_cell(const void *address, struct object *object)
+{
+    const struct region *region = &gc__heap.region;
+    uintptr_t offset = gc__region_offset(region, (uintptr_t)address);
+
+    return offset < gc__region_span(region) && gc__resolve_cell(region->blocks, offset, object) &&
+           gc__object_start(region, object) == address && gc__object_is_live(region, object) &&
+           !gc__mutator_holds_unissued(gc__mutator, object->block, address);
+}
+
 /* What the program may hold: the start of an object, or, where it asked for an alignment
  * that no heap serves, an address inside of one that is larger. */
 static bool find(const void *address, struct object *object)
 {
     const struct region *region = &gc__heap.region;
-    const char *start;
 
-    if (!gc__heap.started || !gc__resolve(region, gc__ambiguous(address), object) ||
-        !gc__object_is_live(region, object))
+    if (find_cell(address, object))
+        return true;
+    if (!gc__resolve(region, gc__ambiguous(address), object) || object->block != NULL)
         return false;
-    start = gc__object_start(region, object);
-    if (object->block != NULL)
-        return start == address && !gc__mutator_holds_unissued(gc__mutator, object->block, address);
-    return start == address || (uintptr_t)address % GC_CHUNK_BYTES == 0;
+    return gc__object_start(region, object) == address || (uintptr_t)address % GC_CHUNK_BYTES == 0;
 }
 
 static size_t usable_bytes(const void *address)
@@ -168,6 +202,23 @@ static bool frees_are_honoured(void)
     return gc__heap.options.free == GC_FREE_HONOUR;
 }
 
+/* As nearly all are. False: it is to take the long way, be it right or wrong. */
+static bool free_to_magazine(void *address)
+{
+    struct mutator *mutator = gc__mutator;
+    struct object object;
+    bool done;
+
+    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator))
+        return false;
+    begin();
+    gc__world_begin(mutator);
+    done = find_cell(address, &object) && gc__magazine_put(&gc__heap, mutator, &object);
+    gc__world_end(&gc__heap.world, mutator);
+    end();
+    return done;
+}
+
 /* What is not ours is the C library's from before, or the loader's: it stays. */
 static void free_in_heap(const char *call, void *address)
 {
@@ -192,6 +243,8 @@ static inline void free_object(const char *call, void *address)
 
 EXPORT void free(void *address)
 {
+    if (frees_are_honoured() && free_to_magazine(address))
+        return;
     free_object("free", address);
 }
 
@@ -199,7 +252,7 @@ EXPORT void free(void *address)
 
 static void *move(void *address, size_t bytes)
 {
-    void *moved = allocate("realloc", bytes);
+    void *moved = allocate("realloc", bytes, false);
 
     if (moved == NULL)
         return NULL;
@@ -226,7 +279,7 @@ static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, u
 static void *resize(void *address, size_t bytes)
 {
     if (address == NULL)
-        return allocate("realloc", bytes);
+        return allocate("realloc", bytes, false);
     if (bytes == 0) {
         free_object("realloc", address);
         return NULL;
@@ -253,14 +306,14 @@ EXPORT void *reallocarray(void *address, size_t count, size_t bytes)
 
 EXPORT void *malloc(size_t bytes)
 {
-    return allocate("malloc", bytes);
+    return allocate("malloc", bytes, false);
 }
 
 EXPORT void *calloc(size_t count, size_t bytes)
 {
     size_t all;
 
-    return __builtin_mul_overflow(count, bytes, &all) ? out_of_memory() : allocate("calloc", all);
+    return __builtin_mul_overflow(count, bytes, &all) ? out_of_memory() : allocate("calloc", all, true);
 }
 
 /* ---- Alignment --------------------------------------------------------------------------------- */
@@ -271,7 +324,7 @@ static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
     char *object;
 
     if (alignment <= GC_GRANULE_BYTES)
-        return allocate(call, bytes);
+        return allocate(call, bytes, false);
     if (alignment <= GC_CHUNK_BYTES)
         return allocate_slow(call, bytes, alignment);
     if (bytes > SIZE_MAX - alignment)

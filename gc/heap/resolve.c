@@ -10,13 +10,3 @@ bool gc__resolve(const struct region *region, struct ambiguous word, struct obje
         return false;
     return (gc__bits_get(&gc__bits_of(region, object->granule)->allocated) & gc__bit_of(object->granule)) != 0;
 }
-
-/* The state comes first: of a block that is not unswept, swept bits are seen. */
-bool gc__object_is_live(const struct region *region, const struct object *object)
-{
-    const struct bits *bits = gc__bits_of(region, object->granule);
-    bool unswept = object->block != NULL && gc__block_is_unswept(object->block);
-    uint64_t allocated = gc__bits_get(&bits->allocated);
-
-    return ((unswept ? allocated & gc__bits_get(&bits->mark) : allocated) & gc__bit_of(object->granule)) != 0;
-}

@@ -60,8 +60,16 @@ static inline bool gc__resolve_large(const struct region *region, uintptr_t offs
  * unswept block it may be dead: see gc__object_is_live. */
 bool gc__resolve(const struct region *region, struct ambiguous word, struct object *object);
 
-/* Whether an allocated object is more than a dead cell not swept yet. */
-bool gc__object_is_live(const struct region *region, const struct object *object);
+/* Whether it is allocated, and more than a dead cell not swept yet. The state comes
+ * first: of a block that is not unswept, swept bits are seen. */
+static inline bool gc__object_is_live(const struct region *region, const struct object *object)
+{
+    const struct bits *bits = gc__bits_of(region, object->granule);
+    bool unswept = object->block != NULL && gc__block_is_unswept(object->block);
+    uint64_t allocated = gc__bits_get(&bits->allocated);
+
+    return ((unswept ? allocated & gc__bits_get(&bits->mark) : allocated) & gc__bit_of(object->granule)) != 0;
+}
 
 static inline size_t gc__object_head(const struct object *object)
 {

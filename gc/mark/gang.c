@@ -4,6 +4,7 @@
 #include "gc/base/check.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 /* ---- The door ---------------------------------------------------------------------- */
 
@@ -228,15 +229,16 @@ void gc__gang_forget_helpers(struct gang *gang)
 
 /* ---- A cycle ------------------------------------------------------------------------- */
 
+/* Of the markers those that there may be: each is three kilobytes, and most processes
+ * are short. */
 void gc__gang_init(struct gang *gang, struct region *region, unsigned max_markers)
 {
-    *gang = (struct gang){
-        .region = region,
-        .max_markers = max_markers == 0 ? GC_MAX_MARKERS : (unsigned)gc__min(max_markers, GC_MAX_MARKERS),
-        .markers = 1,
-        .attendance = CLOSED,
-    };
-    for (unsigned i = 0; i < GC_MAX_MARKERS; i++) {
+    memset(gang, 0, offsetof(struct gang, marker));
+    gang->region = region;
+    gang->max_markers = max_markers == 0 ? GC_MAX_MARKERS : (unsigned)gc__min(max_markers, GC_MAX_MARKERS);
+    gang->markers = 1;
+    gang->attendance = CLOSED;
+    for (unsigned i = 0; i < gang->max_markers; i++) {
         gc__marker_init(&gang->marker[i], region);
         gang->marker[i].pool = &gang->pool;
     }

@@ -1,6 +1,8 @@
 #include "gc/mark/grey.h"
 
+#include "gc/base/bitmap.h"
 #include "gc/mark/entry.h"
+#include "gc/platform/platform.h"
 
 /* Remembers a grey object that the worklist had no room for. Cold: always so
  * that other markers may do the same. */
@@ -52,6 +54,24 @@ static size_t cut_span(struct marker *marker, uintptr_t from)
     return GC_SPAN_MAX_PIECES;
 }
 
+/* Pages that nobody has touched are zero; to read one costs a fault. The first pieces go
+ * to the worklist last, and are scanned first. */
+static void push_touched(struct marker *marker, uintptr_t from, size_t pieces)
+{
+    uint64_t touched[GC_SPAN_MAX_PIECES / GC_WORD_BITS] = {0};
+    size_t end = pieces, start;
+
+    gc__os_note_touched(from, pieces, touched);
+    for (; end > 0; end = start) {
+        for (start = end; start > 0 && gc__bitmap_test(touched, start - 1);)
+            start--;
+        if (start < end)
+            push_span(marker, from + start * GC_SCAN_PIECE_BYTES, end - start);
+        else
+            start--;
+    }
+}
+
 /* The second halves go to the worklist, the largest first: the oldest entries, those
  * that go to other markers, are worth most, and pieces are still scanned in order. */
 struct gc__range gc__grey_split(struct marker *marker, uintptr_t entry)
@@ -59,8 +79,11 @@ struct gc__range gc__grey_split(struct marker *marker, uintptr_t entry)
     size_t pieces = gc__entry_count(entry);
     uintptr_t from = gc__entry_address(entry);
 
-    if (pieces == 0)
-        pieces = cut_span(marker, from);
+    if (pieces == 0 && (pieces = cut_span(marker, from)) >= GC_SPARSE_MIN_PIECES &&
+        gc__os_page_bytes() == GC_SCAN_PIECE_BYTES) {
+        push_touched(marker, from, pieces);
+        return (struct gc__range){from, from};
+    }
     for (; pieces > 1; pieces -= pieces / 2)
         push_span(marker, from + (pieces - pieces / 2) * GC_SCAN_PIECE_BYTES, pieces / 2);
     return (struct gc__range){from, from + GC_SCAN_PIECE_BYTES};

@@ -10,7 +10,8 @@
 /* Pushes an entry for the object at `granule`, or has its block scanned again. */
 void gc__grey_push(struct marker *marker, uintptr_t entry, size_t granule);
 
-/* Halves a span until its first piece is left, which is returned. */
+/* Halves a span until its first piece is left, which is returned. Of a large one, what
+ * was touched is pushed first, and nothing returned. */
 struct gc__range gc__grey_split(struct marker *marker, uintptr_t entry);
 
 /* Gives entries away, if somebody waits for some. */

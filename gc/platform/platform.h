@@ -159,6 +159,10 @@ bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void
 void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
                          void (*visit)(struct gc__range range, void *argument), void *argument);
 
+/* Of so many private pages from `start`: sets the bits of those that have been touched.
+ * Where the system does not tell, of all. Any thread. */
+void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits);
+
 /* Calls `visit` for memory of our own: what was reserved, and GC_OWN_STATE. */
 void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void *argument);
 

@@ -114,13 +114,3 @@ size_t gc__mutator_unissued_bytes(const struct mutator *mutator)
         bytes += unissued_bytes_of(run_of(mutator, lane));
     return bytes;
 }
-
-bool gc__mutator_holds_unissued(const struct mutator *mutator, const struct block *block, const void *address)
-{
-    const struct run *run;
-
-    if (block->lane >= mutator->lanes)
-        return false;
-    run = run_of(mutator, block->lane);
-    return (const char *)address >= run->cur && (const char *)address < run->end;
-}

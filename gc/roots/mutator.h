@@ -155,6 +155,14 @@ size_t gc__mutator_user_bytes(const struct mutator *mutator);
 size_t gc__mutator_unissued_bytes(const struct mutator *mutator);
 
 /* Whether `address` lies in a run of the mutator and was not handed out yet. */
-bool gc__mutator_holds_unissued(const struct mutator *mutator, const struct block *block, const void *address);
+static inline bool gc__mutator_holds_unissued(struct mutator *mutator, const struct block *block, const void *address)
+{
+    const struct run *run;
+
+    if (block->lane >= mutator->lanes)
+        return false;
+    run = gc__mutator_run(mutator, block->lane);
+    return (const char *)address >= run->cur && (const char *)address < run->end;
+}
 
 #endif

@@ -47,8 +47,8 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
 fi
-family='aligned_alloc calloc free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim malloc_usable_size
-mallopt memalign posix_memalign pselect pvalloc realloc reallocarray sigsuspend sigtimedwait sigwait sigwaitinfo valloc'
+family='__ppoll_chk aligned_alloc calloc epoll_pwait epoll_pwait2 free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
+malloc_usable_size mallopt memalign posix_memalign ppoll pselect pvalloc realloc reallocarray signalfd sigsuspend sigtimedwait sigwait sigwaitinfo valloc'
 if [ -n "$replacement" ]; then
     # shellcheck disable=SC2086 # words
     printf '%s\n' $interposed $family | sort >"$work/expected"

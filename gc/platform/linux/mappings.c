@@ -6,6 +6,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/base/bitmap.h"
 #include "gc/platform/linux/pagemap.h"
 
 #include <errno.h>
@@ -236,6 +237,17 @@ static size_t end_of_cluster(const struct gc__range *ranges, size_t count, size_
     return end;
 }
 
+static int open_pagemap(void)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+static void close_pagemap(int pagemap)
+{
+    if (pagemap >= 0)
+        syscall(SYS_close, pagemap);
+}
+
 /* The kernel may know only one way, or none. */
 static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t end)
 {
@@ -260,13 +272,34 @@ void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file
 {
     struct visitor to = {visit, argument, ranges, count, 0, file_pages};
     int saved_errno = errno;
-    int pagemap = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
+    int pagemap = open_pagemap();
 
     for (size_t first = 0, end; first < count; first = end) {
         end = end_of_cluster(ranges, count, first);
         visit_cluster(pagemap, &to, first, end);
     }
-    if (pagemap >= 0)
-        syscall(SYS_close, pagemap);
+    close_pagemap(pagemap);
+    errno = saved_errno;
+}
+
+/* By reading: that asks for no memory that several threads would share. */
+void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
+{
+    int saved_errno = errno;
+    int pagemap = open_pagemap();
+    uint64_t entry[128];
+    size_t first = start / gc__os_page_bytes();
+
+    for (size_t page = 0; page < pages;) {
+        size_t wanted = gc__min(pages - page, sizeof entry / sizeof *entry);
+        long got = syscall(SYS_pread64, pagemap, entry, wanted * sizeof *entry, (first + page) * sizeof *entry);
+
+        if (got != (long)(wanted * sizeof *entry))
+            memset(entry, 0xff, sizeof entry);
+        for (size_t i = 0; i < wanted; i++, page++)
+            if (is_to_be_visited(entry[i], true))
+                gc__bitmap_set(bits, page, page + 1);
+    }
+    close_pagemap(pagemap);
     errno = saved_errno;
 }
