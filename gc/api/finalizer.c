@@ -172,7 +172,7 @@ static void *await_call(void *served)
     return NULL;
 }
 
-static void *be_finalizer_thread(void *unused)
+static void *serve(void *unused)
 {
     (void)unused;
     for (;;) {
@@ -183,6 +183,18 @@ static void *be_finalizer_thread(void *unused)
         gc_thread_blocking(await_call, (void *)(uintptr_t)served);
     }
     return NULL;
+}
+
+static void forget_thread(void *unused)
+{
+    (void)unused;
+    gc__finalizers_forget_thread();
+}
+
+/* A finalizer may end it: then there is another when it is needed. */
+static void *be_finalizer_thread(void *unused)
+{
+    return gc__os_run_cancellable(serve, unused, forget_thread, NULL);
 }
 
 /* If the system refuses a thread, the next who comes by tries again. */

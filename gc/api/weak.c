@@ -130,6 +130,7 @@ gc_ephemeron *gc_ephemeron_new(void *key, void *value)
         errno = ENOMEM;
     }
     GC_HOLD_UNTIL_HERE(key);
+    GC_HOLD_UNTIL_HERE(value);
     return ephemeron;
 }
 
