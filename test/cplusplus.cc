@@ -173,11 +173,11 @@ struct folder : broom::cleanup {
 
 static void check_cleanup_of_all()
 {
-    static folder *volatile kept[100];
+    vector<folder *> kept;
     int before = destroyed;
 
     for (int i = 0; i < 100; i++)
-        kept[i] = new folder(i);
+        kept.push_back(new folder(i));
     gc_finalize_all(nullptr);
     CHECK(destroyed >= before + 100 && open_files == 0);
 }
