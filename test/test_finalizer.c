@@ -312,6 +312,7 @@ Test(finalizers, in_cycles_are_told_on_stderr, .init = NULL)
 
     cr_assert(child_returned(&child));
     cr_assert(child_wrote(&child, "has an ordered finalizer and leads to itself"), "%s", child.text);
+    cr_assert_eq(strchr(child.text, '\n'), strrchr(child.text, '\n'), "once: %s", child.text);
 }
 
 /* ---- Data --------------------------------------------------------------------------------------- */
@@ -442,6 +443,7 @@ Test(finalizers, queues_have_a_limit_and_modes)
     size_t queues = 0;
 
     cr_assert_eq(gc_set_finalizer_mode(queue, 7), EINVAL);
+    cr_assert_eq(gc_set_finalizer_in(queue, gc_malloc(1), note, NULL, 2), EINVAL);
     cr_assert_null(gc_finalizer_queue_new(7));
     cr_assert_eq(errno, EINVAL);
     while (gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND) != NULL)

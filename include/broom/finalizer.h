@@ -57,8 +57,8 @@ enum gc_finalizer_order { GC_FINALIZE_ORDERED, GC_FINALIZE_UNORDERED };
  * collects: never. */
 GC__EXPORT int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data);
 
-/* As that, in a queue, and in an enum gc_finalizer_order. An object has one
- * finalizer in each queue.
+/* As that, in a queue, and in an enum gc_finalizer_order (EINVAL for another). An
+ * object has one finalizer in each queue.
  * collects: never. */
 GC__EXPORT int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data,
                                    uint32_t order);
@@ -104,7 +104,8 @@ GC__EXPORT size_t gc_finalize_all(gc_finalizer_queue *queue);
 
 /* Is told once of an object with an ordered finalizer that leads to itself: by
  * whoever runs the finalizers of its queue. It may break the cycle, or drop the
- * finalizer. NULL: a message on stderr, as at first. Returns the one before.
+ * finalizer. NULL: a message on stderr, as at first, about the first such object.
+ * Returns the one before.
  * collects: never. */
 typedef void (*gc_finalizer_cycle_report)(void *object);
 GC__EXPORT gc_finalizer_cycle_report gc_set_finalizer_cycle_report(gc_finalizer_cycle_report report);
