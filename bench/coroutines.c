@@ -9,7 +9,7 @@
 #include <broom/stack.h>
 #include <sys/mman.h>
 
-enum { COROUTINES = 100000, STACK_BYTES = 16 << 10, SWITCHES = 20000000, NEAR = 16 };
+enum { COROUTINES = 100000, STACK_BYTES = 16 << 10, SWITCHES = 50000000, TRIALS = 61, NEAR = 16 };
 
 struct coroutine {
     void *sp; /* where it waits */
@@ -85,9 +85,8 @@ static void prepare(struct coroutine *coroutine, char *memory)
         abort();
 }
 
-static double ns_a_switch(size_t among, bool told)
+static double ns_a_switch(size_t among, size_t rounds, bool told)
 {
-    size_t rounds = bench_scaled(SWITCHES) / among / 2;
     telling = told;
     uint64_t start_ns = bench_now_ns();
     for (size_t round = 0; round < rounds; round++)
@@ -98,21 +97,38 @@ static double ns_a_switch(size_t among, bool told)
     return ns;
 }
 
+static int compare(const void *a, const void *b)
+{
+    double one = *(const double *)a, other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
+static double median(double ns[TRIALS])
+{
+    qsort(ns, TRIALS, sizeof *ns, compare);
+    return ns[TRIALS / 2];
+}
+
+/* In turns, so that what disturbs one disturbs the other: the difference is the median
+ * of those of each pair. */
 static void time_switches(const char *name, size_t among)
 {
-    double bare = 1e9, told = 1e9;
+    size_t rounds = bench_scaled(SWITCHES) / TRIALS / among / 4;
+    double bare[TRIALS], told[TRIALS], more[TRIALS];
     char full_name[40];
-    for (int i = 0; i < 5; i++) {
-        double ns = ns_a_switch(among, false);
-        bare = ns < bare ? ns : bare;
-        ns = ns_a_switch(among, true);
-        told = ns < told ? ns : told;
+    for (int i = 0; i < TRIALS; i++) {
+        bool bare_first = i % 2 == 0;
+        double first = ns_a_switch(among, rounds + 1, !bare_first), second = ns_a_switch(among, rounds + 1, bare_first);
+        bare[i] = bare_first ? first : second;
+        told[i] = bare_first ? second : first;
+        more[i] = told[i] - bare[i];
     }
-    printf("a switch among %7zu: %6.2f ns, told of %6.2f ns\n", among, bare, told);
-    snprintf(full_name, sizeof full_name, "%s_bare_ns", name);
-    bench_detail(full_name, bare);
-    snprintf(full_name, sizeof full_name, "%s_told_ns", name);
-    bench_detail(full_name, told);
+    double ns[] = {median(bare), median(told), median(more)};
+    printf("a switch among %7zu: %6.2f ns, told of %6.2f ns: %.2f ns more\n", among, ns[0], ns[1], ns[2]);
+    for (int i = 0; i < 3; i++) {
+        snprintf(full_name, sizeof full_name, "%s_%s_ns", name, (const char *[]){"bare", "told", "more"}[i]);
+        bench_detail(full_name, ns[i]);
+    }
 }
 
 int main(int argc, char **argv)

@@ -159,6 +159,29 @@ __attribute__((noinline)) static void drop_files(int count)
         new file(i);
 }
 
+// What deletes its children, at the end of the program: which are to be finalized, too.
+struct folder : broom::cleanup {
+    explicit folder(int number) : child(new file(number)) {}
+    ~folder() override
+    {
+        delete child;
+        for (int i = 0; i < 10; i++) // in its place
+            std::memset(gc_malloc(sizeof(file)), 0x55, sizeof(file));
+    }
+    file *child;
+};
+
+static void check_cleanup_of_all()
+{
+    vector<folder *> kept;
+    int before = destroyed;
+
+    for (int i = 0; i < 100; i++)
+        kept.push_back(new folder(i));
+    gc_finalize_all(nullptr);
+    CHECK(destroyed >= before + 100 && open_files == 0);
+}
+
 static void check_cleanup()
 {
     drop_files(1000);
@@ -229,6 +252,7 @@ int main()
     check_alignment();
     check_cleanup();
     check_exceptions();
+    check_cleanup_of_all();
     auto shared = std::allocate_shared<number>(broom::allocator<number>(), 5);
     collect_and_overwrite();
     CHECK(shared->value == 5);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { THREADS = 3, KEYS = 64, SLOTS = 256, ITEMS = 5000 };
 
@@ -293,4 +294,51 @@ Test(attached, survives_what_should_with_collections_beside_the_program, .timeou
 Test(attached, survives_what_should_with_a_thread_for_finalizers, .timeout = 300)
 {
     run_beside(GC_FINALIZE_IN_THREAD);
+}
+
+/* ---- Objects that are resized ---------------------------------------------------------------- */
+
+static void check_finalizable(void *object, void *data)
+{
+    require(*(size_t *)object == (size_t)data, "it is finalized with the data that it was given");
+    finalized++;
+}
+
+static __attribute__((noinline)) void attach_and_resize(void **link, gc_ephemeron **ephemeron, size_t number)
+{
+    size_t *object = gc_malloc(32);
+
+    *object = number;
+    require(gc_weak_link(link, object, GC_CLEAR_LATE) == 0, "link");
+    require(gc_set_finalizer_in(queue, object, check_finalizable, (void *)number, GC_FINALIZE_ORDERED) == 0, "set");
+    *ephemeron = gc_ephemeron_new(object, new_node(number, NULL));
+    gc_collect(); /* all of that is old now */
+    object = gc_realloc(object, number % 10 == 0 ? 70000 : 400);
+    require(gc_ephemeron_set_value(*ephemeron, new_node(number, NULL)), "set");
+    if (number % 2 == 0)
+        object = NULL;
+    for (size_t i = 0; i < 40; i++)
+        memset(gc_malloc(i % 2 == 0 ? 400 : sizeof(struct node)), 0x55, sizeof(struct node));
+    if (object != NULL)
+        whole(gc_ephemeron_value(*ephemeron));
+    if (*link != NULL)
+        require(*(size_t *)*link == number, "the link leads to its object, or nowhere");
+}
+
+/* Minor collections look at what is young alone, and that is what an object is which
+ * has moved. Each is audited. */
+Test(attached, to_objects_that_are_resized_survives_minor_collections, .timeout = 300)
+{
+    const struct gc_options options = {.stress = 5};
+    void **links = calloc(100, sizeof *links); /* where nobody takes them for pointers */
+    gc_ephemeron *ephemeron;
+
+    cr_assert_eq(gc_init_options(&options, sizeof options), 0);
+    start(GC_FINALIZE_ON_DEMAND);
+    for (size_t i = 0; i < 100; i++) {
+        attach_and_resize(&links[i], &ephemeron, i + 1);
+        gc_run_finalizers(queue, SIZE_MAX);
+    }
+    gc_collect_and_finalize(queue);
+    cr_assert_geq(finalized, 95);
 }

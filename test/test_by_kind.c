@@ -378,6 +378,7 @@ Test(by_kind, attachments_are_found_by_their_objects)
             expected[i]--;
         } else if (expected[to] > 0) {
             gc__attachments_move(&table, (uintptr_t)object[to], (uintptr_t)object[i]);
+            cr_assert_geq(gc__attachments_first(&table, (uintptr_t)object[i]), table.old, "it is young");
             expected[i] = expected[to];
             expected[to] = 0;
         }

@@ -97,7 +97,27 @@ Test(ephemerons, that_die_keep_nothing)
 }
 
 /* The value of each is the key of the next; the first key is root 0. */
-static __attribute__((noinline)) void make_chain(struct hidden *key, size_t count, bool backwards)
+enum order { FORWARDS, BACKWARDS, MIXED };
+
+static size_t place_in_chain(size_t i, size_t count, enum order order)
+{
+    switch (order) {
+    case BACKWARDS: return count - 1 - i;
+    case MIXED: return i * 7919 % count; /* a prime: each once */
+    default: return i;
+    }
+}
+
+/* The object, or another that leads to it. */
+static void *perhaps_behind_another(size_t i, void *object)
+{
+    void **other = gc_malloc(32);
+
+    other[3] = object;
+    return i % 3 == 0 ? other : object;
+}
+
+static __attribute__((noinline)) void make_chain(struct hidden *key, size_t count, enum order order)
 {
     uintptr_t *list = gc_calloc(count, sizeof *list);
 
@@ -106,18 +126,18 @@ static __attribute__((noinline)) void make_chain(struct hidden *key, size_t coun
         key[i] = hide(new_object(i * 7 + 1));
     root_words()[0] = (uintptr_t)reveal(key[0]);
     for (size_t i = 0; i + 1 < count; i++) {
-        size_t at = backwards ? count - 2 - i : i;
+        size_t at = place_in_chain(i, count - 1, order);
 
-        list[i] = (uintptr_t)new_ephemeron(reveal(key[at]), reveal(key[at + 1]));
+        list[i] = (uintptr_t)new_ephemeron(reveal(key[at]), perhaps_behind_another(i, reveal(key[at + 1])));
     }
 }
 
-static void check_chain(size_t count, bool backwards)
+static void check_chain(size_t count, enum order order)
 {
     struct hidden *key = calloc(count, sizeof *key);
 
     gc_disable();
-    make_chain(key, count, backwards);
+    make_chain(key, count, order);
     gc_enable();
     collect_with_clear_stack();
     cr_assert_eq(count_alive(key, count), count);
@@ -132,10 +152,10 @@ static void check_chain(size_t count, bool backwards)
 
 Test(ephemerons, in_chains)
 {
-    check_chain(10, false);
-    check_chain(10, true);
-    check_chain(effort(20000), false);
-    check_chain(effort(20000), true);
+    for (enum order order = FORWARDS; order <= MIXED; order++) {
+        check_chain(10, order);
+        check_chain(effort(20000), order);
+    }
 }
 
 /* Two that hold each other's keys. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 TestSuite(finalizers, .init = prepare);
 
@@ -76,6 +77,75 @@ Test(finalizers, move_with_gc_realloc)
     drop_roots();
     collect_and_run();
     check_nearly(runs, MANY);
+}
+
+/* Two that lead to each other are ready: the first to be finalized frees the other, or
+ * resizes it. */
+static __attribute__((noinline)) void make_dead_pairs(gc_finalizer finalizer)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        struct node *one = new_node(i, NULL), *other = new_node(i, one);
+
+        one->next = other;
+        set(one, finalizer, NULL, GC_FINALIZE_UNORDERED);
+        set(other, finalizer, NULL, GC_FINALIZE_UNORDERED);
+    }
+}
+
+static void free_other(void *object, void *data)
+{
+    struct node *node = object;
+
+    note(object, data);
+    gc_free(node->next);
+    memset(gc_malloc(node->number % 5 == 0 ? 50000 : sizeof *node), 0x55, sizeof *node); /* in the same place */
+}
+
+static void drop_other(void *object, void *data)
+{
+    note(object, data);
+    cr_assert_eq(gc_set_finalizer_in(queue, ((struct node *)object)->next, NULL, NULL, GC_FINALIZE_ORDERED), 0);
+}
+
+static void resize_other(void *object, void *data)
+{
+    struct node *node = object, *other = node->next;
+
+    note(object, data);
+    if (other == NULL)
+        return;
+    other->next = NULL;
+    if (gc_realloc(other, 100 + node->number % 3 * 70000) != other)
+        memset(gc_malloc(node->number % 5 == 0 ? 50000 : sizeof *node), 0x55, sizeof *node);
+}
+
+Test(finalizers, that_are_ready_are_dropped_with_gc_free)
+{
+    make_dead_pairs(free_other);
+    collect_with_clear_stack();
+    check_nearly(gc_finalizers_ready(queue), 2 * MANY);
+    gc_run_finalizers(queue, SIZE_MAX);
+    check_nearly(runs, MANY);
+    cr_assert_eq(gc_finalizers_ready(queue), 0);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_leq(times[i], 1);
+}
+
+Test(finalizers, that_are_ready_can_be_dropped)
+{
+    make_dead_pairs(drop_other);
+    collect_with_clear_stack();
+    gc_run_finalizers(queue, SIZE_MAX);
+    check_nearly(runs, MANY);
+    cr_assert_eq(gc_finalizers_ready(queue), 0);
+}
+
+Test(finalizers, that_are_ready_move_with_gc_realloc)
+{
+    make_dead_pairs(resize_other);
+    collect_with_clear_stack();
+    gc_run_finalizers(queue, SIZE_MAX);
+    check_nearly(runs, 2 * MANY);
 }
 
 /* By page tables. */
@@ -242,6 +312,7 @@ Test(finalizers, in_cycles_are_told_on_stderr, .init = NULL)
 
     cr_assert(child_returned(&child));
     cr_assert(child_wrote(&child, "has an ordered finalizer and leads to itself"), "%s", child.text);
+    cr_assert_eq(strchr(child.text, '\n'), strrchr(child.text, '\n'), "once: %s", child.text);
 }
 
 /* ---- Data --------------------------------------------------------------------------------------- */
@@ -372,6 +443,7 @@ Test(finalizers, queues_have_a_limit_and_modes)
     size_t queues = 0;
 
     cr_assert_eq(gc_set_finalizer_mode(queue, 7), EINVAL);
+    cr_assert_eq(gc_set_finalizer_in(queue, gc_malloc(1), note, NULL, 2), EINVAL);
     cr_assert_null(gc_finalizer_queue_new(7));
     cr_assert_eq(errno, EINVAL);
     while (gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND) != NULL)

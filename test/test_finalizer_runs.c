@@ -237,6 +237,19 @@ Test(finalizers, in_a_thread_of_ours)
     }
 }
 
+/* Then another takes its place. */
+Test(finalizers, may_end_a_thread_of_ours)
+{
+    cr_assert_eq(gc_set_finalizer_mode(NULL, GC_FINALIZE_IN_THREAD), 0);
+    make_dead_of_program(end_thread, 30);
+    collect_with_clear_stack();
+    for (size_t i = 0; runs < 28 && i < 1000; i++) {
+        usleep(1000);
+        gc_collect();
+    }
+    check_nearly(runs, 30);
+}
+
 static void fork_and_finalize(void)
 {
     prepare();

@@ -139,7 +139,7 @@ static void check_array(size_t head_words, size_t element_words, size_t count)
     static const uint64_t head_map = 2, element_map = 4;
     gc_kind *kind = kind_of((struct gc_kind_options){.tracing = GC_TRACE_LAYOUT,
                                                      .bytes = head_words * 8,
-                                                     .pointers = &head_map,
+                                                     .pointers = head_words > 0 ? &head_map : NULL,
                                                      .element_bytes = element_words * 8,
                                                      .element_pointers = &element_map});
     size_t bytes = (head_words + count * element_words) * 8, last = head_words + (count - 1) * element_words;
@@ -546,6 +546,8 @@ Test(kinds, refuse_options_that_make_no_sense)
     check_invalid((struct gc_kind_options){.tracing = GC_TRACE_CALLBACK});
     check_invalid((struct gc_kind_options){.trace = trace_table});
     check_invalid((struct gc_kind_options){.pointers = &map, .bytes = 16});
+    check_invalid((struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .bytes = 8, .element_pointers = &map});
+    check_invalid((struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .element_bytes = 8, .pointers = &map});
     check_invalid((struct gc_kind_options){.tag_shift = 64});
 }
 

@@ -8,6 +8,7 @@
 
 #include "gc/cycle/heap.h"
 
+#include <broom/runtime.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -45,6 +46,16 @@ static void call_usable_size(void *address)
     usable = gc_usable_size(address);
 }
 
+static void finalize(void *object, void *data)
+{
+    (void)object, (void)data;
+}
+
+static void call_set_finalizer(void *address)
+{
+    usable = (size_t)gc_set_finalizer(address, finalize, NULL);
+}
+
 struct call {
     const char *name;
     void (*function)(void *address);
@@ -57,6 +68,7 @@ static const struct call calls[] = {
     {"gc_realloc", call_realloc_large},
     {"gc_reallocarray", call_reallocarray},
     {"gc_usable_size", call_usable_size},
+    {"gc_set_finalizer", call_set_finalizer},
 };
 
 enum { CALLS = sizeof calls / sizeof calls[0] };
@@ -368,6 +380,23 @@ Test(misuse, hook_leaves)
     }
     cr_assert(hook_calls == 3 * (3 * CALLS + 1));
     cr_assert(object[0] == 'x' && object[99] == 'x' && gc_usable_size(object) >= 100);
+}
+
+/* ---- Arrays ---------------------------------------------------------------------------------- */
+
+static void call_new_array(void *kind)
+{
+    resized = gc_new_array(kind, 10);
+}
+
+Test(misuse, arrays_of_a_kind_without_elements)
+{
+    const struct gc_kind_options options = {.bytes = 16};
+    const struct call call = {"gc_new_array", call_new_array};
+
+    leave_quietly();
+    cr_assert(is_misuse(&call, gc_kind_new(&options, sizeof options)));
+    check_heap_is_usable();
 }
 
 /* ---- Freeing twice --------------------------------------------------------------------------- */

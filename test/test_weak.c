@@ -157,6 +157,8 @@ Test(weak, links_to_constants_stay)
     cr_assert_eq(gc_weak_link(&links[1], NULL, GC_CLEAR_EARLY), 0);
     gc_collect();
     cr_assert(links[0] == &constant && links[1] == NULL);
+    cr_assert(gc_weak_link(&links[1], &constant, 2) == EINVAL && links[1] == NULL);
+    cr_assert(gc_weak_ref_new(&constant, 2) == NULL && errno == EINVAL);
 }
 
 /* The object that a link lies in dies, and its memory is another's. */

@@ -31,14 +31,17 @@ static gc_finalizer_queue *queue_at(const char *call, gc_finalizer_queue *queue)
 
 GC_OWN_STATE static _Atomic(gc_finalizer_cycle_report) cycle_report;
 
+/* Where there is one there may be thousands: the message is for the first. */
 static void tell_of_cycle(void *object)
 {
+    GC_OWN_STATE static _Atomic bool told;
     gc_finalizer_cycle_report report = cycle_report;
 
     if (report != NULL)
         report(object);
-    else
-        gc__message("the object at %p has an ordered finalizer and leads to itself: it will never be finalized",
+    else if (!atomic_exchange(&told, true))
+        gc__message("the object at %p has an ordered finalizer and leads to itself: it will never be finalized, nor "
+                    "others like it (see gc_set_finalizer_cycle_report)",
                     object);
 }
 
@@ -172,7 +175,7 @@ static void *await_call(void *served)
     return NULL;
 }
 
-static void *be_finalizer_thread(void *unused)
+static void *serve(void *unused)
 {
     (void)unused;
     for (;;) {
@@ -183,6 +186,18 @@ static void *be_finalizer_thread(void *unused)
         gc_thread_blocking(await_call, (void *)(uintptr_t)served);
     }
     return NULL;
+}
+
+static void forget_thread(void *unused)
+{
+    (void)unused;
+    gc__finalizers_forget_thread();
+}
+
+/* A finalizer may end it: then there is another when it is needed. */
+static void *be_finalizer_thread(void *unused)
+{
+    return gc__os_run_cancellable(serve, unused, forget_thread, NULL);
 }
 
 /* If the system refuses a thread, the next who comes by tries again. */
@@ -250,6 +265,8 @@ int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer fi
     bool set;
 
     gc__enter_object("gc_set_finalizer", object);
+    if (order > GC_FINALIZE_UNORDERED)
+        return EINVAL;
     gc__world_lock(&gc__heap.world);
     gc__heap.attached.any = true;
     set = gc__finalizers_set(finalizers, index_of(queue), (uintptr_t)object, finalizer, data,

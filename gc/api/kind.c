@@ -26,6 +26,9 @@ static bool is_valid(const struct gc_kind_options *options)
         return false;
     if ((options->tracing == GC_TRACE_CALLBACK) != (options->trace != NULL))
         return false;
+    if ((options->pointers != NULL && options->bytes == 0) ||
+        (options->element_pointers != NULL && options->element_bytes == 0))
+        return false; /* a map of nothing: a size was forgotten */
     if (options->tracing == GC_TRACE_LAYOUT)
         return words_are_whole(options) && (options->bytes != 0 || options->element_bytes != 0);
     return options->pointers == NULL && options->element_pointers == NULL;
@@ -96,6 +99,8 @@ void *gc_new_array(gc_kind *kind, size_t count)
 {
     size_t bytes;
 
+    if (GC_UNLIKELY(kind->element_bytes == 0))
+        GC_MISUSE("gc_new_array", "objects of the kind \"%s\" have no elements", kind->name);
     if (__builtin_mul_overflow(count, kind->element_bytes, &bytes) ||
         __builtin_add_overflow(bytes, kind->bytes, &bytes))
         bytes = SIZE_MAX;

@@ -102,6 +102,25 @@ struct gc_stack *gc_stack_of_thread(void)
     return &mutator->own;
 }
 
+/* What is called from here is the last call of gc__stack_switched, which so needs no
+ * frame. */
+static __attribute__((noinline)) void leave_without_frame(struct mutator *mutator, struct gc_stack *to, uintptr_t sp)
+{
+    struct gc_stack *entered = mutator->entered;
+
+    if (!gc__mutator_exists(mutator))
+        return;
+    if (entered != NULL && entered->used && gc__stack_holds(entered, sp))
+        gc__stack_begin_anew(entered);
+    mutator->left = entered;
+    mutator->entered = to;
+}
+
+static __attribute__((noinline)) void refuse(const struct gc_stack *from)
+{
+    GC_MISUSE("gc_stack_switch", "called on another stack than the one at %p", (void *)from->memory.start);
+}
+
 /* The stack that is left without a frame: the one that was entered last. A thread's
  * own has no end that we know of, as its limit may be raised: it is not looked at. */
 void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp)
@@ -109,16 +128,12 @@ void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp
     struct mutator *mutator = gc__mutator;
 
     __builtin_prefetch(to, 1); /* it will be left, too */
-    __builtin_prefetch((const void *)((uintptr_t)to + offsetof(struct gc_stack, used)), 1);
-    if (from != NULL && GC_UNLIKELY(from->used && !gc__stack_holds(from, sp)))
-        GC_MISUSE("gc_stack_switch", "called on another stack than the one at %p", (void *)from->memory.start);
-    if (GC_UNLIKELY(!gc__mutator_exists(mutator)))
-        return;
-    if (from == NULL) {
-        from = mutator->entered;
-        if (from != NULL && from->used && gc__stack_holds(from, sp))
-            gc__stack_begin_anew(from);
+    if (GC_UNLIKELY(from == NULL)) {
+        leave_without_frame(mutator, to, sp);
+    } else if (GC_UNLIKELY(gc__stack_is_another(from, sp))) {
+        refuse(from);
+    } else if (GC_LIKELY(gc__mutator_exists(mutator))) {
+        mutator->left = from;
+        mutator->entered = to;
     }
-    mutator->left = from;
-    mutator->entered = to;
 }

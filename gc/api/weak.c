@@ -49,6 +49,8 @@ static int weak_link(void **link, void *object, uint32_t clear)
 int gc_weak_link(void **link, void *object, uint32_t clear)
 {
     gc__enter("gc_weak_link");
+    if (clear > GC_CLEAR_LATE)
+        return EINVAL;
     if (gc__weak_is_object(object))
         return weak_link(link, object, clear);
     gc_weak_unlink(link);
@@ -77,13 +79,15 @@ gc_weak_ref *gc_weak_ref_new(void *object, uint32_t clear)
 {
     gc_kind *kind = gc__weak_kind(&ref_kind, "weak reference", sizeof(gc_weak_ref), 0, false);
     gc_weak_ref *ref = kind != NULL ? gc_new(kind) : NULL;
+    int error;
 
     if (ref == NULL)
         return NULL;
-    if (gc_weak_link(&ref->object, object, clear) == 0)
+    error = gc_weak_link(&ref->object, object, clear);
+    if (error == 0)
         return ref;
     gc_free(ref);
-    errno = ENOMEM;
+    errno = error;
     return NULL;
 }
 
@@ -130,6 +134,7 @@ gc_ephemeron *gc_ephemeron_new(void *key, void *value)
         errno = ENOMEM;
     }
     GC_HOLD_UNTIL_HERE(key);
+    GC_HOLD_UNTIL_HERE(value);
     return ephemeron;
 }
 

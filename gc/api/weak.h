@@ -8,7 +8,7 @@
 #include <broom/weak.h>
 
 /* Whether `address` is the start of a living object, and so may be attached to. What
- * is none lives for ever. */
+ * is none lives for ever: it may be an integer with a tag. */
 bool gc__weak_is_object(const void *address);
 
 /* Makes a kind once. `ephemeron`: of ephemerons with `bytes` bytes, else a layout.

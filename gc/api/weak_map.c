@@ -93,7 +93,7 @@ static bool fill_entry(struct entry *entry, uint32_t mode, void *key, void *valu
 
 static struct entry *new_entry(const gc_weak_map *map, void *key, void *value, size_t hash)
 {
-    bool key_is_object = gc__weak_is_object(key);
+    bool key_is_object = map->mode == GC_WEAK_KEYS && gc__weak_is_object(key);
     gc_kind *kind = kind_for(map->mode, key_is_object);
     struct entry *entry = kind != NULL ? gc_new(kind) : NULL;
 

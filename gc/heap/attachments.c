@@ -149,14 +149,17 @@ void gc__attachments_remove(struct attachments *table, size_t index)
     fill_gap(table, index, --table->count);
 }
 
+/* They are young again, as the object is that they belong to now. */
 void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t to)
 {
     size_t index;
 
     while ((index = gc__attachments_first(table, from)) != SIZE_MAX) {
-        *place_of(table, index) = table->entry[index].next;
-        table->entry[index].object = to;
-        link_entry(table, index);
+        struct attachment entry = table->entry[index];
+
+        entry.object = to;
+        gc__attachments_remove(table, index);
+        gc__attachments_add(table, entry); /* there is room */
     }
 }
 

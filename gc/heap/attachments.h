@@ -51,7 +51,7 @@ void gc__attachments_remove(struct attachments *table, size_t index);
 size_t gc__attachments_first(const struct attachments *table, uintptr_t object);
 size_t gc__attachments_next(const struct attachments *table, size_t index);
 
-/* All entries of an object are another's now. */
+/* All entries of an object are another's now, a new one's. */
 void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t to);
 
 /* The cycle has seen all of them, and those that are left are old. Gives memory

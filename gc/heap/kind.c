@@ -197,7 +197,8 @@ static uint64_t pointers_in(const struct gc_kind *kind, size_t words)
     size_t element = kind->head_words, element_words = kind->element_words;
     uint64_t pointers = 0;
 
-    if (kind->form != KIND_LAYOUT || kind->head_words > 64 || (kind->element_map != NULL && words > 64))
+    if ((kind->form != KIND_LAYOUT && kind->form != KIND_EPHEMERON) || kind->head_words > 64 ||
+        (kind->element_map != NULL && words > 64))
         return 0;
     if (kind->head_map != NULL)
         pointers = *kind->head_map & first_bits(gc__min(kind->head_words, words));
@@ -213,7 +214,7 @@ static void find_granules(struct cell_map *map)
     uint64_t rest = map->pointers >> first;
 
     map->plain = !map->exact && map->shift == 0 && map->address_bits == UINTPTR_MAX;
-    if (!map->plain)
+    if (!map->plain || map->ephemeron)
         return;
     if (first % 2 != 0 || (rest & (rest + 1)) != 0 || gc__count_bits(rest) % 2 != 0 || gc__count_bits(rest) > 30)
         return;
@@ -228,6 +229,7 @@ static void set_map(struct cell_map *map, const struct gc_kind *kind, unsigned c
         .address_bits = kind->address_bits,
         .shift = kind->shift,
         .exact = kind->exact,
+        .ephemeron = kind->form == KIND_EPHEMERON,
     };
     find_granules(map);
 }

@@ -74,6 +74,7 @@ struct cell_map {
     bool plain;       /* words are addresses as they are, and need not be exact */
     uint8_t granules; /* 0; or words are plain, and these granules hold pointers and nothing else, */
     uint8_t from;     /* from this one on */
+    bool ephemeron;   /* the first two words are its key and value: see gc/mark/ephemeron.h */
 };
 
 /* All kinds, by index, and how many there are; all lanes. */

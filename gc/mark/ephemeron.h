@@ -2,17 +2,21 @@
  * finalization mechanism", OOPSLA 1997; GC Handbook, 2nd ed., section 12.2).
  *
  * An ephemeron is an object with a key and a value. The value lives if both the
- * ephemeron and the key do. Of the three ways in which this may come about
+ * ephemeron and the key do. Of the four ways in which this may come about
  *
- *  1. the ephemeron is scanned, and its key is marked already: gc__ephemeron_scan
- *  2. the key was marked after the ephemeron, in ordinary marking: found by going
- *     through the table of all ephemerons once, when nothing is grey any more
- *  3. the key is marked only after that, perhaps by the value of another ephemeron:
- *     whatever turns from white now is looked up in the table
+ *  1. the ephemeron is scanned, and its key is marked already: in ordinary marking
+ *  2. the key was marked after the ephemeron: found by going through the table of all
+ *     ephemerons once, when nothing is grey any more
+ *  3. the key is marked by that, as the value of another ephemeron. Those that were
+ *     made one after the other, the value of each being the key of the next, or the
+ *     other way round, are found on the way, or on the way back
+ *  4. the key is marked only after that: whatever turns from white now is looked up in
+ *     the table
  *
- * only the third costs ordinary objects anything, and only those that nothing but
- * values of ephemerons leads to. Each ephemeron is looked at once in each of them,
- * so chains and cycles take linear time.
+ * only the fourth costs ordinary objects anything, and only those that nothing but
+ * values of ephemerons leads to. A pass that marks nothing, or after which no key is
+ * white, is the last. Each ephemeron is looked at once in each of them, so chains and
+ * cycles take linear time.
  *
  * The table holds an entry for each ephemeron whose key is an object: `object` is
  * the key, `a` the ephemeron, `note` the next that is due.
@@ -23,6 +27,12 @@
 
 #include "gc/mark/marker.h"
 #include "gc/mark/trace.h"
+
+/* A key outside of the heap lives for ever. */
+static inline bool gc__ephemeron_key_lives(const struct marker *marker, uintptr_t key)
+{
+    return key - marker->base >= marker->span || gc__is_marked_at(marker->region, key);
+}
 
 /* The ephemeron at `address` is being scanned. */
 void gc__ephemeron_scan(struct marker *marker, uintptr_t address);

@@ -373,7 +373,11 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_mapped(struct trace *trace, uin
     const struct cell_map *map = GC_LIKELY(lane != 0) ? gc__cell_map(lane) : &none;
     const uintptr_t *words = (const uintptr_t *)gc__entry_address(entry);
 
-    if (GC_LIKELY(map->pointers != 0)) {
+    if (map->ephemeron && gc__ephemeron_key_lives(trace->marker, words[0])) {
+        scan_word(trace, words[1], past_end);
+        visit_batches_due(trace);
+    }
+    if (GC_LIKELY(map->pointers != 0 || map->ephemeron)) {
         scan_half(trace, map, words, map->pointers & HALF_MAP, past_end);
         if (GC_UNLIKELY(map->pointers > HALF_MAP))
             scan_half(trace, map, words, map->pointers & ~HALF_MAP, past_end);

@@ -45,7 +45,7 @@ void gc__attached_move(struct attached *attached, const void *from, const void *
         ((struct ephemeron *)ephemerons->entry[index].a)->key = (uintptr_t)to;
     gc__attachments_move(ephemerons, (uintptr_t)from, (uintptr_t)to);
     gc__weak_move_links(&attached->links, (uintptr_t)from, (uintptr_t)to);
-    gc__attachments_move(&attached->finalizers.table, (uintptr_t)from, (uintptr_t)to);
+    gc__finalizers_move(&attached->finalizers, (uintptr_t)from, (uintptr_t)to);
 }
 
 /* ---- While the world stands ------------------------------------------------------------------ */

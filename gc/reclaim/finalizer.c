@@ -43,7 +43,8 @@ static uint32_t free_place(struct finalizers *finalizers)
     return number;
 }
 
-static void append(struct finalizers *finalizers, struct ready ready)
+/* Returns the number of its place. */
+static uint32_t append(struct finalizers *finalizers, struct ready ready)
 {
     struct gc_finalizer_queue *queue = &finalizers->queue[ready.queue];
     uint32_t number = free_place(finalizers);
@@ -57,29 +58,7 @@ static void append(struct finalizers *finalizers, struct ready ready)
     queue->count += ready.finalizer != NULL;
     finalizers->ready_count++;
     finalizers->news = true;
-}
-
-bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct ready *taken)
-{
-    struct gc_finalizer_queue *queue = &finalizers->queue[index];
-    uint32_t number = queue->first;
-    struct ready *place;
-
-    if (number == 0)
-        return false;
-    place = &finalizers->ready[number - 1];
-    *taken = *place;
-    queue->first = place->next;
-    queue->last = queue->first != 0 ? queue->last : 0;
-    queue->count -= taken->finalizer != NULL;
-    finalizers->ready_count--;
-    *place = (struct ready){.next = finalizers->free};
-    finalizers->free = number;
-    if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
-        finalizers->used = 0;
-        finalizers->free = 0;
-    }
-    return true;
+    return number;
 }
 
 size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers)
@@ -103,6 +82,26 @@ static size_t find(const struct attachments *table, uintptr_t object, uint32_t q
     return index;
 }
 
+static struct ready *place_of(const struct finalizers *finalizers, const struct attachment *entry)
+{
+    return &finalizers->ready[(uintptr_t)entry->a - 1];
+}
+
+/* If it is ready, its place remains in the queue, empty. */
+static void drop(struct finalizers *finalizers, size_t index)
+{
+    const struct attachment *entry = &finalizers->table.entry[index];
+
+    if ((entry->note & GC_FINALIZER_READY) != 0) {
+        struct ready *place = place_of(finalizers, entry);
+
+        finalizers->queue[place->queue].count--;
+        place->object = place->data = NULL;
+        place->finalizer = NULL;
+    }
+    gc__attachments_remove(&finalizers->table, index);
+}
+
 bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t object, gc_finalizer finalizer,
                         void *data, bool ordered)
 {
@@ -119,7 +118,7 @@ bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t
     if (finalizer != NULL && gc__attachments_add(&finalizers->table, entry) == NULL)
         return false;
     if (index != SIZE_MAX)
-        gc__attachments_remove(&finalizers->table, index);
+        drop(finalizers, index);
     return true;
 }
 
@@ -128,29 +127,81 @@ void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object)
     size_t index;
 
     while ((index = gc__attachments_first(&finalizers->table, object)) != SIZE_MAX)
-        gc__attachments_remove(&finalizers->table, index);
+        drop(finalizers, index);
 }
 
-static void make_ready(struct finalizers *finalizers, size_t index)
+void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_t to)
 {
-    const struct attachment *entry = &finalizers->table.entry[index];
+    struct attachments *table = &finalizers->table;
 
-    append(finalizers, (struct ready){
-                           .object = (void *)entry->object,
-                           .finalizer = (gc_finalizer)(uintptr_t)entry->a,
-                           .data = entry->b,
-                           .queue = queue_of(entry),
-                       });
-    gc__attachments_remove(&finalizers->table, index);
+    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i))
+        if ((table->entry[i].note & GC_FINALIZER_READY) != 0)
+            place_of(finalizers, &table->entry[i])->object = (void *)to;
+    gc__attachments_move(table, from, to);
+}
+
+/* ---- From one to the other -------------------------------------------------------------------- */
+
+static void make_ready(struct finalizers *finalizers, struct attachment *entry)
+{
+    uint32_t number = append(finalizers, (struct ready){
+                                             .object = (void *)entry->object,
+                                             .finalizer = (gc_finalizer)(uintptr_t)entry->a,
+                                             .data = entry->b,
+                                             .queue = queue_of(entry),
+                                         });
+
+    entry->a = (void *)(uintptr_t)number;
+    entry->note |= GC_FINALIZER_READY;
 }
 
 void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue)
 {
-    for (size_t i = 0; i < finalizers->table.count;)
-        if (queue_of(&finalizers->table.entry[i]) == queue)
-            make_ready(finalizers, i);
-        else
-            i++;
+    for (size_t i = 0; i < finalizers->table.count; i++) {
+        struct attachment *entry = &finalizers->table.entry[i];
+
+        if (queue_of(entry) == queue && (entry->note & GC_FINALIZER_READY) == 0)
+            make_ready(finalizers, entry);
+    }
+}
+
+static struct ready take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
+{
+    uint32_t number = queue->first;
+    struct ready *place = &finalizers->ready[number - 1], taken = *place;
+
+    queue->first = place->next;
+    queue->last = queue->first != 0 ? queue->last : 0;
+    finalizers->ready_count--;
+    *place = (struct ready){.next = finalizers->free};
+    finalizers->free = number;
+    if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
+        finalizers->used = 0;
+        finalizers->free = 0;
+    }
+    return taken;
+}
+
+/* Passes over what was dropped since. A report is void when its object is registered
+ * no longer. */
+bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct ready *taken)
+{
+    struct gc_finalizer_queue *queue = &finalizers->queue[index];
+
+    while (queue->first != 0) {
+        size_t entry;
+
+        *taken = take_first(finalizers, queue);
+        entry = taken->object != NULL ? find(&finalizers->table, (uintptr_t)taken->object, index) : SIZE_MAX;
+        if (entry == SIZE_MAX)
+            continue;
+        if (taken->finalizer != NULL) {
+            queue->count--;
+            gc__attachments_remove(&finalizers->table, entry);
+        }
+        return true;
+    }
+    return false;
 }
 
 /* ---- While the world stands --------------------------------------------------------------------- */
@@ -246,15 +297,13 @@ static void move_ready(struct finalizers *finalizers, const struct marker *marke
 {
     struct attachments *table = &finalizers->table;
 
-    for (size_t i = from; i < table->count;) {
+    for (size_t i = from; i < table->count; i++) {
         struct attachment *entry = &table->entry[i];
         bool was_white = (entry->note & GC_FINALIZER_WHITE) != 0;
 
         entry->note &= ~GC_FINALIZER_WHITE;
         if (was_white && ((entry->note & GC_FINALIZER_ORDERED) == 0 || is_white(marker, entry)))
-            make_ready(finalizers, i);
-        else
-            i++;
+            make_ready(finalizers, entry);
     }
 }
 
@@ -266,6 +315,6 @@ void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *mar
     mark_from_ordered(finalizers, marker, from);
     move_ready(finalizers, marker, from);
     for (size_t i = 0; i < finalizers->used; i++)
-        if (finalizers->ready[i].object != NULL)
+        if (finalizers->ready[i].finalizer != NULL)
             blacken(marker, (uintptr_t)finalizers->ready[i].object);
 }

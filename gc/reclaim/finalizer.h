@@ -10,10 +10,11 @@
  * not itself; if it turns out to be marked then, it leads to itself, and will never
  * be ready: that is reported, once. (The way of bdwgc.)
  *
- * What is ready is marked, so that it survives, and is moved to a list of its own,
- * in which it is a root until somebody takes it out and runs its finalizer: on a
- * higher floor, and outside of all locks. There is room in that list for all that
- * are registered, so a collection needs no memory.
+ * What is ready is marked, so that it survives, and put into a list, in which it is a
+ * root until somebody takes it out and runs its finalizer: on a higher floor, and
+ * outside of all locks. It stays registered until then, so that it is found when its
+ * object is freed or moved first. There is room in that list for all that are
+ * registered, so a collection needs no memory.
  *
  * An entry of the table: `a` is the function, `b` its data, a root; `note` the queue
  * and the flags below.
@@ -31,10 +32,11 @@
 #define GC_FINALIZER_ORDERED 0x10000u
 #define GC_FINALIZER_REPORTED 0x20000u /* that it is in a cycle */
 #define GC_FINALIZER_WHITE 0x40000u    /* in this collection, before anything was marked for finalizers */
+#define GC_FINALIZER_READY 0x80000u    /* `a` is the number of its place in the list */
 
 /* Found, and not run yet. */
 struct ready {
-    void *object;
+    void *object;           /* NULL: it was dropped meanwhile */
     gc_finalizer finalizer; /* NULL: the object is in a cycle, which is to be reported */
     void *data;
     uint32_t next; /* of its queue: number plus one; 0: the last */
@@ -65,8 +67,9 @@ struct finalizers {
 bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t object, gc_finalizer finalizer,
                         void *data, bool ordered);
 
-/* The object is going to be freed. */
+/* The object is going to be freed; or is to be found elsewhere. */
 void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object);
+void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_t to);
 
 /* Makes all that are in a queue ready, whether their objects live or not. */
 void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue);

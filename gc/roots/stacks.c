@@ -4,12 +4,26 @@
 #include "gc/base/check.h"
 #include "gc/base/tunables.h"
 
-struct slab {
-    struct slab *next;
-    struct gc_stack stack[];
+/* Each begins a line of the cache. */
+struct place {
+    _Alignas(GC_CACHE_LINES_BYTES) struct gc_stack stack;
 };
 
-#define STACKS_A_SLAB ((GC_STACK_SLAB_BYTES - sizeof(struct slab)) / sizeof(struct gc_stack))
+struct slab {
+    struct slab *next;
+    struct place place[];
+};
+
+#define STACKS_A_SLAB ((GC_STACK_SLAB_BYTES - sizeof(struct slab)) / sizeof(struct place))
+
+/* What the program has told, as a switch checks it. */
+static uint64_t pages_of(struct gc__range memory)
+{
+    uint64_t first = memory.start >> GC_PAGE_SHIFT, count = ((memory.end - 1) >> GC_PAGE_SHIFT) - first + 1;
+    bool fits = first < UINT64_C(1) << (64 - GC_STACK_COUNT_BITS) && count <= GC_STACK_COUNT_MASK;
+
+    return fits ? first << GC_STACK_COUNT_BITS | count : 0;
+}
 
 /* ---- Descriptors ------------------------------------------------------------------ */
 
@@ -23,8 +37,8 @@ static bool add_slab(struct stacks *stacks)
     stacks->slabs = slab;
     stacks->slab_count++;
     for (size_t i = STACKS_A_SLAB; i-- > 0;) {
-        slab->stack[i].next_unused = stacks->unused;
-        stacks->unused = &slab->stack[i];
+        slab->place[i].stack.next_unused = stacks->unused;
+        stacks->unused = &slab->place[i].stack;
     }
     return true;
 }
@@ -38,7 +52,7 @@ struct gc_stack *gc__stacks_add(struct stacks *stacks, struct gc__range memory)
     stack = stacks->unused;
     stacks->unused = stack->next_unused;
     stacks->count++;
-    *stack = (struct gc_stack){.memory = memory, .used = true};
+    *stack = (struct gc_stack){.pages = pages_of(memory), .memory = memory, .used = true};
     gc__stack_begin_anew(stack);
     return stack;
 }
@@ -57,6 +71,7 @@ struct gc_stack *gc__stack_in_object(void *object, size_t bytes)
     stack->memory =
         (struct gc__range){gc__align_up((uintptr_t)(stack + 1), GC_GRANULE_BYTES), (uintptr_t)object + bytes};
     stack->memory.end = gc__align_down(stack->memory.end, GC_GRANULE_BYTES);
+    stack->pages = pages_of(stack->memory);
     stack->is_object = true;
     gc__stack_begin_anew(stack);
     __atomic_store_n(&stack->used, true, __ATOMIC_RELEASE); /* from here on it is traced */
@@ -76,8 +91,8 @@ struct gc_stack *gc__stacks_find(const struct stacks *stacks, uintptr_t address)
 {
     for (struct slab *slab = stacks->slabs; slab != NULL; slab = slab->next)
         for (size_t i = 0; i < STACKS_A_SLAB; i++) /* of one that is not used, memory is empty */
-            if (gc__stack_holds(&slab->stack[i], address))
-                return &slab->stack[i];
+            if (gc__stack_holds(&slab->place[i].stack, address))
+                return &slab->place[i].stack;
     return NULL;
 }
 
@@ -85,8 +100,8 @@ void gc__stacks_each(const struct stacks *stacks, void (*visit)(struct gc_stack 
 {
     for (struct slab *slab = stacks->slabs; slab != NULL; slab = slab->next)
         for (size_t i = 0; i < STACKS_A_SLAB; i++)
-            if (slab->stack[i].used)
-                visit(&slab->stack[i], argument);
+            if (slab->place[i].stack.used)
+                visit(&slab->place[i].stack, argument);
 }
 
 size_t gc__stacks_metadata_bytes(const struct stacks *stacks)

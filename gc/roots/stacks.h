@@ -19,10 +19,14 @@
 #ifndef GC_ROOTS_STACKS_H
 #define GC_ROOTS_STACKS_H
 
+#include "gc/base/tunables.h"
 #include "gc/platform/platform.h"
 
+/* A switch touches `frame` and `pages`: where six registers are preserved, one line of
+ * the cache, and with thousands of stacks every line is a miss. */
 struct gc_stack {
     struct gc__frame frame; /* first: gc_stack_switch is assembly */
+    uint64_t pages;         /* that it lies in: see below */
     struct gc__range memory;
     bool used;
     bool is_object; /* of the heap, which it lies at the beginning of: no slab has it */
@@ -49,6 +53,18 @@ struct gc_stack *gc__stack_in_object(void *object, size_t bytes);
 
 /* Nothing on it is needed, but what may be laid there to start it. */
 void gc__stack_begin_anew(struct gc_stack *stack);
+
+/* The number of the first page, and how many there are; 0: not known. */
+#define GC_STACK_COUNT_BITS 28
+#define GC_STACK_COUNT_MASK ((UINT64_C(1) << GC_STACK_COUNT_BITS) - 1)
+
+/* Whether `sp` certainly is none of a frame on it. */
+static inline bool gc__stack_is_another(const struct gc_stack *stack, uintptr_t sp)
+{
+    uint64_t page = sp >> GC_PAGE_SHIFT, first = stack->pages >> GC_STACK_COUNT_BITS;
+
+    return stack->pages != 0 && page - first >= (stack->pages & GC_STACK_COUNT_MASK);
+}
 
 static inline bool gc__stack_holds(const struct gc_stack *stack, uintptr_t address)
 {

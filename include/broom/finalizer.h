@@ -4,8 +4,8 @@
  * A collection only finds out which objects these are, and puts them into a queue.
  * Their finalizers run later, in ordinary code: with no lock of Broom's held, so
  * they may allocate, collect, bring the object back to life by storing it
- * somewhere, give it a finalizer again, start threads, or leave by longjmp or an
- * exception. Who runs them, and when, is up to the queue:
+ * somewhere, give it a finalizer again, start threads, end the one they run in, or
+ * leave by longjmp or an exception. Who runs them, and when, is up to the queue:
  *
  *   GC_FINALIZE_ON_DEMAND      gc_run_finalizers, in a thread and at a time that you
  *                              choose: the right thing for a runtime, which has safe
@@ -13,7 +13,7 @@
  *   GC_FINALIZE_AT_ALLOCATION  whoever allocates, before the allocation returns:
  *                              simple, but a finalizer must not take a lock that the
  *                              program holds while it allocates
- *   GC_FINALIZE_IN_THREAD      a thread of Broom's
+ *   GC_FINALIZE_IN_THREAD      a thread of Broom's, in which nobody catches an exception
  *
  * A queue belongs to whoever made it: a library runs its own finalizers, and nobody
  * else's. NULL stands for the queue of the program, which is at first one of
@@ -29,8 +29,9 @@
  * stale word may keep it. Give back promptly what is scarce by a function of its
  * own, and let finalizers be the safety net.
  *
- * gc_free drops the finalizers of its object; gc_realloc keeps them. At exit none
- * is run, unless you ask for it: atexit, with gc_finalize_all. */
+ * gc_free drops the finalizers of its object, also those that are ready; gc_realloc
+ * keeps them. At exit none is run, unless you ask for it: atexit, with
+ * gc_finalize_all. */
 #ifndef BROOM_FINALIZER_H
 #define BROOM_FINALIZER_H
 
@@ -49,14 +50,15 @@ enum gc_finalizer_order { GC_FINALIZE_ORDERED, GC_FINALIZE_UNORDERED };
 /* ---- Setting ----------------------------------------------------------------- */
 
 /* finalizer(object, data) is to be called: ordered, in the queue of the program.
- * `data` is a root until then, so it must not lead to the object. NULL as finalizer
- * drops the one that there is. Returns 0, or ENOMEM.
+ * `data` is a root until then, so it must not lead to the object. One that there is
+ * already is dropped, ready or not; NULL as finalizer does only that. Returns 0, or
+ * ENOMEM.
  * An address that is not the start of a living object: misuse.
  * collects: never. */
 GC__EXPORT int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data);
 
-/* As that, in a queue, and in an enum gc_finalizer_order. An object has one
- * finalizer in each queue.
+/* As that, in a queue, and in an enum gc_finalizer_order (EINVAL for another). An
+ * object has one finalizer in each queue.
  * collects: never. */
 GC__EXPORT int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data,
                                    uint32_t order);
@@ -102,7 +104,8 @@ GC__EXPORT size_t gc_finalize_all(gc_finalizer_queue *queue);
 
 /* Is told once of an object with an ordered finalizer that leads to itself: by
  * whoever runs the finalizers of its queue. It may break the cycle, or drop the
- * finalizer. NULL: a message on stderr, as at first. Returns the one before.
+ * finalizer. NULL: a message on stderr, as at first, about the first such object.
+ * Returns the one before.
  * collects: never. */
 typedef void (*gc_finalizer_cycle_report)(void *object);
 GC__EXPORT gc_finalizer_cycle_report gc_set_finalizer_cycle_report(gc_finalizer_cycle_report report);

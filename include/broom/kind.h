@@ -90,7 +90,8 @@ GC__EXPORT gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t si
  * collects: may. */
 GC__EXPORT void *gc_new(gc_kind *kind) GC__MALLOC;
 
-/* An object with `count` elements. Overflow: NULL, ENOMEM.
+/* An object with `count` elements. Overflow: NULL, ENOMEM. A kind without elements:
+ * misuse.
  * collects: may. */
 GC__EXPORT void *gc_new_array(gc_kind *kind, size_t count) GC__MALLOC;
 

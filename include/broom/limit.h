@@ -15,16 +15,18 @@ extern "C" {
  * what gc_note_external says: near it collections become more frequent, and free
  * memory goes back to the OS at once. Collections never take more than about half
  * of the time for that: a program that needs more memory than the limit gets it,
- * and runs slower. Without this call the limit is 80 % of what the control groups
- * of the process allow when the heap starts (a container's limit, of either
- * version), or BROOM_MEMORY_LIMIT.
+ * and runs slower. (One that does nothing but allocate may spend more than that,
+ * limit or not: see gc_set_growth_percent.) Without this call the limit is 80 % of
+ * what the control groups of the process allow when the heap starts (a container's
+ * limit, of either version), or BROOM_MEMORY_LIMIT.
  * Returns the limit before; 0: there was none.
  * collects: never. */
 GC__EXPORT size_t gc_set_memory_limit(size_t bytes);
 
-/* The hard limit, in bytes of the heap alone; 0: none. What would go beyond it fails
- * as exhaustion: after a full collection, and the out-of-memory handler. A heap that
- * holds more already gives back what is free. It cannot be more than what was
+/* The hard limit, in bytes of the heap alone; 0: none. It is kept, whatever part of
+ * the time collections take for that. What would go beyond it fails as exhaustion:
+ * after a full collection, and the out-of-memory handler. A heap that holds more
+ * already gives back what is free. It cannot be more than what was
  * reserved at the start (see max_heap in struct gc_options).
  * Returns 0, or EINVAL for less than 4 MiB.
  * collects: never. */

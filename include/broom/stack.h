@@ -64,7 +64,7 @@ GC__EXPORT struct gc_stack *gc_stack_of_thread(void);
  * does: notes that what runs now is `from`, which is being left for `to`. `from`
  * may be NULL when nothing on the stack that is left will be needed again, as the
  * coroutine is over: it is then as if registered anew. A `from` that the caller does
- * not run on is a misuse. Some fifteen instructions; takes no lock.
+ * not run on is a misuse. Some thirty instructions; takes no lock.
  * Async-signal-safe.
  * collects: never. */
 GC__EXPORT void gc_stack_switch(struct gc_stack *from, struct gc_stack *to);

@@ -22,7 +22,10 @@
  * To read one is an ordinary load, and what it gives is an ordinary pointer, which
  * keeps the object: look for NULL, and use it.
  *
- * What is not (the start of) an object of the heap, a constant say, lives for ever.
+ * What is not the start of an object of the heap lives for ever: a constant, an integer
+ * with a tag. So never link to the middle of an object (a base class, something in an
+ * arena): nobody would notice when it dies.
+ *
  * gc_free clears what is weak at once; gc_realloc lets it follow the object. Do not
  * resize weak references, ephemerons and maps themselves, nor objects that links
  * lie in. */
@@ -43,8 +46,8 @@ enum gc_clear { GC_CLEAR_EARLY, GC_CLEAR_LATE };
  * dies, `*link` is given another object in this way, or gc_weak_unlink; if it lies in
  * an object, until that dies. Memory that is not the heap's must stay readable as
  * long. Whoever stores something else there ends it, too.
- * Returns 0, or ENOMEM (`*link` is NULL then). NULL as object: *link is NULL, and no
- * link.
+ * Returns 0; ENOMEM (`*link` is NULL then); or EINVAL for another `clear`. NULL as
+ * object: *link is NULL, and no link.
  * collects: never. */
 GC__EXPORT int gc_weak_link(void **link, void *object, uint32_t clear);
 
@@ -56,7 +59,7 @@ GC__EXPORT void gc_weak_unlink(void **link);
 
 typedef struct gc_weak_ref gc_weak_ref;
 
-/* NULL with errno = ENOMEM.
+/* NULL with errno = ENOMEM, or EINVAL as above.
  * collects: may. */
 GC__EXPORT gc_weak_ref *gc_weak_ref_new(void *object, uint32_t clear);
 
