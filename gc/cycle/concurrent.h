@@ -35,8 +35,7 @@
  * what was written since then.
  *
  * A step takes some ten or hundred microseconds, but for the pauses and for large data
- * segments. It is made by
- * whoever calls gc__concurrent_step: the collector's own thread
+ * segments. It is made by whoever calls gc__concurrent_step: the collector's own thread
  * (gc/cycle/background.h), or a mutator that helps.
  *
  * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a

@@ -11,6 +11,8 @@ static uint64_t pages_of_large(const struct region *region, size_t first)
 {
     uint64_t pages = 0;
 
+    if (region->chunk[first / GC_PAGES_PER_CHUNK].purpose != CHUNK_PAGES)
+        return 0;
     for (size_t page = first; page < first + GC_WORD_BITS; page += GC_PAGES_PER_UNIT)
         if (region->blocks[page / GC_PAGES_PER_UNIT].form == FORM_LARGE)
             pages |= gc__word_mask(page - first, page - first + GC_PAGES_PER_UNIT);
