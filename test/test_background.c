@@ -5,7 +5,9 @@
 #include "test/effort.h"
 #include "test/rewired.h"
 
+#include <broom/limit.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +46,41 @@ Test(beside, moves)
     }
     check();
     cr_assert_gt(concurrent_collections(), 0);
+}
+
+static void keep_to_one_cpu(void)
+{
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    CPU_SET((size_t)sched_getcpu(), &cpus);
+    cr_assert_eq(sched_setaffinity(0, sizeof cpus, &cpus), 0);
+}
+
+/* There the program makes all steps, when it allocates. */
+Test(beside, nothing_but_the_program_on_one_cpu)
+{
+    keep_to_one_cpu();
+    BEGIN_BESIDE();
+    for (uint64_t i = 0; i < effort(20000); i++) {
+        make_moves(20);
+        keep_collecting();
+    }
+    check();
+    cr_assert_gt(concurrent_collections(), 0);
+    cr_assert_eq(gc__heap.background.calls, 0);
+}
+
+/* Or when it has nothing else to do. */
+Test(beside, idle_time_is_made_use_of)
+{
+    keep_to_one_cpu();
+    BEGIN_BESIDE();
+    cr_assert(gc__concurrent_is_under_way(&gc__heap.concurrent));
+    for (unsigned i = 0; gc__concurrent_is_under_way(&gc__heap.concurrent) && i < 1000; i++)
+        gc_step(1000000);
+    cr_assert_not(gc__concurrent_is_under_way(&gc__heap.concurrent));
+    check();
 }
 
 struct ring {

@@ -161,12 +161,22 @@ static bool is_time_for_one(const struct heap *heap, uint64_t time_ns)
            gc__pace_allocated(&heap->pace) >= heap->pace.budget_bytes / GC_STEP_BUDGET_SHARE;
 }
 
+/* Until there are none, or that is over. */
+static void make_steps(struct heap *heap, uint64_t time_ns)
+{
+    uint64_t start_ns = gc__os_clock_ns();
+
+    while (gc__os_clock_ns() - start_ns < time_ns && gc__concurrent_step(heap))
+        continue;
+}
+
 bool gc__collect_early(struct heap *heap, uint64_t time_ns)
 {
     bool is_time;
 
     if (gc__collections_are_disabled(heap))
         return false;
+    make_steps(heap, time_ns);
     gc__world_lock(&heap->world);
     is_time = is_time_for_one(heap, time_ns);
     if (is_time)

@@ -79,6 +79,16 @@ static void fail(struct heap *heap)
 
 /* ---- Before marking ---------------------------------------------------------------- */
 
+/* On one CPU the collector's thread would take it from the program for as long as the
+ * system lets it: there those who allocate make all steps, from the beginning. */
+static void get_going(struct heap *heap)
+{
+    if (heap->world.cpus > 1)
+        gc__background_call(&heap->background);
+    else
+        gc__pace_make_due(&heap->pace);
+}
+
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
 bool gc__concurrent_begin(struct heap *heap, bool minor)
@@ -100,7 +110,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
     gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     go_on_with(heap, PHASE_SWEEP);
-    gc__background_call(&heap->background);
+    get_going(heap);
     return true;
 }
 

@@ -41,7 +41,8 @@ GC__EXPORT int gc_set_growth_percent(unsigned percent);
 
 /* For when the program has nothing to do for `time_ns` nanoseconds: collects if a
  * quarter of what may be allocated before the next collection is used up, and the
- * last collection took no longer than that; gives memory back to the OS that is due.
+ * last collection took no longer than that; helps one that runs beside the program;
+ * gives memory back to the OS that is due.
  * Returns whether there was a collection.
  * collects: may. */
 GC__EXPORT bool gc_step(uint64_t time_ns);
