@@ -205,6 +205,10 @@
 /* And so many are looked at for that while the heap is locked. */
 #define GC_WRITTEN_LOOKS 1024
 
+/* So many pages in a row are worth a call that ends their being watched: it takes as long
+ * as some faults. */
+#define GC_UNWATCHED_PAGES 4
+
 /* So many pages between two that are to be watched may be watched with them. */
 #define GC_JOIN_PAGES 64
 

@@ -62,11 +62,21 @@ static void stop_and_cycle(struct heap *heap)
     gc__observe_cycle(heap);
 }
 
+/* For the time that it takes, if that is known. */
+static bool minor_frees_more(const struct heap *heap)
+{
+    const struct concurrent *concurrent = &heap->concurrent;
+
+    return concurrent->minor_ns == 0 || (double)gc__pace_budget_after_minor(&heap->pace) * (double)concurrent->full_ns >
+                                            (double)heap->pace.full_budget_bytes * (double)concurrent->minor_ns;
+}
+
 static bool concurrent_should_be_minor(struct heap *heap)
 {
     if (heap->minor.rest > 0 && heap->concurrent.marks_stand)
         return heap->minor.rest-- == 0;
-    return heap->options.no_minor == 0 && heap->minor.row < GC_MINOR_MAX_ROW && gc__pace_prefers_minor(&heap->pace);
+    return heap->options.no_minor == 0 && heap->minor.row < GC_MINOR_MAX_ROW && gc__pace_prefers_minor(&heap->pace) &&
+           minor_frees_more(heap);
 }
 
 /* Whether the cycle under way, or the next, does for one that is not to be full. */

@@ -108,6 +108,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
     concurrent->put_off = 0;
     concurrent->marked = (struct census){0};
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
+    concurrent->begun_ns = gc__os_clock_ns();
     gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     go_on_with(heap, PHASE_SWEEP);
     get_going(heap);
@@ -346,11 +347,22 @@ static void finish(struct heap *heap)
     concurrent->chunk = heap->region.accessible;
 }
 
+static void note_time(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    uint64_t ns = gc__os_clock_ns() - concurrent->begun_ns;
+
+    if (!heap->minor.now)
+        concurrent->full_ns = ns;
+    concurrent->minor_ns = heap->minor.now ? ns : 0;
+}
+
 static void note_published(struct heap *heap)
 {
     struct keeping keeping = {heap->concurrent.unissued, heap->concurrent.active};
 
     heap->concurrent.marks_stand = true;
+    note_time(heap);
     gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);

@@ -98,6 +98,9 @@ struct concurrent {
     struct census marked;    /* what is counted when it is published */
     size_t allocated_before; /* by the pace: at the begin, */
     size_t allocated;        /* at the finish */
+    uint64_t begun_ns;       /* this cycle; */
+    uint64_t full_ns;        /* how long the last took that was full, */
+    uint64_t minor_ns;       /* and the last minor one since */
     size_t runway_bytes;     /* what was claimed between these, in the last cycle */
 };
 

@@ -70,11 +70,16 @@ void gc__pace_go_on(struct pace *pace, size_t live_bytes)
     set_budget(pace, gc__max(pace->floor_bytes, pace->budget_bytes));
 }
 
-bool gc__pace_prefers_minor(const struct pace *pace)
+size_t gc__pace_budget_after_minor(const struct pace *pace)
 {
     size_t old = grown_old(pace) + percent_of(pace->budget_bytes, pace->survival_percent);
 
-    return old < pace->full_budget_bytes / 2;
+    return pace->full_budget_bytes - gc__min(old, pace->full_budget_bytes);
+}
+
+bool gc__pace_prefers_minor(const struct pace *pace)
+{
+    return gc__pace_budget_after_minor(pace) > pace->full_budget_bytes / 2;
 }
 
 void gc__pace_keep_runway(struct pace *pace, size_t bytes)

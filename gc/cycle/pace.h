@@ -108,6 +108,9 @@ static inline bool gc__pace_is_overdrawn(const struct pace *pace)
  * help with the one under way. */
 void gc__pace_make_due(struct pace *pace);
 
+/* What the budget will be if the next cycle is minor, as far as is known. */
+size_t gc__pace_budget_after_minor(const struct pace *pace);
+
 /* Whether the next cycle had better be minor: not if it would leave less than half
  * of the budget, as where a heap grows. */
 bool gc__pace_prefers_minor(const struct pace *pace);

@@ -166,7 +166,7 @@ void gc__watch_no_free_cells(struct region *region, size_t c)
 
         while (page < end && will_be_written(region, page))
             page++;
-        if (page > first)
+        if (page - first >= GC_UNWATCHED_PAGES)
             gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
                                                      (uintptr_t)gc__page_address(region, page)});
         page++;

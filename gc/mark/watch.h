@@ -23,7 +23,8 @@ bool gc__watch_restful(struct region *region);
 bool gc__watch_chunk(struct region *region, size_t c);
 
 /* The marks are published. Pages of chunk `c` of which half is free, or more, will be
- * written soon, when cells are claimed: they are watched no more. */
+ * written soon, when cells are claimed: they are watched no more, if there are some in a
+ * row. */
 void gc__watch_no_free_cells(struct region *region, size_t c);
 
 /* These. No lock is needed. */
