@@ -411,6 +411,7 @@ static bool make_step(struct heap *heap, bool locked)
 
     if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock))
         steps[phase].make(heap);
+    atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
     leave_hands(concurrent);
     return phase != PHASE_OFF;
 }
@@ -444,9 +445,11 @@ static void wait_for_step(struct heap *heap, struct mutator *mutator)
     gc__world_end_safe(&heap->world, mutator);
 }
 
-/* False: it only waited, and is not to go on for that. */
+/* False: it only waited, for nothing, and is not to go on for that. */
 static bool help(struct heap *heap, struct mutator *mutator)
 {
+    uint32_t steps = atomic_load_explicit(&heap->concurrent.steps, memory_order_relaxed);
+
     if (next_wants_lock(&heap->concurrent)) {
         make_locked_step(heap);
         return true;
@@ -456,7 +459,8 @@ static bool help(struct heap *heap, struct mutator *mutator)
         return true;
     }
     wait_for_step(heap, mutator);
-    return !gc__pace_is_overdrawn(&heap->pace);
+    return !gc__pace_is_overdrawn(&heap->pace) ||
+           atomic_load_explicit(&heap->concurrent.steps, memory_order_relaxed) != steps;
 }
 
 void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)

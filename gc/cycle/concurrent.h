@@ -77,6 +77,7 @@ struct concurrent {
     _Atomic uint32_t hands;
     _Atomic uint32_t phase; /* an enum concurrent_phase */
     _Atomic bool wanted;    /* by who has the heap's lock */
+    _Atomic uint32_t steps; /* made, ever */
 
     bool marks_stand;       /* all that lives was marked by the last cycle, and what was written since is known */
     bool now;               /* the cycle under way is concurrent, or the last was */
