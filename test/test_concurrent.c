@@ -483,6 +483,7 @@ Test(beside, the_first_kind, .timeout = 60)
     gc__heap.concurrent.step_objects = SIZE_MAX;
     if (!begin_cycle_of(false))
         cr_skip_test("the system does not tell which pages were written");
+    gc__background_call(&gc__heap.background); /* on one CPU, too */
     while (phase() != PHASE_OFF && phase() < PHASE_TRACE)
         continue;
     usleep(1000); /* it is at it */
