@@ -432,3 +432,65 @@ Test(by_steps, a_fork_anywhere)
         cr_assert(begin_cycle());
     }
 }
+
+/* ---- Beside a marker at work ---------------------------------------------------------------- */
+
+struct pair {
+    struct pair *next;
+    uintptr_t *object;
+};
+
+#define PAIRS 2000000 /* take a marker some ten milliseconds */
+#define TOLD 64       /* words of an object */
+
+static struct pair *first_pair;
+static struct hidden last_pairs;
+
+static void make_pairs(void)
+{
+    for (size_t i = 0; i < PAIRS; i++) {
+        struct pair *pair = gc_malloc(sizeof *pair);
+
+        pair->next = first_pair;
+        first_pair = pair;
+        if (i == 1000)
+            last_pairs = hide(pair);
+    }
+}
+
+static void tell_nothing(void *object, size_t bytes, gc_tracer *tracer, void *data)
+{
+    (void)object, (void)bytes, (void)tracer, (void)data;
+}
+
+/* Hung on what the marker comes to last. */
+static void hang_objects_of_a_new_kind(void)
+{
+    struct gc_kind_options options = {.tracing = GC_TRACE_CALLBACK, .trace = tell_nothing};
+    gc_kind *kind = gc_kind_new(&options, sizeof options);
+
+    for (struct pair *pair = reveal(last_pairs); pair != NULL; pair = pair->next) {
+        pair->object = gc_new_bytes(kind, TOLD * sizeof *pair->object);
+        pair->object[TOLD - 1] = (uintptr_t)pair;
+    }
+}
+
+/* A step of the collector's own thread goes through all. */
+Test(beside, the_first_kind, .timeout = 60)
+{
+    without_stress();
+    make_pairs();
+    gc__heap.concurrent.step_objects = SIZE_MAX;
+    if (!begin_cycle_of(false))
+        cr_skip_test("the system does not tell which pages were written");
+    gc__background_call(&gc__heap.background); /* on one CPU, too */
+    while (phase() != PHASE_OFF && phase() < PHASE_TRACE)
+        continue;
+    usleep(1000); /* it is at it */
+    hang_objects_of_a_new_kind();
+    while (phase() != PHASE_OFF)
+        continue;
+    litter(1 << 20);
+    for (struct pair *pair = reveal(last_pairs); pair != NULL; pair = pair->next)
+        cr_assert_eq(pair->object[TOLD - 1], (uintptr_t)pair);
+}

@@ -46,7 +46,9 @@ gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size)
         return NULL;
     }
     gc__world_lock(&gc__heap.world);
+    gc__concurrent_hold(&gc__heap); /* a marker may be at work that knows of no kinds */
     kind = gc__kind_new(&complete);
+    gc__concurrent_release(&gc__heap);
     gc__world_unlock(&gc__heap.world);
     if (kind == NULL)
         errno = ENOMEM;

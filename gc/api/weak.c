@@ -22,8 +22,10 @@ gc_kind *gc__weak_kind(gc_kind *_Atomic *kind, const char *name, size_t bytes, u
         return *kind;
     gc__enter(name);
     gc__world_lock(&gc__heap.world);
+    gc__concurrent_hold(&gc__heap); /* a marker may be at work that knows of no kinds */
     if (*kind == NULL)
         *kind = ephemeron ? gc__kind_new_ephemeron(&options) : gc__kind_new(&options);
+    gc__concurrent_release(&gc__heap);
     gc__world_unlock(&gc__heap.world);
     if (*kind == NULL)
         errno = ENOMEM;

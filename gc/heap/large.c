@@ -82,7 +82,7 @@ bool gc__large_grow_in_place(struct region *region, size_t head, size_t pages)
     gc__large_open(region, head, old, pages);
     link_pages(region, head, old, pages);
     region->large_pages[head].value = (uint32_t)pages;
-    *gc__large_flags(region, head) &= ~GC_LARGE_WATCHED;
+    __atomic_fetch_and(gc__large_flags(region, head), ~GC_LARGE_WATCHED, __ATOMIC_RELAXED); /* see gc/mark/grey.c */
     return true;
 }
 
