@@ -127,6 +127,10 @@
  * than a microsecond, a sleep several. */
 #define GC_LOCK_SPINS 100
 
+/* And looks so often whether another has taken the lock that it waited for: some fifty
+ * microseconds, in which a thread wakes. */
+#define GC_PASS_SPINS 4000
+
 /* So often it is looked whether those who allocate stop by themselves, before
  * they are sent signals. */
 #define GC_ASK_SPINS 500

@@ -423,7 +423,7 @@ static bool make_locked_step(struct heap *heap)
     gc__world_lock(&heap->world);
     take_hands(&heap->concurrent);
     more = make_step(heap, true);
-    gc__world_unlock(&heap->world);
+    gc__world_unlock_for_others(&heap->world);
     return more;
 }
 
@@ -437,35 +437,44 @@ bool gc__concurrent_step(struct heap *heap)
     return make_step(heap, false);
 }
 
-/* Somebody else makes a step, and may be about to stop the world. */
-static void wait_for_step(struct heap *heap, struct mutator *mutator)
+static uint32_t steps_made(const struct concurrent *concurrent)
+{
+    return atomic_load_explicit(&concurrent->steps, memory_order_relaxed);
+}
+
+/* Others make steps, and may be about to stop the world. */
+static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
     gc__world_begin_safe(&heap->world, mutator, mutator->sp);
-    gc__os_wait(&heap->concurrent.hands, HANDS_TAKEN, GC_ASSIST_WAIT_NS);
+    gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
     gc__world_end_safe(&heap->world, mutator);
 }
 
-/* False: it only waited, for nothing, and is not to go on for that. */
-static bool help(struct heap *heap, struct mutator *mutator)
+static bool may_make_step(struct heap *heap)
 {
-    uint32_t steps = atomic_load_explicit(&heap->concurrent.steps, memory_order_relaxed);
-
     if (next_wants_lock(&heap->concurrent)) {
         make_locked_step(heap);
         return true;
     }
-    if (try_hands(&heap->concurrent)) {
-        make_step(heap, false);
-        return true;
-    }
-    wait_for_step(heap, mutator);
-    return !gc__pace_is_overdrawn(&heap->pace) ||
-           atomic_load_explicit(&heap->concurrent.steps, memory_order_relaxed) != steps;
+    return try_hands(&heap->concurrent) && make_step(heap, false);
+}
+
+/* One step is made at a time: so who helps waits for those of the collector's thread, and
+ * makes some only if that seems not to run. Returns how many were made. */
+static uint32_t help(struct heap *heap, struct mutator *mutator)
+{
+    uint32_t before = steps_made(&heap->concurrent);
+
+    if (heap->world.cpus > 1)
+        wait_for_steps(heap, mutator, before);
+    if (steps_made(&heap->concurrent) == before && !may_make_step(heap) && !gc__pace_is_overdrawn(&heap->pace))
+        return 1;
+    return steps_made(&heap->concurrent) - before;
 }
 
 void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)
 {
-    unsigned made = 0;
+    uint32_t made = 0;
 
     while (made < GC_ASSIST_STEPS && gc__concurrent_is_under_way(&heap->concurrent))
         made += help(heap, mutator);

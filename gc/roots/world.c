@@ -153,6 +153,18 @@ void gc__world_unlock(struct world *world)
         gc__os_wake(&world->lock, 1);
 }
 
+void gc__world_unlock_for_others(struct world *world)
+{
+    bool is_waited_for = atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_WAITED_FOR;
+
+    gc__world_unlock(world);
+    for (unsigned i = 0; is_waited_for && i < GC_PASS_SPINS; i++) {
+        if (atomic_load_explicit(&world->lock, memory_order_relaxed) != LOCK_FREE)
+            return;
+        gc__os_relax();
+    }
+}
+
 /* ---- Threads ----------------------------------------------------------------------- */
 
 void gc__world_return(struct world *world, struct mutator *mutator, void *result)
