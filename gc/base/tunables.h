@@ -211,7 +211,7 @@
 
 /* So many pages in a row are worth a call that ends their being watched: it takes as long
  * as some faults. */
-#define GC_UNWATCHED_PAGES 4
+#define GC_UNWATCHED_PAGES 16
 
 /* So many pages between two that are to be watched may be watched with them. */
 #define GC_JOIN_PAGES 64
