@@ -134,6 +134,8 @@ static void *turn_rings(void *argument)
             return argument;
         if (round % 64 == 0)
             keep_collecting();
+        if (round % 16 == me) /* waits for steps of others, who may be stopping it */
+            gc_step(200000);
     }
     return NULL;
 }

@@ -176,8 +176,8 @@ static void make_steps(struct heap *heap, uint64_t time_ns)
 {
     uint64_t start_ns = gc__os_clock_ns();
 
-    while (gc__os_clock_ns() - start_ns < time_ns && gc__concurrent_step(heap))
-        continue;
+    while (gc__concurrent_is_under_way(&heap->concurrent) && gc__os_clock_ns() - start_ns < time_ns)
+        gc__concurrent_help(heap, gc__mutator);
 }
 
 bool gc__collect_early(struct heap *heap, uint64_t time_ns)

@@ -445,9 +445,13 @@ static uint32_t steps_made(const struct concurrent *concurrent)
 /* Others make steps, and may be about to stop the world. */
 static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
-    gc__world_begin_safe(&heap->world, mutator, mutator->sp);
+    bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
+
+    if (!is_safe)
+        gc__world_begin_safe(&heap->world, mutator, mutator->sp);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
-    gc__world_end_safe(&heap->world, mutator);
+    if (!is_safe)
+        gc__world_end_safe(&heap->world, mutator);
 }
 
 static bool may_make_step(struct heap *heap)
@@ -460,8 +464,8 @@ static bool may_make_step(struct heap *heap)
 }
 
 /* One step is made at a time: so who helps waits for those of the collector's thread, and
- * makes some only if that seems not to run. Returns how many were made. */
-static uint32_t help(struct heap *heap, struct mutator *mutator)
+ * makes some only if that seems not to run. */
+uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator)
 {
     uint32_t before = steps_made(&heap->concurrent);
 
@@ -477,7 +481,7 @@ void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)
     uint32_t made = 0;
 
     while (made < GC_ASSIST_STEPS && gc__concurrent_is_under_way(&heap->concurrent))
-        made += help(heap, mutator);
+        made += gc__concurrent_help(heap, mutator);
     gc__pace_grant(&heap->pace, GC_ASSIST_BYTES);
 }
 

@@ -137,8 +137,13 @@ static inline bool gc__concurrent_is_publishing(const struct concurrent *concurr
  * the last stand. Under the lock. */
 bool gc__concurrent_begin(struct heap *heap, bool minor);
 
-/* Makes a step; false: no cycle is under way. Not under the lock. */
+/* Makes a step; false: no cycle is under way. Not under the lock, and not by a mutator
+ * while there are other threads: it would not stop. */
 bool gc__concurrent_step(struct heap *heap);
+
+/* For a mutator: a step is made, or awaited for a while. Returns how many were made, or
+ * one if it is none's fault that it was none. Not under the lock. */
+uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator);
 
 /* For a mutator that has used up what there is to allocate while a cycle is under way:
  * it makes some steps, and is granted a little. Not under the lock. */
