@@ -150,6 +150,8 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     if (new == NULL)
         return shrinks ? old : NULL;
     mutator->held[1] = new;
+    if (object.block == NULL && !shrinks)
+        gc__os_populate(new, gc__align_down(usable, gc__os_page_bytes()));
     memcpy(new, old, gc__min(usable, bytes));
     move_attached(heap, old, new);
     if (frees_old)

@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/base/check.h"
+#include "gc/platform/platform.h"
 
 #include <string.h>
 
@@ -128,6 +129,21 @@ static void allocate_cells(const struct region *region, const struct block *bloc
     }
 }
 
+/* A fault takes as long as getting several pages at once. But a small heap has blocks of
+ * many classes, and uses little of each: there, memory comes in pieces that double. The
+ * run [from, end), in bytes, is the next one of a fresh block. */
+static void populate(const struct region *region, const struct block *block, size_t from, size_t end)
+{
+    size_t block_bytes = block->units * GC_UNIT_BYTES;
+    size_t done = 0, wanted = region->held_pages < GC_POPULATE_WHOLE_PAGES ? GC_POPULATE_FIRST_BYTES : block_bytes;
+
+    for (; done < from; wanted *= 2)
+        done = wanted;
+    if (end > done)
+        gc__os_populate(gc__granule_address(region, gc__block_first_granule(region, block)) + done,
+                        gc__min(wanted, block_bytes) - done);
+}
+
 bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool *dirty)
 {
     size_t first = gc__block_first_granule(region, block);
@@ -151,6 +167,8 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     run->end = gc__granule_address(region, first + end);
     run->cell_bytes = (uint32_t)(cell << GC_GRANULE_SHIFT);
     *dirty = !block->fresh;
+    if (block->fresh)
+        populate(region, block, from << GC_GRANULE_SHIFT, end << GC_GRANULE_SHIFT);
     return true;
 }
 

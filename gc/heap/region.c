@@ -188,7 +188,8 @@ static void touch_bits(struct region *region, size_t c)
     if (region->chunk[c].bits_touched)
         return;
     region->chunk[c].bits_touched = true;
-    region->chunks_with_bits++;
+    if (region->chunks_with_bits++ > 0) /* the first one's may do for all that there is */
+        gc__os_populate(region->table_start[TABLE_BITS] + c * GC_BITS_BYTES_PER_CHUNK, GC_BITS_BYTES_PER_CHUNK);
 }
 
 /* Accounts for pages on their way out. `used` was checked to be clear. */

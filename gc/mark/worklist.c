@@ -36,6 +36,7 @@ static bool commit_more(struct worklist *list)
 
     if (bytes == 0 || !gc__os_commit(list->end, bytes))
         return false;
+    gc__os_populate(list->end, bytes);
     list->end += bytes / sizeof *list->end;
     return true;
 }

@@ -44,6 +44,11 @@ void *gc__os_map(size_t bytes);
  * as zero. On failure the contents are as they were. */
 bool gc__os_decommit(void *start, size_t bytes);
 
+/* Gets memory for all of a committed range that is going to be written: what is there
+ * stays as it is, the rest reads as zero. One call instead of a fault for each page. If
+ * it fails, the faults come. */
+void gc__os_populate(void *start, size_t bytes);
+
 /* Moves the contents of committed [from, from + bytes) to committed
  * [to, to + bytes) without copying. `from` then reads as zero; what stood at
  * `to` is lost. The ranges do not overlap. On failure `from` is as it was, and

@@ -6,12 +6,17 @@
 #include "gc/platform/linux/own.h"
 #include "gc/platform/linux/writes.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef MREMAP_DONTUNMAP /* Linux 5.7; headers may be older */
 #define MREMAP_DONTUNMAP 4
+#endif
+
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; headers may be older */
+#define MADV_POPULATE_WRITE 23
 #endif
 
 /* A program and its libraries, where /proc does not say. */
@@ -79,6 +84,14 @@ void *gc__os_map(size_t bytes)
 bool gc__os_decommit(void *start, size_t bytes)
 {
     return madvise(start, bytes, MADV_DONTNEED) == 0;
+}
+
+void gc__os_populate(void *start, size_t bytes)
+{
+    int saved_errno = errno;
+
+    madvise(start, bytes, MADV_POPULATE_WRITE);
+    errno = saved_errno;
 }
 
 /* Whether the limits let as much be mapped once more. */
