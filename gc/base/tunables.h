@@ -218,11 +218,14 @@
  * as some faults. */
 #define GC_UNWATCHED_PAGES 16
 
-/* So many pages between two that are to be watched may be watched with them. */
-#define GC_JOIN_PAGES 64
+/* Before a cycle all pages in use are watched, not only those of the old, where more than
+ * this part of what was allocated before the last cycle survived it. */
+#define GC_WATCH_ALL_PERCENT 50
 
-/* Of so much memory a marker asks at once which pages were written: it takes ten to
- * eighty microseconds. */
+/* Of so much memory a marker asks at once which pages were written, and has them watched
+ * again: where all chunks were written, that takes some hundred microseconds. The same
+ * while the world stands, when nothing is watched again: ten to eighty. */
+#define GC_ASK_BYTES ((size_t)16 << 20)
 #define GC_SEARCH_BYTES ((size_t)64 << 20)
 
 /* Objects that a marker beside the mutators scans before it looks whether somebody
@@ -230,9 +233,10 @@
 #define GC_STEP_OBJECTS 4096
 
 /* What was written last, and what came to life last, is left to the pause when it was
- * no more than this in the pass before: pages, and steps to trace. Or after so many
+ * no more than this in the pass before: pages, of which one takes about a microsecond, in
+ * percent of the microseconds that are aimed at; and steps to trace. Or after so many
  * passes. */
-#define GC_FEW_PAGES 128
+#define GC_FEW_PAGES_PERCENT 30
 #define GC_FEW_STEPS 2
 #define GC_MAX_PASSES 12
 
@@ -241,19 +245,24 @@
 #define GC_FINISH_OBJECTS 4096
 #define GC_MAX_PUT_OFF 4
 
-/* After so many passes, and when the budget is used up, mutators that allocate make
- * steps themselves, or wait for one, so many for each so many bytes. */
-#define GC_FREE_PASSES 4
+/* Where passes find about as much as the ones before, and when the budget is used up,
+ * mutators that allocate make steps themselves, or wait for one, so many for each so many
+ * bytes. */
 #define GC_ASSIST_STEPS 3
 #define GC_ASSIST_WAIT_NS ((uint64_t)100 * 1000)
 #define GC_ASSIST_BYTES ((size_t)128 << 10)
+
+/* A large object waits for no more than so many of these: it is granted a part each. */
+#define GC_ASSIST_PARTS 4
 
 /* Once this part of a full budget was granted, waiting does not do instead of a
  * step: on a busy machine he who makes one may not be running at all. */
 #define GC_OVERDRAFT_SHARE 8
 
-/* After so many failures in a row the system is not asked any more. */
+/* After so many failures in a row the system is not asked any more. And when so many
+ * cycles in a row were given up, a collection stops the program. */
 #define GC_CONCURRENT_MAX_FAILURES 3
+#define GC_CONCURRENT_MAX_GIVEN_UP 3
 
 /* The pause that is aimed at, and the bytes that a marker is taken to scan in a
  * microsecond while the world stands. */

@@ -144,7 +144,7 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
     while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
-        gc__concurrent_assist(heap, mutator);
+        gc__concurrent_assist(heap, mutator, bytes);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
@@ -154,7 +154,7 @@ void gc__collect_if_over(struct heap *heap)
     if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
         return;
     if (gc__concurrent_is_under_way(&heap->concurrent)) {
-        gc__concurrent_assist(heap, gc__mutator);
+        gc__concurrent_assist(heap, gc__mutator, 0);
         return;
     }
     gc__world_lock(&heap->world);
@@ -164,7 +164,7 @@ void gc__collect_if_over(struct heap *heap)
 }
 
 /* What a cycle takes, the last one tells: a minor one is followed by another as a
- * rule. One that is under way beside the program needs no help. */
+ * rule. */
 static bool is_time_for_one(const struct heap *heap, uint64_t time_ns)
 {
     return !gc__concurrent_is_under_way(&heap->concurrent) && heap->record.pause_last_ns <= time_ns &&

@@ -60,7 +60,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
 
-    if (!heap->concurrent.possible)
+    if (!heap->concurrent.possible || heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP)
         return false;
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;

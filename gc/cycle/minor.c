@@ -13,7 +13,7 @@ bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full)
 {
     minor->now = false;
     if (minor->watched && !full)
-        minor->now = minor->tracked = gc__rescan_find_written(gang);
+        minor->now = minor->tracked = gc__rescan_find_written(gang, gc__rescan_find_in_part);
     minor->watched = false;
     return minor->now;
 }

@@ -84,6 +84,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
     size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
 
     heap->concurrent.now = heap->concurrent.marks_stand = false;
+    heap->concurrent.given_up = 0;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {

@@ -54,6 +54,7 @@ struct chunk {
     uint8_t purpose;
     bool is_home;        /* of somebody, see struct homes */
     bool bits_touched;   /* its part of the bitmaps may take memory */
+    bool watched;        /* some page may be, see gc/mark/watch.h */
     uint32_t free_units; /* one bit a unit, while it serves blocks */
 };
 

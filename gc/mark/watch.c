@@ -113,16 +113,16 @@ static bool is_to_be_claimed(const struct region *region, size_t page, bool swep
            taken_bytes(region, page, head, swept) < GC_PAGE_BYTES / 2;
 }
 
-static void watch_used_pages(struct batch *batch, const struct region *region, const struct block *block)
+static void watch_used_pages(struct batch *batch, const struct region *region, const struct block *block, bool all)
 {
     size_t page = gc__block_unit(region, block) * GC_PAGES_PER_UNIT, end = page + block->units * GC_PAGES_PER_UNIT;
 
     for (; page < end; page++)
-        if (!is_to_be_claimed(region, page, true))
+        if (!is_to_be_claimed(region, page, all))
             add(batch, region, page, 1);
 }
 
-bool gc__watch_chunk(struct region *region, size_t c)
+bool gc__watch_chunk(struct region *region, size_t c, bool all)
 {
     struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
     struct batch batch = {.count = 0};
@@ -130,20 +130,12 @@ bool gc__watch_chunk(struct region *region, size_t c)
 
     for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
         if (gc__block_is_head(&blocks[i]) && gc__kind_is_watched(blocks[i].kind))
-            watch_used_pages(&batch, region, &blocks[i]);
+            watch_used_pages(&batch, region, &blocks[i], all);
     for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
-        if (gc__kind_is_watched(gc__large_kind(region, head)))
+        if (gc__kind_is_watched(gc__large_kind(region, head)) &&
+            (all || gc__bits_of(region, gc__large_granule(head))->mark != 0))
             add(&batch, region, head, gc__large_pages(region, head));
-    send(&batch);
-    return !batch.failed;
-}
-
-bool gc__watch_page_ranges(const struct region *region, const struct page_range *ranges, size_t count)
-{
-    struct batch batch = {.count = 0};
-
-    for (size_t i = 0; i < count; i++)
-        add(&batch, region, ranges[i].first, ranges[i].end - ranges[i].first);
+    region->chunk[c].watched = region->chunk[c].watched || batch.count > 0;
     send(&batch);
     return !batch.failed;
 }
@@ -161,7 +153,7 @@ void gc__watch_no_free_cells(struct region *region, size_t c)
 {
     size_t page = c * GC_PAGES_PER_CHUNK, end = page + GC_PAGES_PER_CHUNK;
 
-    while (page < end) {
+    while (region->chunk[c].watched && page < end) {
         size_t first = page;
 
         while (page < end && will_be_written(region, page))
@@ -169,6 +161,8 @@ void gc__watch_no_free_cells(struct region *region, size_t c)
         if (page - first >= GC_UNWATCHED_PAGES)
             gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
                                                      (uintptr_t)gc__page_address(region, page)});
+        if (page - first == GC_PAGES_PER_CHUNK)
+            region->chunk[c].watched = false;
         page++;
     }
 }

@@ -73,9 +73,10 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count);
  * longer than any. */
 void gc__os_unwatch_writes(struct gc__range range);
 
-/* Calls `visit` for the written pages of `range`, by address. False: it is not
- * known which those are. */
-bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+/* Calls `visit` for the written pages of `range`, by address; and, if they are to be
+ * watched `again`, watches those at the same moment. False: it is not known which those
+ * are, and some may be watched. */
+bool gc__os_each_written(struct gc__range range, bool again, void (*visit)(struct gc__range written, void *argument),
                          void *argument);
 
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */

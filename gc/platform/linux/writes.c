@@ -138,18 +138,18 @@ static bool scan_on(int pagemap, struct gc__page_scan *scan, long *found)
 
 static int open_pagemap(void)
 {
-    return tracked.process == getpid()
+    return tracked.process == getpid() && !calls_are_filtered()
                ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC)
                : -1;
 }
 
-bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+bool gc__os_each_written(struct gc__range range, bool again, void (*visit)(struct gc__range written, void *argument),
                          void *argument)
 {
     struct gc__page_region region[64];
     struct gc__page_scan scan = {
         .size = sizeof scan,
-        .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC,
+        .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC | (again ? GC_PAGE_SCAN_PROTECT_MATCHING : 0),
         .start = range.start,
         .end = range.end,
         .regions = (uintptr_t)region,
