@@ -215,6 +215,12 @@ class cleanup : public object {
     static void *operator new(std::size_t, void *place) noexcept { return place; }
     static void *operator new[](std::size_t) = delete;
 
+    static void operator delete(void *memory) noexcept { gc_free(memory); }
+    static void operator delete(void *memory, std::align_val_t) noexcept { gc_free(memory); }
+    static void operator delete(void *memory, const std::nothrow_t &) noexcept { gc_free(memory); }
+    static void operator delete(void *memory, std::align_val_t, const std::nothrow_t &) noexcept { gc_free(memory); }
+    static void operator delete(void *, void *) noexcept {}
+
     virtual ~cleanup() { detail::forget_cleanup(this); }
 
   protected:
