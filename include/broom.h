@@ -167,6 +167,18 @@ GC__EXPORT void *gc_base(const void *pointer);
  * collects: never. */
 GC__EXPORT size_t gc_usable_size(const void *object);
 
+/* ---- Keeping ----------------------------------------------------------- */
+
+/* Does nothing, but the object that `pointer` leads to lives until then. A compiler
+ * drops a pointer after its last use, and what it led to may be finalized although
+ * something that belongs to it is still needed: a file's number, memory outside of the
+ * heap. Call it behind the last use of that.
+ * collects: never. */
+static inline void gc_keep_alive(const void *pointer)
+{
+    __asm__ volatile("" : : "g"(pointer) : "memory");
+}
+
 /* ---- Steering ---------------------------------------------------------- */
 
 /* A full collection, also while collections are disabled.

@@ -1,4 +1,5 @@
 #include "gc/api/enter.h"
+#include "gc/api/events.h"
 #include "gc/api/finalizer.h"
 #include "gc/api/options.h"
 #include "gc/api/threads.h"
@@ -72,7 +73,9 @@ struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
     if (sp >= mutator->asking_sp)
         mutator->asking_sp = 0; /* a longjmp may have left the handler: this call is not its */
     if (sp >= mutator->finalizing_sp)
-        mutator->finalizing_sp = 0; /* or a finalizer */
+        mutator->finalizing_sp = 0; /* or a finalizer, */
+    if (GC_UNLIKELY(mutator->telling_sp != 0 && sp >= mutator->telling_sp))
+        gc__events_tell_no_more(mutator); /* or the callback of an event */
     gc__dead_stack_clear(mutator);
     return mutator;
 }

@@ -21,10 +21,10 @@ void gc__finalizers_forget_thread(void);
  * has happened. */
 static inline void *gc__attended(void *result)
 {
-    if (GC_UNLIKELY(atomic_load_explicit(&gc__heap.attached.finalizers.news, memory_order_relaxed)))
-        gc__finalizers_attend();
     if (GC_UNLIKELY(atomic_load_explicit(&gc__heap.events.news, memory_order_relaxed)))
         gc__events_tell();
+    if (GC_UNLIKELY(atomic_load_explicit(&gc__heap.attached.finalizers.news, memory_order_relaxed)))
+        gc__finalizers_attend();
     GC_HOLD_UNTIL_HERE(result);
     return result;
 }

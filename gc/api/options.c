@@ -37,7 +37,8 @@ const struct option gc__options[] = {
     {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), 4 * MIB, INT64_MAX, 0, "80 % of the container's",
      "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
     {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
-     "1: the release of an arena collects, and tells if something still points into it"},
+     "1: the release of an arena collects, and tells if something still points into it; nothing is given back to a "
+     "pool twice"},
     {"BROOM_ROOTS", OPTION_ROOTS, FIELD(roots), GC_ROOTS_SEGMENTS, GC_ROOTS_SHARED, GC_ROOTS_SEGMENTS, "segments",
      "where roots are sought: segments, mappings (all private memory), shared (all memory)"},
     {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",

@@ -31,7 +31,8 @@ bool gc__threads_enter(void)
     gc__os_unblock_stop_signal();
     gc__world_lock(&gc__heap.world);
     mutator = gc__world_enter(&gc__heap.world, stack);
-    gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
+    if (mutator != NULL)
+        gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
     gc__world_unlock(&gc__heap.world);
     if (mutator == NULL)
         return false;
@@ -53,8 +54,9 @@ static void leave(void)
     gc__small_give_back_all(&gc__heap, mutator);
     gc__pace_note_freed(&gc__heap.pace, mutator->allowance);
     mutator->allowance = 0;
+    if (!mutator->leaving) /* it may have been unregistered */
+        gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     mutator->leaving = true;
-    gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     gc__world_unlock(&gc__heap.world);
     gc__world_end(&gc__heap.world, mutator);
 }
@@ -176,6 +178,8 @@ static void in_child(void)
 
 static void ended(void)
 {
+    if (gc__mutator_exists(gc__mutator) && gc__mutator->telling_sp != 0)
+        gc__events_tell_no_more(gc__mutator); /* it was cancelled in a callback */
     leave();
     if (gc__mutator_exists(gc__mutator))
         gc__mutator->over = true;

@@ -52,7 +52,8 @@ struct mutator {
     uintptr_t sp;            /* where the caller's frames end, and registers are spilled; 0: outside of such a call */
     void *held[2];           /* objects that the call still needs: roots */
     uintptr_t asking_sp;     /* sp of the call that is asking the out-of-memory handler; 0: none is */
-    uintptr_t finalizing_sp; /* of the call that is running finalizers at an allocation; 0: none is */
+    uintptr_t finalizing_sp; /* of the call that is running finalizers; 0: none is */
+    uintptr_t telling_sp;    /* of the call that is telling of events; 0: none is */
     uintptr_t deepest_sp;    /* see gc/roots/dead_stack.h */
 
     /* Stopping: see gc/roots/world.h. */

@@ -67,8 +67,9 @@ GC__EXPORT struct gc_pool *gc_pool_new(size_t bytes) __attribute__((warn_unused_
  * collects: may. */
 GC__EXPORT void *gc_pool_get(struct gc_pool *pool) __attribute__((warn_unused_result));
 
-/* Gives one back, which the next gc_pool_get hands out. Not checked: it must be of
- * this pool, and not given back already. NULL does nothing.
+/* Gives one back, which the next gc_pool_get hands out. It must be of this pool, and not
+ * given back already; the latter is checked with BROOM_CHECK_ARENAS=1 (a misuse). NULL
+ * does nothing.
  * collects: never. */
 GC__EXPORT void gc_pool_put(struct gc_pool *pool, void *object);
 

@@ -1,4 +1,4 @@
-/* broom/event.h - what the collector does, told as it happens, and what the heap
+/* broom/event.h - being told what the collector has done, and looking at what the heap
  * holds. */
 #ifndef BROOM_EVENT_H
 #define BROOM_EVENT_H
@@ -22,7 +22,7 @@ enum gc_event_sort {
     GC_EVENT_GROWN = 1 << 5,         /* the heap holds more, `bytes` in all, */
     GC_EVENT_RELEASED = 1 << 6,      /* or less, as memory went back to the OS */
     GC_EVENT_THREAD_BEGIN = 1 << 7,  /* a thread has become known. `thread`: its number (gettid) */
-    GC_EVENT_THREAD_END = 1 << 8,    /* it has given back what it held */
+    GC_EVENT_THREAD_END = 1 << 8,    /* it has given back what it held: at its end, or as it was unregistered */
     GC_EVENT_OUT_OF_MEMORY = 1 << 9, /* an allocation of `bytes` fails, after all that could be done */
     GC_EVENT_ALL = (1 << 10) - 1
 };
@@ -35,21 +35,25 @@ struct gc_event {
     uint64_t bytes;
     uint64_t objects;
     int64_t thread; /* in which it happened */
-    uint64_t lost;  /* events before this one that nobody fetched in time, since the last */
+    uint64_t lost;  /* events between the one told before and this one that there was no room for */
 };
 
-/* Told of an event, after it happened: as soon as some thread leaves a call of ours
- * that took a lock anyway, and in that thread. No lock of ours is held and all
- * threads run, so it may do anything: allocate, collect (what that causes is told
- * after it has returned), wait for others. It is told of one event at a time, in
- * their order, also if they happened in several threads; while it is at work others
- * wait in a queue of 256. It must return: no longjmp, no exception. */
+/* Is told of an event after it happened, by the next thread that collects, calls gc_step
+ * or gc_note_external, or makes an allocation for which it has to ask the heap for memory
+ * (most are served from what the thread holds), and in that thread. A program that does
+ * none of that is told nothing. No lock of Broom's is held and all threads run, so a
+ * callback may do anything: allocate, collect, wait for others. (What it causes is told,
+ * and finalized, after it has returned.) It is told of one event at a time, in the order
+ * in which they happened, in whatever threads; while it is at work up to 256 others wait,
+ * and the oldest are lost if there are more. It must return: no longjmp, no exception. If
+ * its thread ends in it, by pthread_exit or cancellation, the other callbacks are not told
+ * of that event. */
 typedef void (*gc_event_callback)(const struct gc_event *event, void *data);
 
-/* Has `callback` told of the events whose sorts are in the set `sorts`, from now on;
- * 0 ends that (it may be at work in another thread for a moment still). The same
- * callback and data again: replaces the set. `data` is a root.
- * Returns 0; ENOSPC: there are 8 already; EINVAL: unknown sorts.
+/* Has `callback` told of the events whose sorts are in the set `sorts`, from now on; an
+ * empty set, 0, ends that (it may still be at work in another thread). The same callback
+ * and data again: replaces the set. `data` is a root.
+ * Returns 0; ENOSPC: there are 8 already; EINVAL: unknown sorts, or NULL as callback.
  * collects: never. */
 GC__EXPORT int gc_set_event_callback(uint32_t sorts, gc_event_callback callback, void *data);
 
@@ -67,8 +71,8 @@ enum gc_object_sort { GC_OBJECT_CONSERVATIVE, GC_OBJECT_ATOMIC, GC_OBJECT_UNCOLL
 
 /* Calls `visit` for every object, by address within its sort, until it returns
  * false: those that the last collection found, and those since. What has died since
- * counts among them, so collect first if that matters. Returns whether it came to
- * the end.
+ * is visited, too, so collect first if that matters. Returns whether it got to the
+ * end.
  * All threads stand meanwhile, and may hold any lock: `visit` must not call Broom
  * (gc_kind_name is allowed), malloc, stdio or anything else that locks, and must
  * return. It may read the object.
