@@ -122,6 +122,23 @@
 #define GC_ARENA_MAX_PIECE_BYTES ((size_t)256 << 10)
 #define GC_ARENA_LARGE_SHARE 4
 
+/* ---- Weak maps ----------------------------------------------------------- */
+
+/* Buckets at first, and at least. */
+#define GC_MAP_BUCKETS 16
+
+/* Buckets that are looked through for cleared entries by each operation while there may
+ * be any: enough that a map which is added to is soon rid of them, and that the work is
+ * not noticed. */
+#define GC_MAP_TIDY_BUCKETS 2
+
+/* A table of which less than this share of the buckets is needed is made smaller. */
+#define GC_MAP_SPARSE_SHARE 8
+
+/* So many objects that moved are remembered, for the maps whose keys they are. A map that
+ * was not used meanwhile looks at all its entries instead. */
+#define GC_MOVES_KEPT 1024
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take

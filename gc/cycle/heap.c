@@ -39,7 +39,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0 && !gc__heap_roots_are_mappings(heap));
-    heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
+    gc__attached_init(&heap->attached);
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};

@@ -1,5 +1,19 @@
 #include "gc/reclaim/weak.h"
 
+void gc__weak_remove(struct attachments *table, void **link)
+{
+    size_t index = gc__attachments_at(table, link);
+
+    if (index != SIZE_MAX)
+        gc__attachments_remove(table, index);
+}
+
+void gc__weak_remove_within(struct attachments *table, uintptr_t start, uintptr_t end)
+{
+    if (table->count != 0)
+        gc__attachments_remove_within(table, start, end);
+}
+
 bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long)
 {
     bool in_heap = gc__region_offset(region, (uintptr_t)link) < gc__region_span(region);
@@ -9,17 +23,8 @@ bool gc__weak_add(struct attachments *table, const struct region *region, void *
         .a = link,
     };
 
+    gc__weak_remove(table, link);
     return gc__attachments_add(table, entry) != NULL;
-}
-
-void gc__weak_remove(struct attachments *table, void **link)
-{
-    size_t index = gc__attachments_first(table, (uintptr_t)*link);
-
-    while (index != SIZE_MAX && table->entry[index].a != (void *)link)
-        index = gc__attachments_next(table, index);
-    if (index != SIZE_MAX)
-        gc__attachments_remove(table, index);
 }
 
 /* Others may be reading it. */
@@ -50,7 +55,7 @@ void gc__weak_move_links(struct attachments *table, uintptr_t from, uintptr_t to
 
 /* ---- While the world stands ----------------------------------------------------------- */
 
-/* Whether the object that holds the link is white, or was freed. */
+/* Whether the object that holds the link is white, or was cut short of it. */
 static bool is_gone(const struct region *region, const struct attachment *entry)
 {
     struct object holder;
