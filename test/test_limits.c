@@ -38,7 +38,7 @@ static struct limit_state with_intervals_of(unsigned ms)
 {
     struct limit_state state = live(1);
 
-    state.pause_ns = 1000000;
+    state.work_ns = 1000000;
     state.mutator_ns = ms * UINT64_C(1000000);
     state.allocated_bytes = 4 * MIB;
     return state;
@@ -52,10 +52,10 @@ Test(thrifty_budget, is_what_is_allocated_while_collections_take_a_small_share)
     gc__limit_note(&thrifty, &state);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 4 * MIB);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 3 * MIB), 3 * MIB, "the pace wants less");
-    state.pause_ns = 1;
+    state.work_ns = 1;
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB / GC_THRIFT_LEAST_SHARE);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 2 * MIB), GC_THRIFT_MIN_BYTES);
-    state.pause_ns = 0; /* nothing was collected */
+    state.work_ns = 0; /* nothing was collected */
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB);
 }
 
@@ -104,7 +104,7 @@ Test(limit_budget, lets_the_program_have_half_of_the_time)
 
     state.allocated_bytes = 20 * MIB;
     state.mutator_ns = 5000000;
-    state.pause_ns = 10000000;
+    state.work_ns = 10000000;
     cr_assert_eq(gc__limit_budget(&of_100, &state, 98 * MIB), 40 * MIB);
     cr_assert_eq(gc__limit_budget(&of_100, &state, 30 * MIB), 30 * MIB, "never more than the pace wants");
     state.mutator_ns = 0; /* the clock stood still */

@@ -103,6 +103,8 @@ struct concurrent {
     uint64_t full_ns;        /* how long the last took that was full, */
     uint64_t minor_ns;       /* and the last minor one since */
     size_t runway_bytes;     /* what was claimed between these, in the last cycle */
+    uint64_t work_ns;        /* that threads ran for steps, since the last record (gc/cycle/record.h); */
+    uint64_t taken_ns;       /* of which so much was taken from the mutators, by steps of theirs and pauses */
 };
 
 void gc__concurrent_init(struct concurrent *concurrent, bool wanted);

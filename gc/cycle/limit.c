@@ -32,7 +32,7 @@ static size_t room_bytes(const struct limit *limit, const struct limit_state *st
 /* What is allocated in as much time as the collection took, if `bytes` are in `ns`. */
 static size_t worthwhile_bytes(const struct limit_state *state, uint64_t bytes, uint64_t ns)
 {
-    double worthwhile = (double)bytes * (double)state->pause_ns;
+    double worthwhile = (double)bytes * (double)state->work_ns;
 
     if (bytes == 0)
         return 0;
@@ -61,7 +61,7 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
 {
     size_t room = room_bytes(limit, state);
 
-    if (limit->thrifty && state->pause_ns > 0)
+    if (limit->thrifty && state->work_ns > 0)
         wanted_bytes = gc__min(wanted_bytes, thrifty_bytes(limit, state, wanted_bytes));
     if (room >= wanted_bytes)
         return wanted_bytes;

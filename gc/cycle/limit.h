@@ -38,8 +38,8 @@ struct limit_state {
     size_t outside_bytes;   /* of its tables, and what the program holds elsewhere */
     size_t hard_bytes;      /* SIZE_MAX: no limit for the heap */
     size_t allocated_bytes; /* since the cycle before, */
-    uint64_t mutator_ns;    /* which took so long */
-    uint64_t pause_ns;      /* of this cycle */
+    uint64_t mutator_ns;    /* which took the mutators so long */
+    uint64_t work_ns;       /* of this cycle: its pause, or what threads ran for it beside the mutators */
 };
 
 /* A cycle is over. */

@@ -51,15 +51,18 @@ static void keep_limits(struct heap *heap, const struct limit_state *state, bool
         gc__region_decommit(&heap->region, UINT64_MAX);
 }
 
-/* The pause is over but for what is left to do here. */
-static void note_limits(struct heap *heap, size_t allocated_bytes)
+/* Of a cycle that took so much of the collector's time, and so much of the mutators'. To
+ * that is added what was spent on cycles that were given up. */
+static void note_limits(struct heap *heap, size_t allocated_bytes, uint64_t pause_ns)
 {
-    uint64_t start_ns = heap->region.now_ns, now_ns = gc__os_clock_ns();
+    struct concurrent *concurrent = &heap->concurrent;
+    uint64_t now_ns = gc__os_clock_ns(), interval_ns = now_ns - heap->limit.resumed_ns;
     struct limit_state state = limit_state(heap);
 
     state.allocated_bytes = allocated_bytes;
-    state.mutator_ns = start_ns - heap->limit.resumed_ns;
-    state.pause_ns = now_ns - start_ns;
+    state.work_ns = pause_ns + concurrent->work_ns;
+    state.mutator_ns = interval_ns - gc__min(pause_ns + concurrent->taken_ns, interval_ns);
+    concurrent->work_ns = concurrent->taken_ns = 0;
     gc__limit_note(&heap->limit, &state);
     keep_limits(heap, &state, !heap->minor.now);
     heap->limit.resumed_ns = now_ns;
@@ -91,7 +94,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                              heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
     }
-    note_limits(heap, allocated);
+    note_limits(heap, allocated, gc__os_clock_ns() - heap->region.now_ns); /* that is almost over */
     if (!heap->minor.now)
         keep_runway(heap);
 }
@@ -113,7 +116,7 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
                              keeping->active);
     }
-    note_limits(heap, concurrent->allocated);
+    note_limits(heap, concurrent->allocated, 0);
     keep_runway(heap);
     gc__pace_note_allocated(&heap->pace, since_finish);
 }
