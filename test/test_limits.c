@@ -2,7 +2,7 @@
  * collections in idle time. */
 #define _GNU_SOURCE
 #include "gc/base/tunables.h"
-#include "gc/cycle/limit.h"
+#include "gc/cycle/heap.h"
 #include "test/child.h"
 #include "test/effort.h"
 #include "test/hidden.h"
@@ -319,6 +319,39 @@ Test(growth, can_be_changed)
     make_garbage(320 * MIB);
     cr_assert_gt(stats().collections - before, 3 * at_100 / 2);
     check_list(list, 32 * MIB);
+}
+
+/* ---- Pauses against throughput ---------------------------------------------------------- */
+
+static void check_wants_concurrent(bool expected)
+{
+    cr_assert_eq(gc__heap_wants_concurrent(&gc__heap), expected && gc__heap.concurrent.possible);
+}
+
+Test(pause_target, can_be_changed)
+{
+    uint64_t before;
+    struct node *list;
+
+    without_stress();
+    setenv("BROOM_PAUSE_TARGET_US", "0", 1); /* as "never" */
+    list = new_list(64 * MIB);
+    gc_collect();
+    check_wants_concurrent(false);
+    make_garbage(200 * MIB);
+    cr_assert_eq(stats().concurrent_collections, 0);
+    cr_assert_eq(gc_set_pause_target(-1), EINVAL);
+    cr_assert_eq(gc_set_pause_target((long)INT32_MAX + 1), EINVAL);
+    check_wants_concurrent(false);
+    cr_assert_eq(gc_set_pause_target(1), 0);
+    check_wants_concurrent(true);
+    cr_assert_eq(gc_set_pause_target(INT32_MAX), 0);
+    check_wants_concurrent(false);
+    cr_assert_eq(gc_set_pause_target(0), 0);
+    before = stats().concurrent_collections;
+    make_garbage(200 * MIB);
+    cr_assert_eq(stats().concurrent_collections, before);
+    check_list(list, 64 * MIB);
 }
 
 /* ---- Elsewhere -------------------------------------------------------------------------- */

@@ -361,6 +361,8 @@
  * of pointer-free objects cost next to nothing to keep: only this part of them
  * counts, so heaps of text and numbers grow less. */
 #define GC_PACE_GROWTH_PERCENT 100
+#define GC_PACE_GROWTH_MIN_PERCENT 5 /* beyond these it is a mistake, or a collection for every few objects */
+#define GC_PACE_GROWTH_MAX_PERCENT 1000
 #define GC_PACE_ATOMIC_PERCENT 10
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
@@ -379,6 +381,10 @@
 /* Of the memory that the control group leaves the process, the heap's soft limit by
  * default: there are also stacks, libraries, and what the kernel counts. */
 #define GC_LIMIT_GROUP_PERCENT 80
+
+/* A limit that is smaller is a mistake: it would hold no chunk for blocks and one for
+ * large objects. */
+#define GC_LIMIT_LEAST_BYTES ((size_t)4 << 20)
 
 /* The part of what is live, or of the hard limit, that is taken for lost between
  * cells. */
