@@ -118,6 +118,20 @@ Test(limit_budget, is_never_nothing)
     cr_assert_eq(gc__limit_budget(&of_100, &state, 200 * MIB), GC_LIMIT_MIN_BYTES);
 }
 
+/* 4 MiB a millisecond, and 32 MiB of which three quarters are the runway: enough for 6 ms. */
+Test(limit, makes_mutators_wait_if_they_claim_more_than_there_is_room_for)
+{
+    struct limit near = of_100;
+    struct limit_state state = with_intervals_of(1);
+
+    gc__limit_note(&near, &state);
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 100000000), "it is not near");
+    near.near = true;
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 5900000));
+    cr_assert(gc__limit_makes_wait(&near, 32 * MIB, 6100000));
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 0), "no cycle was seen");
+}
+
 Test(limit, is_exceeded_by_all_that_is_held)
 {
     struct limit_state state = live(90);

@@ -469,12 +469,14 @@ static uint32_t steps_made(const struct concurrent *concurrent)
 static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
     bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
+    uint64_t start_ns = gc__os_clock_ns();
 
     if (!is_safe)
         gc__world_begin_safe(&heap->world, mutator, mutator->sp);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
     if (!is_safe)
         gc__world_end_safe(&heap->world, mutator);
+    atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);
 }
 
 static bool may_make_step(struct heap *heap)

@@ -65,7 +65,8 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us;
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us &&
+           !gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns);
 }
 
 static void audit_blocks(const struct region *region)

@@ -46,23 +46,35 @@ static struct limit_state limit_state(const struct heap *heap)
 
 static void keep_limits(struct heap *heap, const struct limit_state *state, bool full)
 {
-    gc__pace_trim(&heap->pace, gc__limit_budget(&heap->limit, state, heap->pace.budget_bytes), full);
+    size_t wanted = heap->pace.budget_bytes, budget = gc__limit_budget(&heap->limit, state, wanted);
+
+    heap->limit.near = budget < wanted;
+    gc__pace_trim(&heap->pace, budget, full);
     if (gc__limit_is_exceeded(&heap->limit, state))
         gc__region_decommit(&heap->region, UINT64_MAX);
 }
 
-/* Of a cycle that took so much of the collector's time, and so much of the mutators'. To
- * that is added what was spent on cycles that were given up. */
+/* What the cycle took from the mutators, each of them: pauses, steps, and waiting. */
+static uint64_t taken_ns(const struct heap *heap, uint64_t pause_ns)
+{
+    const struct concurrent *concurrent = &heap->concurrent;
+
+    return pause_ns + concurrent->taken_ns + concurrent->waited_ns / gc__max(concurrent->active, 1);
+}
+
+/* Of a cycle that ends with a pause, or beside the mutators. To it is added what was
+ * spent on cycles that were given up. */
 static void note_limits(struct heap *heap, size_t allocated_bytes, uint64_t pause_ns)
 {
     struct concurrent *concurrent = &heap->concurrent;
     uint64_t now_ns = gc__os_clock_ns(), interval_ns = now_ns - heap->limit.resumed_ns;
+    uint64_t taken = gc__min(taken_ns(heap, pause_ns), interval_ns);
     struct limit_state state = limit_state(heap);
 
     state.allocated_bytes = allocated_bytes;
-    state.work_ns = pause_ns + concurrent->work_ns;
-    state.mutator_ns = interval_ns - gc__min(pause_ns + concurrent->taken_ns, interval_ns);
-    concurrent->work_ns = concurrent->taken_ns = 0;
+    state.work_ns = gc__max(pause_ns + concurrent->work_ns, taken);
+    state.mutator_ns = interval_ns - taken;
+    concurrent->work_ns = concurrent->taken_ns = concurrent->waited_ns = 0;
     gc__limit_note(&heap->limit, &state);
     keep_limits(heap, &state, !heap->minor.now);
     heap->limit.resumed_ns = now_ns;
