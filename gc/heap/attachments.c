@@ -210,11 +210,9 @@ void gc__attachments_remove(struct attachments *table, size_t index)
 
 static void remove_all_within(struct attachments *table, uintptr_t start, uintptr_t end)
 {
-    for (size_t i = 0; i < table->count;)
+    for (size_t i = table->count; i-- > 0;)
         if ((uintptr_t)table->entry[i].a - start < end - start)
             gc__attachments_remove(table, i);
-        else
-            i++;
 }
 
 /* They are sought by granules, or all are looked at, whichever is less. */

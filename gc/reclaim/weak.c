@@ -53,7 +53,9 @@ void gc__weak_move_links(struct attachments *table, uintptr_t from, uintptr_t to
     gc__attachments_move(table, from, to);
 }
 
-/* ---- While the world stands ----------------------------------------------------------- */
+/* ---- While the world stands ----------------------------------------------------------- *
+ * From the last to the first: what takes the place of one that is removed was looked at
+ * before, and where all die, nothing has to. */
 
 /* Whether the object that holds the link is white, or was cut short of it. */
 static bool is_gone(const struct region *region, const struct attachment *entry)
@@ -74,26 +76,22 @@ static void clear(struct attachments *table, size_t index)
 
 void gc__weak_clear_short(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = from; i < table->count;) {
+    for (size_t i = table->count; i-- > from;) {
         const struct attachment *entry = &table->entry[i];
 
-        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
-        if ((entry->note & GC_WEAK_LONG) != 0 || gc__is_marked_at(region, entry->object))
-            i++;
-        else
+        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
+        if ((entry->note & GC_WEAK_LONG) == 0 && !gc__is_marked_at(region, entry->object))
             clear(table, i);
     }
 }
 
 void gc__weak_clear(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = from; i < table->count;) {
-        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
+    for (size_t i = table->count; i-- > from;) {
+        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
         if (!gc__is_marked_at(region, table->entry[i].object))
             clear(table, i);
         else if (is_gone(region, &table->entry[i]))
             gc__attachments_remove(table, i);
-        else
-            i++;
     }
 }
