@@ -79,7 +79,7 @@ struct gc_options {
     uint32_t no_minor;         /* 1: full collections alone; the kernel is not asked which pages were written */
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
     int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs beside it;
-                                * -1: the program always stops */
+                                * -1: the program always stops (0, as the variable's value, says the same) */
     size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
                                   default: 80 % of what the control group allows */
     uint32_t check_arenas;     /* 1: whether something still points into an arena is looked for at its release */

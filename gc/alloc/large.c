@@ -95,7 +95,8 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     gc__large_open(region, to, old_pages, pages);
     note_claimed(heap, mutator, pages);
     if (heap->attached.any)
-        gc__attached_move(&heap->attached, gc__page_address(region, head), gc__page_address(region, to));
+        gc__attached_move(&heap->attached, gc__page_address(region, head), gc__page_address(region, to),
+                          old_pages << GC_PAGE_SHIFT);
     gc__large_free(heap, mutator, (struct object){gc__large_granule(head), NULL});
     return gc__page_address(region, to);
 }

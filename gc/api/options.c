@@ -8,14 +8,13 @@
 
 #define FIELD(name) sizeof(((struct gc_options *)0)->name), offsetof(struct gc_options, name)
 
-#define MIB ((int64_t)1 << 20)
-
 const struct option gc__options[] = {
     {"BROOM_INITIAL_HEAP", OPTION_BYTES, FIELD(initial_heap), 0, INT64_MAX, 0, "0",
      "bytes: no collection is due before the heap is so large; at least 1536K"},
-    {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), 4 * MIB, INT64_MAX, 0, "no limit",
+    {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0, "no limit",
      "bytes that the heap may hold; beyond it allocation fails"},
-    {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), 5, 1000, GC_PACE_GROWTH_PERCENT, "100",
+    {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), GC_PACE_GROWTH_MIN_PERCENT,
+     GC_PACE_GROWTH_MAX_PERCENT, GC_PACE_GROWTH_PERCENT, "100",
      "allocation between two collections, as a share of the live bytes that are scanned"},
     {"BROOM_PAST_END", OPTION_PAST_END, FIELD(past_end), GC_PAST_END_NEVER, GC_PAST_END_ALWAYS, GC_PAST_END_STACK,
      "stack", "where an address one past the end keeps its object: never, stack, always"},
@@ -32,9 +31,10 @@ const struct option gc__options[] = {
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
     {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
-     "microseconds: a collection that would stop the program for longer runs beside it; never: the program always "
-     "stops"},
-    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), 4 * MIB, INT64_MAX, 0, "80 % of the container's",
+     "microseconds: a collection that would stop the program for longer runs beside it; 0, or never: the program "
+     "always stops"},
+    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0,
+     "80 % of the container's",
      "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
     {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
      "1: the release of an arena collects, and tells if something still points into it; nothing is given back to a "

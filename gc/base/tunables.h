@@ -122,6 +122,23 @@
 #define GC_ARENA_MAX_PIECE_BYTES ((size_t)256 << 10)
 #define GC_ARENA_LARGE_SHARE 4
 
+/* ---- Weak maps ----------------------------------------------------------- */
+
+/* Buckets at first, and at least. */
+#define GC_MAP_BUCKETS 16
+
+/* Buckets that are looked through for cleared entries by each operation while there may
+ * be any: enough that a map which is added to is soon rid of them, and that the work is
+ * not noticed. */
+#define GC_MAP_TIDY_BUCKETS 2
+
+/* A table of which less than this share of the buckets is needed is made smaller. */
+#define GC_MAP_SPARSE_SHARE 8
+
+/* So many objects that moved are remembered, for the maps whose keys they are. A map that
+ * was not used meanwhile looks at all its entries instead. */
+#define GC_MOVES_KEPT 1024
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take
@@ -353,6 +370,8 @@
  * of pointer-free objects cost next to nothing to keep: only this part of them
  * counts, so heaps of text and numbers grow less. */
 #define GC_PACE_GROWTH_PERCENT 100
+#define GC_PACE_GROWTH_MIN_PERCENT 5 /* beyond these it is a mistake, or a collection for every few objects */
+#define GC_PACE_GROWTH_MAX_PERCENT 1000
 #define GC_PACE_ATOMIC_PERCENT 10
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
@@ -371,6 +390,10 @@
 /* Of the memory that the control group leaves the process, the heap's soft limit by
  * default: there are also stacks, libraries, and what the kernel counts. */
 #define GC_LIMIT_GROUP_PERCENT 80
+
+/* A limit that is smaller is a mistake: it would hold no chunk for blocks and one for
+ * large objects. */
+#define GC_LIMIT_LEAST_BYTES ((size_t)4 << 20)
 
 /* The part of what is live, or of the hard limit, that is taken for lost between
  * cells. */

@@ -441,14 +441,37 @@ static bool next_wants_lock(const struct concurrent *concurrent)
     return steps[gc__concurrent_phase(concurrent)].wants_lock;
 }
 
+/* What steps cost. Pauses are in those that have the heap's lock. */
+struct cost {
+    uint64_t thread_ns, pauses_ns;
+};
+
+static struct cost cost_until_now(const struct heap *heap, bool locked)
+{
+    return (struct cost){gc__os_thread_ns(), locked ? heap->record.pause_total_ns : 0};
+}
+
+static void note_cost(struct heap *heap, struct cost before, bool locked)
+{
+    struct cost now = cost_until_now(heap, locked);
+    uint64_t work_ns = now.thread_ns - before.thread_ns;
+
+    heap->concurrent.work_ns += work_ns;
+    heap->concurrent.taken_ns += gc__mutator_exists(gc__mutator) ? work_ns : now.pauses_ns - before.pauses_ns;
+}
+
 /* With the hands taken. A step whose phase has changed before that is another day's. */
 static bool make_step(struct heap *heap, bool locked)
 {
     struct concurrent *concurrent = &heap->concurrent;
     enum concurrent_phase phase = gc__concurrent_phase(concurrent);
 
-    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock))
+    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock)) {
+        struct cost before = cost_until_now(heap, locked);
+
         steps[phase].make(heap);
+        note_cost(heap, before, locked);
+    }
     atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
     leave_hands(concurrent);
     return phase != PHASE_OFF;
@@ -484,12 +507,14 @@ static uint32_t steps_made(const struct concurrent *concurrent)
 static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
     bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
+    uint64_t start_ns = gc__os_clock_ns();
 
     if (!is_safe)
         gc__world_begin_safe(&heap->world, mutator, mutator->sp);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
     if (!is_safe)
         gc__world_end_safe(&heap->world, mutator);
+    atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);
 }
 
 static bool may_make_step(struct heap *heap)

@@ -97,15 +97,18 @@ struct concurrent {
     size_t traced;           /* steps, in this pass */
     struct written written;
 
-    struct census unissued;  /* at the finish, */
-    size_t active;           /* and mutators that allocated; */
-    struct census marked;    /* what is counted when it is published */
-    size_t allocated_before; /* by the pace: at the begin, */
-    size_t allocated;        /* at the finish */
-    uint64_t begun_ns;       /* this cycle; */
-    uint64_t full_ns;        /* how long the last took that was full, */
-    uint64_t minor_ns;       /* and the last minor one since */
-    size_t runway_bytes;     /* what was claimed between these, in the last cycle */
+    struct census unissued;     /* at the finish, */
+    size_t active;              /* and mutators that allocated; */
+    struct census marked;       /* what is counted when it is published */
+    size_t allocated_before;    /* by the pace: at the begin, */
+    size_t allocated;           /* at the finish */
+    uint64_t begun_ns;          /* this cycle; */
+    uint64_t full_ns;           /* how long the last took that was full, */
+    uint64_t minor_ns;          /* and the last minor one since */
+    size_t runway_bytes;        /* what was claimed between these, in the last cycle */
+    uint64_t work_ns;           /* that threads ran for steps, since the last record (gc/cycle/record.h); */
+    uint64_t taken_ns;          /* of which so much was taken from the mutators, by steps of theirs and pauses; */
+    _Atomic uint64_t waited_ns; /* and so much they waited, all of them together */
 };
 
 void gc__concurrent_init(struct concurrent *concurrent, bool wanted);

@@ -38,8 +38,8 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0);
-    gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0 && !gc__heap_roots_are_mappings(heap));
-    heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
+    gc__concurrent_init(&heap->concurrent, !gc__heap_roots_are_mappings(heap));
+    gc__attached_init(&heap->attached);
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
@@ -60,12 +60,14 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
 
-    if (!heap->concurrent.possible || heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP)
+    if (!heap->concurrent.possible || heap->options.pause_target_us <= 0 ||
+        heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP)
         return false;
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us;
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us &&
+           !gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns);
 }
 
 static void audit_blocks(const struct region *region)

@@ -7,7 +7,9 @@
  *
  * A kind costs an object nothing: blocks of the heap hold objects of one kind.
  * Make a kind for each type of your runtime once, and keep it; hundreds are cheap,
- * and GC_MAX_KINDS are the most there can be.
+ * and GC_MAX_KINDS are the most there can be; none is ever unmade. Of all kinds together
+ * about 3800 pairs of kind and size class can be in use: small objects of further ones
+ * take a page each.
  *
  *     struct node { struct node *left, *right; double weight; };
  *

@@ -39,6 +39,14 @@ GC__EXPORT int gc_set_hard_limit(size_t bytes);
  * collects: never. */
 GC__EXPORT int gc_set_growth_percent(unsigned percent);
 
+/* Whether pauses or throughput matter more: a collection that would stop the program for
+ * longer than so many microseconds runs beside it. 0: the program always stops, which
+ * takes the least time in all. Without this call it is BROOM_PAUSE_TARGET_US, or 1000.
+ * From the next collection on.
+ * Returns 0, or EINVAL for what is negative, or above INT32_MAX.
+ * collects: never. */
+GC__EXPORT int gc_set_pause_target(long microseconds);
+
 /* For when the program has nothing to do for `time_ns` nanoseconds: collects if a
  * quarter of what may be allocated before the next collection is used up, and the
  * last collection took no longer than that; helps one that runs beside the program;

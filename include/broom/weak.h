@@ -2,8 +2,11 @@
  * ephemerons, and weak maps.
  *
  * A **weak link** is a word of yours that is set to NULL when the object it points
- * at dies. It must lie where the collector does not take it for an ordinary pointer:
- * in an atomic object, in a word that a layout leaves out, or outside of the heap.
+ * at dies. It must lie where the collector does not look for pointers, or it would keep
+ * the object: in an atomic object, in a word that a layout leaves out, or in memory from
+ * malloc or mmap that is no root. Not in a static or thread-local variable or on a stack,
+ * which are roots; nor in memory from malloc where BROOM_ROOTS makes that one, or where
+ * Broom stands for malloc.
  *
  * A **weak reference** is a small object with such a word in it.
  *
@@ -11,7 +14,8 @@
  * alive, and it keeps the value only as long as the key lives. So the value may lead
  * to the key, which is what goes wrong with other weak pointers.
  *
- * A **weak map** is a hash table of entries that vanish by themselves.
+ * A **weak map** is a hash table whose entries vanish by themselves: each operation unlinks
+ * some of those that are dead, and the table shrinks when something is put into it.
  *
  * An object dies for them when it cannot be reached from the roots. If it has
  * finalizers, these can still reach it, and what is cleared when is a choice:
@@ -26,9 +30,9 @@
  * with a tag. So never link to the middle of an object (a base class, something in an
  * arena): nobody would notice when it dies.
  *
- * gc_free clears what is weak at once; gc_realloc lets it follow the object. Do not
- * resize weak references, ephemerons and maps themselves, nor objects that links
- * lie in. */
+ * gc_free clears what is weak at once; gc_realloc lets it follow the object, as the key
+ * of a map by address, too. Do not resize weak references, ephemerons and maps
+ * themselves; links that lie in an object end when it is freed or moved. */
 #ifndef BROOM_WEAK_H
 #define BROOM_WEAK_H
 
@@ -97,8 +101,8 @@ enum gc_weak_map_mode {
     GC_WEAK_BOTH    /* as long as both do; it keeps neither */
 };
 
-/* Two keys for which `equal` is true have the same hash. They are called with the
- * map's lock held, so they must not use it, nor allocate, nor leave by longjmp. */
+/* Two keys for which `equal` is true must have the same hash. Both functions may be called
+ * with the map's lock held, so they must not use the map, allocate, or leave by longjmp. */
 typedef size_t (*gc_weak_map_hash)(const void *key);
 typedef bool (*gc_weak_map_equal)(const void *a, const void *b);
 
@@ -112,7 +116,8 @@ GC__EXPORT gc_weak_map *gc_weak_map_new(uint32_t mode, gc_weak_map_hash hash, gc
  * collects: never. */
 GC__EXPORT void *gc_weak_map_get(gc_weak_map *map, const void *key);
 
-/* Gives the key a value in place of the one it has. Returns 0, EINVAL (NULL as key or
+/* Gives the key a value in place of the one it has. An equal key takes the place of the
+ * old one, too: the entry then goes with the new key. Returns 0, EINVAL (NULL as key or
  * value) or ENOMEM: then nothing has changed.
  * collects: may. */
 GC__EXPORT int gc_weak_map_put(gc_weak_map *map, void *key, void *value);
