@@ -177,7 +177,11 @@ void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
-/* Looks up what the two need. Not while other threads are stopped. */
+/* Looks up names, for which it takes the loader's lock: before any of ours is taken, as
+ * a constructor may be running under that, and call us. As often as you like. */
+void gc__os_look_up_names(void);
+
+/* Prepares for the last two. Once, after the names. */
 void gc__os_prepare_thread_areas(void);
 
 /* Places a variable among this library's own state, which is never a root. */
@@ -215,6 +219,7 @@ bool gc__os_thread_pointer_is_own(void);
  * and goes on when that returns: on the stack and in the state of a signal
  * handler, with all signals blocked. */
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
+bool gc__os_can_catch(int signal);
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
 
