@@ -96,6 +96,7 @@ Test(thread_roots, waiting_for_the_lock)
     struct keeper *keeper = new_keeper(wait_for_the_lock);
     pthread_t thread;
 
+    gc_init();
     cr_assert(pthread_create(&thread, NULL, keep_on_stack, keeper) == 0);
     while (!keeper->filled) {
         usleep(100);

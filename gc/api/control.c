@@ -27,6 +27,7 @@ int gc_init_options(const struct gc_options *options, size_t size)
         return EINVAL;
     gc__options_complete(&complete);
     stack = gc__os_own_stack();
+    gc__os_look_up_names();
     gc__world_lock(&gc__heap.world);
     if (gc__heap.started) /* two threads may call first */
         error = EALREADY;
@@ -218,10 +219,7 @@ gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data)
 
 gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook)
 {
-    gc_fatal_hook old = gc__fatal_hook;
-
-    gc__fatal_hook = hook;
-    return old;
+    return atomic_exchange(&gc__fatal_hook, hook);
 }
 
 #define TEXT_OF(x) TEXT(x)

@@ -2,6 +2,7 @@
 
 #include "gc/base/check.h"
 #include "gc/base/tunables.h"
+#include "gc/platform/platform.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ const struct option gc__options[] = {
     {"BROOM_STATS", OPTION_COUNT, FIELD(stats), 0, 1, 0, "0", "1: a summary on stderr at exit"},
     {"BROOM_STRESS", OPTION_COUNT, FIELD(stress), 0, INT32_MAX, 0, "0",
      "n: collect at every n-th allocation, and audit the heap"},
-    {"BROOM_STOP_SIGNAL", OPTION_COUNT, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
+    {"BROOM_STOP_SIGNAL", OPTION_SIGNAL, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
      "number of the signal that stops threads for a collection"},
     {"BROOM_NO_MINOR", OPTION_COUNT, FIELD(no_minor), 0, 1, 0, "0",
      "1: full collections alone; the kernel is not asked which pages were written"},
@@ -107,7 +108,8 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
 {
     switch (option->form) {
     case OPTION_BYTES: return parse_number(text, true, value);
-    case OPTION_COUNT: return parse_number(text, false, value);
+    case OPTION_COUNT:
+    case OPTION_SIGNAL: return parse_number(text, false, value);
     case OPTION_PAST_END: return parse_name(past_end_names, text, value);
     case OPTION_ROOTS: return parse_name(roots_names, text, value);
     case OPTION_FREE: return parse_name(free_names, text, value);
@@ -122,6 +124,8 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
 
 static bool in_range(const struct option *option, int64_t value)
 {
+    if (option->form == OPTION_SIGNAL && !gc__os_can_catch((int)value))
+        return false;
     return (value >= option->least && value <= option->most) || (option->form == OPTION_MS && value == -1);
 }
 
@@ -173,7 +177,10 @@ static void complain(const struct gc_options *options, const struct option *opti
     bool preset = get_field(options, option) == option->preset;
     int64_t value;
 
-    if (parse_form(option, text, &value))
+    if (parse_form(option, text, &value) && option->form == OPTION_SIGNAL)
+        gc__message("%s=%.60s is no signal that a program can catch; %s is used instead", option->variable, text,
+                    preset ? option->preset_text : "the program's own value");
+    else if (parse_form(option, text, &value))
         gc__message("%s=%.60s is out of range (%lld to %lld); %s is used instead", option->variable, text,
                     (long long)option->least, (long long)option->most,
                     preset ? option->preset_text : "the program's own value");

@@ -7,9 +7,10 @@
 #include <broom.h>
 
 enum option_form {
-    OPTION_BYTES, /* a number with K, M, G or T behind it (1024s), or without */
-    OPTION_COUNT, /* a number */
-    OPTION_MS,    /* milliseconds; -1 is "never" */
+    OPTION_BYTES,  /* a number with K, M, G or T behind it (1024s), or without */
+    OPTION_COUNT,  /* a number */
+    OPTION_SIGNAL, /* that of one that can be caught */
+    OPTION_MS,     /* milliseconds; -1 is "never" */
     OPTION_PAST_END,
     OPTION_ROOTS,
     OPTION_FREE

@@ -226,6 +226,7 @@ static void end_blocking(void *argument)
 
     gc__world_end_safe(&gc__heap.world, mutator);
     gc__world_end(&gc__heap.world, mutator);
+    mutator->held[0] = mutator->held[1] = NULL;
     mutator->sp = 0;
 }
 
@@ -235,12 +236,11 @@ static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, u
     void *result;
 
     gc__world_begin(mutator);
+    mutator->held[1] = (void *)argument; /* it counts as stopped from then on */
     gc__world_begin_safe(&gc__heap.world, mutator, sp);
-    mutator->held[1] = (void *)argument;
     result = gc__os_run_cancellable((void *(*)(void *))function, (void *)argument, end_blocking, mutator);
     mutator->held[0] = result;
     end_blocking(mutator);
-    mutator->held[0] = mutator->held[1] = NULL;
     return result;
 }
 

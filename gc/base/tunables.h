@@ -169,6 +169,20 @@
  * which costs more. */
 #define GC_STOP_DOUBT_NS ((uint64_t)5 * 1000 * 1000)
 
+/* From when on it is looked at what a thread does that has not stopped, so that there
+ * are two looks when it is to be said what keeps it. */
+#define GC_STOP_LOOK_NS ((uint64_t)100 * 1000 * 1000)
+
+/* A thread that blocks the signal in passing (in a handler of ours, or inside the C
+ * library) needs some milliseconds of CPU at most to be out of it (the handler finds out
+ * where the stack of a thread lies that it does not know); one that had so much, and is
+ * not, blocks it for good. */
+#define GC_STOP_MASKED_CPU_NS ((uint64_t)100 * 1000 * 1000)
+
+/* A thread that nothing keeps but the want of a CPU, as it seems, is reported after so
+ * long: on a machine that is far too busy it may take seconds. */
+#define GC_STOP_STARVED_NS ((uint64_t)10 * 1000 * 1000 * 1000)
+
 /* How often the system is asked which threads there are, as long as they are not
  * those that we know. */
 #define GC_STOP_LISTINGS 100

@@ -178,7 +178,11 @@ void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
-/* Looks up what the two need. Not while other threads are stopped. */
+/* Looks up names, for which it takes the loader's lock: before any of ours is taken, as
+ * a constructor may be running under that, and call us. As often as you like. */
+void gc__os_look_up_names(void);
+
+/* Prepares for the last two. Once, after the names. */
 void gc__os_prepare_thread_areas(void);
 
 /* Places a variable among this library's own state, which is never a root. */
@@ -216,6 +220,7 @@ bool gc__os_thread_pointer_is_own(void);
  * and goes on when that returns: on the stack and in the state of a signal
  * handler, with all signals blocked. */
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
+bool gc__os_can_catch(int signal);
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
 
@@ -223,10 +228,28 @@ void gc__os_unblock_stop_signal(void); /* for the calling thread */
  * says. */
 int gc__os_stop_thread(long thread_id);
 bool gc__os_thread_exists(long thread_id);
-bool gc__os_thread_blocks_stop_signal(long thread_id);
 
-/* Those of the C library, too: not in a handler, and not by the program's will. */
-bool gc__os_thread_blocks_all_signals(long thread_id);
+/* What was seen of a thread at one moment. */
+struct gc__thread_look {
+    uint64_t blocked; /* signals, a bit each from 1 on */
+    uint64_t cpu_ns;  /* that it ever had */
+    char state;       /* as in /proc; 0: it is not known */
+};
+struct gc__thread_look gc__os_look_at_thread(long thread_id);
+bool gc__os_blocks_stop_signal(struct gc__thread_look look);
+
+/* Asleep with every signal blocked, those of the C library, too: in the middle of
+ * making or ending a thread, most likely. */
+bool gc__os_sleeps_inside_library(struct gc__thread_look look);
+
+/* What keeps a thread from taking a signal, as two looks show. */
+enum gc__hindrance {
+    GC_HINDRANCE_NONE, /* it runs now and then, or would if it had a CPU */
+    GC_HINDRANCE_MASK, /* it blocks the signal that stops threads */
+    GC_HINDRANCE_DEEP, /* it sleeps where no signal wakes it */
+    GC_HINDRANCE_HALT  /* it has been halted, by a debugger say */
+};
+enum gc__hindrance gc__os_hindrance(struct gc__thread_look before, struct gc__thread_look now);
 
 /* How many threads the process has, of all sorts; 0 if the system does not say. */
 size_t gc__os_thread_count(void);

@@ -57,11 +57,13 @@ struct mutator {
     uintptr_t deepest_sp;    /* see gc/roots/dead_stack.h */
 
     /* Stopping: see gc/roots/world.h. */
-    _Atomic uint32_t state;     /* an enum mutator_state */
-    volatile bool inside;       /* our code is at work, and is not to be stopped by the signal */
-    bool asked_softly;          /* without a signal, so far */
-    bool seen;                  /* in the list of threads that is being read */
-    struct gc__context context; /* where it stands while it is stopped, safe or held */
+    _Atomic uint32_t state;      /* an enum mutator_state */
+    volatile bool inside;        /* our code is at work, and is not to be stopped by the signal */
+    bool asked_softly;           /* without a signal, so far */
+    bool unsent;                 /* the signal was refused for want of room in its queue */
+    struct gc__thread_look look; /* when it had not stopped for a while */
+    bool seen;                   /* in the list of threads that is being read */
+    struct gc__context context;  /* where it stands while it is stopped, safe or held */
 
     /* Coroutines: see gc/roots/stacks.h. */
     struct gc_stack own;      /* `memory` as `stack`, once it is asked for; where it was left, if it was */
@@ -72,6 +74,7 @@ struct mutator {
     struct gc__range stack;   /* as far as it may ever be used */
     uintptr_t thread_pointer; /* 0: shared with another thread */
     long thread_id;           /* 0: not run yet, or ended */
+    bool met;                 /* by a stop alone: it never called us */
     struct gc__start start;   /* roots until it runs, */
     void *result;             /* and from its end until it is joined */
     uintptr_t handle;         /* by which it is joined */

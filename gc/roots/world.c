@@ -65,8 +65,10 @@ struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_
 {
     struct mutator *mutator = take_unused(world);
 
-    if (mutator != NULL)
-        list(world, mutator, thread_id, state);
+    if (mutator == NULL)
+        return NULL;
+    mutator->met = true;
+    list(world, mutator, thread_id, state);
     return mutator;
 }
 
@@ -354,6 +356,6 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->ended, NULL);
     world->count = 0;
     world->helpers = 0;
-    if (gc__mutator_exists(mutator))
-        list(world, mutator, gc__os_thread_id(), MUTATOR_RUNS);
+    if (gc__mutator_exists(mutator)) /* it may have forked in gc_thread_blocking */
+        list(world, mutator, gc__os_thread_id(), gc__mutator_is_safe(mutator) ? MUTATOR_SAFE : MUTATOR_RUNS);
 }

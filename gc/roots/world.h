@@ -40,6 +40,7 @@ struct world {
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
+    bool said_that_strangers_run;
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */

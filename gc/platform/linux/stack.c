@@ -39,6 +39,28 @@ struct gc__range gc__os_initial_stack(void)
     return stack;
 }
 
+/* ---- Whose it is ---------------------------------------------------------------- */
+
+GC_OWN_STATE static struct {
+    _Atomic uintptr_t handle; /* of the thread of the initial stack, if it was the last to fork */
+    _Atomic bool left;        /* that thread forked no child that we are, or a child of */
+} initial;
+
+static bool is_initial_thread(void)
+{
+    return !initial.left && gettid() == getpid();
+}
+
+void gc__stack_note_fork(void)
+{
+    initial.handle = is_initial_thread() ? gc__os_thread_handle() : 0;
+}
+
+void gc__stack_note_child(void)
+{
+    initial.left = initial.left || initial.handle != gc__os_thread_handle();
+}
+
 /* How far down `stack` may reach. The limit of the initial one may have been
  * raised since, or be none: there only what is mapped decides. */
 static uintptr_t lowest(struct gc__range stack)
@@ -125,7 +147,7 @@ struct gc__range gc__os_own_stack(void)
     void *start;
     size_t bytes;
 
-    if (gettid() == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
+    if (is_initial_thread() || pthread_getattr_np(pthread_self(), &attributes) != 0)
         return gc__os_initial_stack();
     if (pthread_attr_getstack(&attributes, &start, &bytes) == 0)
         stack = (struct gc__range){(uintptr_t)start, (uintptr_t)start + bytes};
@@ -142,7 +164,7 @@ static struct gc__range stack_below(uintptr_t end)
  * the upper end of its stack. The lower one is a guard, or no memory. */
 struct gc__range gc__os_interrupted_stack(uintptr_t sp)
 {
-    if (gettid() == getpid())
+    if (is_initial_thread())
         return gc__os_initial_stack();
     return stack_below(gc__os_thread_pointer_is_own() ? gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes())
                                                       : gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES));

@@ -37,13 +37,26 @@ int gc__os_stop_signal(void)
     return stop.signal;
 }
 
+/* A stopped thread runs no other handler. That goes for the one by which the C library
+ * cancels threads, too, which sigfillset leaves out: it would leave our handler, and run
+ * the thread's cleanups, while the world stands. (The second of the C library's own
+ * signals, by which setuid and the like reach all threads, is waited for.) */
+static sigset_t all_but_setuid(void)
+{
+    sigset_t set;
+
+    sigfillset(&set);
+    *(unsigned long *)&set |= 1ul << (__SIGRTMIN - 1);
+    return set;
+}
+
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
     stop.signal = signal;
     stop.caught = caught;
-    sigfillset(&action.sa_mask); /* a stopped thread runs no other handler */
+    action.sa_mask = all_but_setuid();
     return GC_REAL(sigaction)(signal, &action, NULL) == 0;
 }
 

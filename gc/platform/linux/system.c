@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,6 +44,13 @@ long gc__os_thread_id(void)
 uintptr_t gc__os_thread_handle(void)
 {
     return (uintptr_t)pthread_self();
+}
+
+/* Not those that end and halt a program, nor the two that the C library keeps. */
+bool gc__os_can_catch(int signal)
+{
+    return signal > 0 && signal <= SIGRTMAX && signal != SIGKILL && signal != SIGSTOP &&
+           (signal < __SIGRTMIN || signal >= SIGRTMIN);
 }
 
 /* ---- Messages ------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/platform/linux/probe.h"
+#include "gc/platform/linux/real.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -45,7 +46,7 @@ GC_OWN_STATE static struct {
 
 typedef void static_info(size_t *bytes, size_t *alignment);
 
-void gc__os_prepare_thread_areas(void)
+void gc__os_look_up_names(void)
 {
     static_info *get_static_info = (static_info *)dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
     size_t alignment;
@@ -57,7 +58,11 @@ void gc__os_prepare_thread_areas(void)
     layout.thread_id = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
     if (get_static_info != NULL)
         get_static_info(&layout.static_bytes, &alignment);
+    gc__real_prepare();
+}
 
+void gc__os_prepare_thread_areas(void)
+{
     modules.bytes = gc__os_reserve(MAX_MODULES * sizeof *modules.bytes, gc__os_page_bytes(), 0);
     if (modules.bytes != NULL && !gc__os_commit(modules.bytes, MAX_MODULES * sizeof *modules.bytes))
         modules.bytes = NULL;
@@ -152,6 +157,8 @@ static GC_SCANS_ANYTHING void visit_blocks(uintptr_t descriptor, struct gc__rang
 
         if (start == 0 || start == NOT_ALLOCATED || start == end || start - known.start < known.end - known.start)
             continue;
+        if (!gc__page_is_readable(gc__align_down(start, gc__os_page_bytes())))
+            continue; /* the thread was stopped when it had just given it back */
         visit((struct gc__range){start, gc__min(end, gc__readable_end(start, end))}, argument);
     }
 }
