@@ -34,6 +34,8 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__region_destroy(&heap->region);
         return false;
     }
+    heap->world.holds_signals =
+        gc__heap_roots_are_mappings(heap); /* their handlers may call malloc, or leave by longjmp */
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;

@@ -218,6 +218,11 @@ bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__contex
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
 
+/* The calling thread gets none but the one that stops threads and those of its own
+ * faults, until they are released. Returns those that it blocked before. */
+uint64_t gc__os_hold_signals(void);
+void gc__os_release_signals(uint64_t blocked);
+
 /* Sends the signal. 0, ESRCH when there is no such thread, or what the system
  * says. */
 int gc__os_stop_thread(long thread_id);
@@ -272,6 +277,11 @@ struct gc__thread_watcher {
 
 /* Until this is called the interposed calls do nothing of their own. */
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
+
+/* The lock of all streams, which the C library takes to fork. The last: in the child. */
+void gc__os_lock_streams(void);
+void gc__os_unlock_streams(void);
+void gc__os_free_streams(void);
 
 /* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
  * is cancelled or ends in there. */
