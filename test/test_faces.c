@@ -77,6 +77,7 @@ HABIT(jumps)
 HABIT(fork_streams)
 HABIT(attributes)
 HABIT(growth)
+HABIT(reset)
 
 BOTH_WAYS(static)
 BOTH_WAYS(mapped)

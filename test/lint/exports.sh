@@ -20,8 +20,9 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-interposed='epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit pthread_join pthread_sigmask
-pthread_timedjoin_np pthread_tryjoin_np sigaction sigprocmask'
+interposed='__sysv_signal bsd_signal epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit
+pthread_join pthread_sigmask pthread_timedjoin_np pthread_tryjoin_np sigaction sigignore siginterrupt signal sigprocmask
+sigset ssignal sysv_signal'
 # shellcheck disable=SC2086 # words
 printf '%s\n' $interposed | sort >"$work/interposed"
 
