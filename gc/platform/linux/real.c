@@ -24,10 +24,6 @@ OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
-OTHER_NAME(sigwaitinfo);
-OTHER_NAME(sigtimedwait);
-OTHER_NAME(sigsuspend);
-OTHER_NAME(pselect);
 
 static const struct {
     const char *name;
@@ -44,10 +40,6 @@ static const struct {
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
-    {"sigwaitinfo", __sigwaitinfo},
-    {"sigtimedwait", __sigtimedwait},
-    {"sigsuspend", __sigsuspend},
-    {"pselect", __pselect},
 };
 
 #define NAMES (sizeof in_archive / sizeof in_archive[0])

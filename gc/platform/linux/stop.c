@@ -2,6 +2,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/tunables.h"
+#include "gc/platform/linux/interruption.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/stack.h"
 
@@ -9,6 +10,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+_Thread_local struct gc__interruption gc__interruption;
 
 GC_OWN_STATE static struct {
     int signal;
@@ -28,6 +31,7 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
     };
 
     (void)signal, (void)information;
+    gc__interruption_note(gc__interrupted_sp(user));
     stop.caught(&context);
     errno = saved_errno;
 }
