@@ -188,6 +188,7 @@ static void in_child(void)
     gc__events_forget_teller();
     gc__finalizers_forget_thread();
     gc__heap.process = gc__os_process_id();
+    gc__os_know_process();
     gc__world_unlock(&gc__heap.world);
     gc__os_free_streams();
 }

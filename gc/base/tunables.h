@@ -128,6 +128,10 @@
  * by default. (34 is the first that a program may have.) */
 #define GC_STOP_SIGNAL 41
 
+/* So many ranges of malloc's memory can be write-protected at a time, as guards of stacks
+ * are: 64 KiB of our data. */
+#define GC_PROTECTED_RANGES 4096
+
 /* Looks at the heap's lock before a thread sleeps: what it guards takes less
  * than a microsecond, a sleep several. */
 #define GC_LOCK_SPINS 100

@@ -52,6 +52,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);
     heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
+    gc__os_know_process();
     if (options->stats != 0 || options->log != 0)
         gc__os_keep_stderr();
     heap->started = true;

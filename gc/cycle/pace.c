@@ -111,6 +111,13 @@ void gc__pace_grant(struct pace *pace, size_t bytes)
     set_budget(pace, gc__max(budget, gc__pace_allocated(pace)) + bytes);
 }
 
+void gc__pace_put_off(struct pace *pace)
+{
+    size_t allocated = gc__pace_allocated(pace);
+
+    set_budget(pace, allocated + gc__max(pace->floor_bytes, allocated / 4));
+}
+
 void gc__pace_make_due(struct pace *pace)
 {
     set_budget(pace, 0);

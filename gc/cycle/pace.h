@@ -104,6 +104,9 @@ static inline bool gc__pace_is_overdrawn(const struct pace *pace)
     return __atomic_load_n(&pace->granted_bytes, __ATOMIC_RELAXED) > pace->full_budget_bytes / GC_OVERDRAFT_SHARE;
 }
 
+/* A cycle could not be: the next is to be tried when a quarter more was allocated. */
+void gc__pace_put_off(struct pace *pace);
+
 /* At once: a cycle that has failed is to be followed by another, or mutators are to
  * help with the one under way. */
 void gc__pace_make_due(struct pace *pace);

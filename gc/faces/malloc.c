@@ -18,6 +18,7 @@
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 #include "gc/faces/arena.h"
+#include "gc/faces/protect.h"
 #include "gc/insight/stats.h"
 
 #include <errno.h>
@@ -299,8 +300,21 @@ static inline void free_object(const char *call, void *address)
         free_in_heap(call, address);
 }
 
+static __attribute__((noinline)) void unprotect(void *address)
+{
+    struct object object;
+    uintptr_t start;
+
+    if (!is_in_heap(address) || in_middle(CALLER_SP) || !find(address, &object))
+        return;
+    start = (uintptr_t)gc__object_start(&gc__heap.region, &object);
+    gc__unprotect((struct gc__range){start, start + gc__object_bytes(&gc__heap.region, &object)});
+}
+
 EXPORT void free(void *address)
 {
+    if (GC_UNLIKELY(gc__protected_count != 0))
+        unprotect(address);
     if (frees_are_honoured() && free_to_magazine(address))
         return;
     free_object("free", address);

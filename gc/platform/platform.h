@@ -59,6 +59,13 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
+/* mprotect(2) with its rights, as a program gives them, and errno; whether these let it
+ * write; the same, and reading besides; reading and writing. */
+int gc__os_protect(void *start, size_t bytes, int rights);
+bool gc__os_rights_let_write(int rights);
+int gc__os_rights_to_read(int rights);
+int gc__os_rights_to_write(void);
+
 /* Write tracking: the system can tell which pages of a range were written, also by
  * system calls, since they were last watched. One range in all, committed or not;
  * asked again, it serves the child of a fork. False: the system cannot. */
@@ -202,6 +209,11 @@ struct gc__start {
 };
 
 long gc__os_process_id(void); /* the child of a vfork has its own */
+
+/* The process is known from now on; and whether this is a copy of the one that was. */
+void gc__os_know_process(void);
+bool gc__os_process_is_copy(void);
+
 long gc__os_thread_id(void);
 uintptr_t gc__os_thread_pointer(void);
 uintptr_t gc__os_thread_handle(void); /* by which it is joined */
