@@ -55,6 +55,8 @@ END
 $CC -o "$work/whose" "$work/whose.c"
 expect 0 'broom' "$broom" run "$work/whose"
 expect 0 'broom' "$broom" run --children sh -c "exec '$work/whose'"
+expect 0 'broom' "$broom" run env X=1 "$work/whose"
+expect 0 'broom' "$broom" run sh -c "exec '$work/whose'"
 expect 0 '<arena|<heap|malloc version="1"' "$broom" run sh -c "'$work/whose'; exit"
 
 # ---- What it says of what it cannot run

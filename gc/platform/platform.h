@@ -331,6 +331,10 @@ uint64_t gc__os_clock_ns(void); /* monotonic */
 /* Messages go where stderr goes now, also when the program has closed it. */
 void gc__os_keep_stderr(void);
 
+/* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
+ * in its environment; its children are not. Both strings stay. */
+void gc__os_keep_across_exec(const char *preload, const char *once);
+
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */
 bool gc__os_address_is_free(void);

@@ -24,6 +24,7 @@ OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
+OTHER_NAME(execvpe);
 
 static const struct {
     const char *name;
@@ -40,6 +41,7 @@ static const struct {
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
+    {"execvpe", __execvpe},
 };
 
 #define NAMES (sizeof in_archive / sizeof in_archive[0])
