@@ -95,6 +95,13 @@ if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
     expect 126 'statically linked' "$broom" run "$work/static"
 fi
 
+echo '#include <broom.h>
+int main(void) { return gc_malloc(1) == NULL; }' >"$work/twice.c"
+folder=$(cd "${top_builddir:-.}/.libs" && pwd)
+$CC -I"${top_srcdir:-.}/include" -o "$work/twice" "$work/twice.c" -L"$folder" -lbroom -Wl,-rpath,"$folder"
+expect 126 'linked with Broom already' "$broom" run "$work/twice"
+expect 134 'has Broom already' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/twice"
+
 echo '#include <stddef.h>
 void *malloc(size_t n) { (void)n; return NULL; }
 int main(void) { return malloc(1) != NULL; }' >"$work/own.c"

@@ -520,7 +520,7 @@ static void check_churn(void)
     pthread_t thread[8];
 
     for (unsigned i = 0; i < 8; i++)
-        REQUIRE(pthread_create(&thread[i], NULL, make_detached, (void *)(uintptr_t)(rounds ? atoi(rounds) : 100)) == 0);
+        REQUIRE(pthread_create(&thread[i], NULL, make_detached, (void *)(uintptr_t)(rounds ? atoi(rounds) : 8)) == 0);
     for (unsigned i = 0; i < 8; i++)
         pthread_join(thread[i], NULL);
 }

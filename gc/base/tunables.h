@@ -128,6 +128,9 @@
  * by default. (34 is the first that a program may have.) */
 #define GC_STOP_SIGNAL 41
 
+/* Around the thread pointer, the C library's descriptor of a thread, which is 2.3 KiB. */
+#define GC_DESCRIPTOR_BYTES ((size_t)8192)
+
 /* So many ranges of malloc's memory can be write-protected at a time, as guards of stacks
  * are: 64 KiB of our data. */
 #define GC_PROTECTED_RANGES 4096

@@ -63,9 +63,20 @@ static bool c_library_has_begun(void)
     return has_begun;
 }
 
-static __attribute__((constructor)) void note_that_it_has_begun(void)
+/* Two collectors would stop each other's threads by the same signal, and neither would
+ * look for its objects in the other's. */
+static void refuse_another_broom(void)
+{
+    void *other = gc__os_find_function("gc_get_stats");
+
+    if (other != NULL && other != (void *)(uintptr_t)gc_get_stats)
+        gc__fatal("the program has Broom already, as libbroom: %s", "libbroom-malloc does not go with that");
+}
+
+static __attribute__((constructor)) void begin_with_program(void)
 {
     c_library_has_begun();
+    refuse_another_broom();
 }
 
 static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
@@ -261,6 +272,13 @@ static bool frees_are_honoured(void)
     return gc__heap.options.free == GC_FREE_HONOUR;
 }
 
+/* A thread that is over may run on while the world stands (gc/roots/world.h), and glibc
+ * frees in it what others had: the collector will find that. */
+static bool is_over(void)
+{
+    return gc__mutator->over;
+}
+
 /* As nearly all are. False: it is to take the long way, be it right or wrong. */
 static bool free_to_magazine(void *address)
 {
@@ -268,7 +286,7 @@ static bool free_to_magazine(void *address)
     struct object object;
     bool done;
 
-    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator))
+    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)
         return false;
     begin();
     gc__world_begin(mutator);
@@ -283,7 +301,7 @@ static void free_in_heap(const char *call, void *address)
 {
     struct object object;
 
-    if (!is_in_heap(address) || in_middle(CALLER_SP))
+    if (!is_in_heap(address) || in_middle(CALLER_SP) || is_over())
         return;
     begin();
     if (!find(address, &object))

@@ -184,6 +184,10 @@ void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
+/* Copies memory that another thread may unmap meanwhile. Returns how many bytes of it
+ * there are. */
+size_t gc__os_copy(void *to, uintptr_t from, size_t bytes);
+
 /* Looks up what the two need. Not while other threads are stopped. */
 void gc__os_prepare_thread_areas(void);
 
@@ -330,6 +334,9 @@ uint64_t gc__os_clock_ns(void); /* monotonic */
 
 /* Messages go where stderr goes now, also when the program has closed it. */
 void gc__os_keep_stderr(void);
+
+/* That the process has, by its name: the first of it. NULL: none. */
+void *gc__os_find_function(const char *name);
 
 /* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
  * in its environment; its children are not. Both strings stay. */

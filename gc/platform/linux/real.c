@@ -82,6 +82,11 @@ static void *look_up(const char *name)
     return function;
 }
 
+void *gc__os_find_function(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
+}
+
 void gc__real_prepare(void)
 {
     for (size_t i = 0; i < NAMES; i++)
