@@ -14,13 +14,25 @@
 /* The C library allocates for it, and holds the lock of the thread's descriptor. */
 static struct gc__range own_stack(void)
 {
-    bool was_busy = gc__thread_is_busy;
+    uintptr_t busy_at = gc__thread_busy_at;
     struct gc__range stack;
 
-    gc__thread_is_busy = true;
+    gc__thread_busy_at = UINTPTR_MAX;
     stack = gc__os_own_stack();
-    gc__thread_is_busy = was_busy;
+    gc__thread_busy_at = busy_at;
     return stack;
+}
+
+/* The same goes for this. Others may have that lock, and wait for the heap's. */
+static bool is_detached(void)
+{
+    uintptr_t busy_at = gc__thread_busy_at;
+    bool detached;
+
+    gc__thread_busy_at = UINTPTR_MAX;
+    detached = gc__os_thread_is_detached();
+    gc__thread_busy_at = busy_at;
+    return detached;
 }
 
 bool gc__threads_enter(void)
@@ -115,11 +127,14 @@ static struct gc__start begun(void *ticket)
  * unregistered. */
 static void returning(void *result)
 {
+    bool detached;
+
     if (result == NULL || (!gc__mutator_exists(gc__mutator) && !gc__threads_enter()))
         return;
     gc__os_tell_when_ended();
+    detached = is_detached();
     gc__world_lock(&gc__heap.world);
-    gc__world_return(&gc__heap.world, gc__mutator, result);
+    gc__world_return(&gc__heap.world, gc__mutator, result, detached);
     gc__world_unlock(&gc__heap.world);
 }
 
@@ -154,6 +169,7 @@ static void before_fork(void)
 {
     if (!gc__mutator_exists(gc__mutator))
         gc__threads_enter(); /* other handlers may allocate, under this lock */
+    gc__os_lock_streams();
     gc__world_lock(&gc__heap.world);
     gc__concurrent_hold(&gc__heap); /* a step may be in the loader */
 }
@@ -162,6 +178,7 @@ static void in_parent(void)
 {
     gc__concurrent_release(&gc__heap);
     gc__world_unlock(&gc__heap.world);
+    gc__os_unlock_streams();
 }
 
 static void in_child(void)
@@ -173,7 +190,9 @@ static void in_child(void)
     gc__events_forget_teller();
     gc__finalizers_forget_thread();
     gc__heap.process = gc__os_process_id();
+    gc__os_know_process();
     gc__world_unlock(&gc__heap.world);
+    gc__os_free_streams();
 }
 
 static void ended(void)

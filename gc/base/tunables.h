@@ -145,6 +145,13 @@
  * by default. (34 is the first that a program may have.) */
 #define GC_STOP_SIGNAL 41
 
+/* Around the thread pointer, the C library's descriptor of a thread, which is 2.3 KiB. */
+#define GC_DESCRIPTOR_BYTES ((size_t)8192)
+
+/* So many ranges of malloc's memory can be write-protected at a time, as guards of stacks
+ * are: 64 KiB of our data. */
+#define GC_PROTECTED_RANGES 4096
+
 /* Looks at the heap's lock before a thread sleeps: what it guards takes less
  * than a microsecond, a sleep several. */
 #define GC_LOCK_SPINS 100

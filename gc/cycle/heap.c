@@ -34,6 +34,8 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__region_destroy(&heap->region);
         return false;
     }
+    heap->world.holds_signals =
+        gc__heap_roots_are_mappings(heap); /* their handlers may call malloc, or leave by longjmp */
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
@@ -50,6 +52,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);
     heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
+    gc__os_know_process();
     if (options->stats != 0 || options->log != 0)
         gc__os_keep_stderr();
     heap->started = true;

@@ -36,6 +36,7 @@ struct heap {
     bool collecting;               /* by the lock's owner */
     bool full;                     /* the cycle under way is not to be minor */
     bool hard;                     /* for want of memory */
+    bool told_of_failure;          /* that there are no collections */
     long process;                  /* that it belongs to */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */

@@ -113,6 +113,13 @@ void gc__pace_grant(struct pace *pace, size_t bytes)
     __atomic_compare_exchange_n(&pace->budget_bytes, &budget, granted, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+void gc__pace_put_off(struct pace *pace)
+{
+    size_t allocated = gc__pace_allocated(pace);
+
+    set_budget(pace, allocated + gc__max(pace->floor_bytes, allocated / 4));
+}
+
 void gc__pace_make_due(struct pace *pace)
 {
     set_budget(pace, 0);

@@ -106,6 +106,9 @@ static inline uint32_t gc__pace_overdrafts(const struct pace *pace)
                       (pace->full_budget_bytes / GC_OVERDRAFT_SHARE + 1));
 }
 
+/* A cycle could not be: the next is to be tried when a quarter more was allocated. */
+void gc__pace_put_off(struct pace *pace);
+
 /* At once: a cycle that has failed is to be followed by another, or mutators are to
  * help with the one under way. */
 void gc__pace_make_due(struct pace *pace);

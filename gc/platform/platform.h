@@ -59,6 +59,13 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
+/* mprotect(2) with its rights, as a program gives them, and errno; whether these let it
+ * write; the same, and reading besides; reading and writing. */
+int gc__os_protect(void *start, size_t bytes, int rights);
+bool gc__os_rights_let_write(int rights);
+int gc__os_rights_to_read(int rights);
+int gc__os_rights_to_write(void);
+
 /* Write tracking: the system can tell which pages of a range were written, also by
  * system calls, since they were last watched. One range in all, committed or not;
  * asked again, it serves the child of a fork. False: the system cannot. */
@@ -178,6 +185,10 @@ void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
+/* Copies memory that another thread may unmap meanwhile. Returns how many bytes of it
+ * there are. */
+size_t gc__os_copy(void *to, uintptr_t from, size_t bytes);
+
 /* Looks up names, for which it takes the loader's lock: before any of ours is taken, as
  * a constructor may be running under that, and call us. As often as you like. */
 void gc__os_look_up_names(void);
@@ -207,6 +218,11 @@ struct gc__start {
 };
 
 long gc__os_process_id(void); /* the child of a vfork has its own */
+
+/* The process is known from now on; and whether this is a copy of the one that was. */
+void gc__os_know_process(void);
+bool gc__os_process_is_copy(void);
+
 long gc__os_thread_id(void);
 uintptr_t gc__os_thread_pointer(void);
 uintptr_t gc__os_thread_handle(void); /* by which it is joined */
@@ -223,6 +239,11 @@ bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__contex
 bool gc__os_can_catch(int signal);
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
+
+/* The calling thread gets none but the one that stops threads and those of its own
+ * faults, until they are released. Returns those that it blocked before. */
+uint64_t gc__os_hold_signals(void);
+void gc__os_release_signals(uint64_t blocked);
 
 /* Sends the signal. 0, ESRCH when there is no such thread, or what the system
  * says. */
@@ -297,6 +318,11 @@ struct gc__thread_watcher {
 /* Until this is called the interposed calls do nothing of their own. */
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
 
+/* The lock of all streams, which the C library takes to fork. The last: in the child. */
+void gc__os_lock_streams(void);
+void gc__os_unlock_streams(void);
+void gc__os_free_streams(void);
+
 /* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
  * is cancelled or ends in there. */
 void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, void (*cleanup)(void *argument),
@@ -333,6 +359,13 @@ uint64_t gc__os_thread_ns(void); /* that the calling thread has run */
 
 /* Messages go where stderr goes now, also when the program has closed it. */
 void gc__os_keep_stderr(void);
+
+/* That the process has, by its name: the first of it. NULL: none. */
+void *gc__os_find_function(const char *name);
+
+/* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
+ * in its environment; its children are not. Both strings stay. */
+void gc__os_keep_across_exec(const char *preload, const char *once);
 
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */

@@ -9,6 +9,9 @@
  * realloc and malloc_usable_size here: it is told apart. What comes from here must not be
  * given to the C library's free, and its only pointer not be kept in memory from there.
  *
+ * mallinfo, malloc_trim and their like stay the C library's, and tell of its heap. An
+ * alignment of more than 2 MiB is refused with EINVAL, unlike there.
+ *
  * What free does to Broom's objects says the option BROOM_FREE: by default nothing.
  *
  * Each function has the contract of the C library's; those that allocate may collect. */
@@ -39,6 +42,9 @@ GC__EXPORT void *gc_replace_calloc(GC__SIZE_T count, GC__SIZE_T bytes) GC__NOTHR
 GC__EXPORT void *gc_replace_realloc(void *object, GC__SIZE_T bytes) GC__NOTHROW;
 GC__EXPORT void *gc_replace_reallocarray(void *object, GC__SIZE_T count, GC__SIZE_T bytes) GC__NOTHROW;
 GC__EXPORT void gc_replace_free(void *object) GC__NOTHROW;
+GC__EXPORT void *gc_replace_memalign(GC__SIZE_T alignment, GC__SIZE_T bytes) GC__NOTHROW;
+GC__EXPORT void *gc_replace_valloc(GC__SIZE_T bytes) GC__NOTHROW;
+GC__EXPORT void *gc_replace_pvalloc(GC__SIZE_T bytes) GC__NOTHROW;
 GC__EXPORT void *gc_replace_aligned_alloc(GC__SIZE_T alignment, GC__SIZE_T bytes) GC__NOTHROW;
 GC__EXPORT int gc_replace_posix_memalign(void **result, GC__SIZE_T alignment, GC__SIZE_T bytes) GC__NOTHROW;
 GC__EXPORT GC__SIZE_T gc_replace_usable_size(void *object) GC__NOTHROW;
@@ -47,6 +53,7 @@ GC__EXPORT char *gc_replace_strndup(const char *text, GC__SIZE_T max_bytes) GC__
 GC__EXPORT int gc_replace_asprintf(char **result, const char *format, ...) GC__NOTHROW;
 GC__EXPORT int gc_replace_vasprintf(char **result, const char *format, GC__VA_LIST arguments) GC__NOTHROW;
 GC__EXPORT long gc_replace_getdelim(char **line, GC__SIZE_T *bytes, int end, struct _IO_FILE *stream);
+GC__EXPORT struct _IO_FILE *gc_replace_open_memstream(char **text, GC__SIZE_T *bytes) GC__NOTHROW;
 GC__EXPORT long gc_replace_getline(char **line, GC__SIZE_T *bytes, struct _IO_FILE *stream);
 
 /* With checks, as -D_FORTIFY_SOURCE has them. */
@@ -59,7 +66,9 @@ void *realloc(void *, GC__SIZE_T) GC__IS(gc_replace_realloc);
 void *reallocarray(void *, GC__SIZE_T, GC__SIZE_T) GC__IS(gc_replace_reallocarray);
 void free(void *) GC__IS(gc_replace_free);
 void *aligned_alloc(GC__SIZE_T, GC__SIZE_T) GC__IS(gc_replace_aligned_alloc);
-void *memalign(GC__SIZE_T, GC__SIZE_T) GC__IS(gc_replace_aligned_alloc);
+void *memalign(GC__SIZE_T, GC__SIZE_T) GC__IS(gc_replace_memalign);
+void *valloc(GC__SIZE_T) GC__IS(gc_replace_valloc);
+void *pvalloc(GC__SIZE_T) GC__IS(gc_replace_pvalloc);
 int posix_memalign(void **, GC__SIZE_T, GC__SIZE_T) GC__IS(gc_replace_posix_memalign);
 GC__SIZE_T malloc_usable_size(void *) GC__IS(gc_replace_usable_size);
 char *strdup(const char *) GC__IS(gc_replace_strdup);
@@ -68,6 +77,7 @@ int asprintf(char **, const char *, ...) GC__IS(gc_replace_asprintf);
 int vasprintf(char **, const char *, GC__VA_LIST) GC__IS(gc_replace_vasprintf);
 int __asprintf_chk(char **, int, const char *, ...) GC__IS(gc_replace_asprintf_chk);
 int __vasprintf_chk(char **, int, const char *, GC__VA_LIST) GC__IS(gc_replace_vasprintf_chk);
+struct _IO_FILE *open_memstream(char **, GC__SIZE_T *) GC__IS(gc_replace_open_memstream);
 long getdelim(char **, GC__SIZE_T *, int, struct _IO_FILE *) GC__IS_POINT_OF_CANCELLATION(gc_replace_getdelim);
 long __getdelim(char **, GC__SIZE_T *, int, struct _IO_FILE *) GC__IS_POINT_OF_CANCELLATION(gc_replace_getdelim);
 long getline(char **, GC__SIZE_T *, struct _IO_FILE *) GC__IS_POINT_OF_CANCELLATION(gc_replace_getline);
