@@ -3,6 +3,9 @@
 #include "test/thread_work.h"
 
 #include "gc/cycle/heap.h"
+#include "test/plugin.h"
+
+#include <link.h>
 
 static void require_end(pid_t pid)
 {
@@ -128,4 +131,71 @@ static void begin_in_child_of_thread(void)
 Test(thread_forks, the_heap_starts_in_the_child_of_another_thread)
 {
     check_child(begin_in_child_of_thread);
+}
+
+/* ---- Beside the loader ------------------------------------------------------------------------------ */
+
+static _Atomic bool in_loader;
+
+/* Under the loader's lock: for the first object, that is enough. */
+static int stay_in_loader(struct dl_phdr_info *object, size_t size, void *unused)
+{
+    (void)object, (void)size, (void)unused;
+    in_loader = true;
+    while (!done)
+        sleep_ms(1);
+    return 1;
+}
+
+static void *list_libraries(void *unused)
+{
+    dl_iterate_phdr(stay_in_loader, NULL);
+    return unused;
+}
+
+static void load_and_collect(void)
+{
+    void *plugin;
+
+    die_after(30);
+    gc_collect();
+    REQUIRE((plugin = find_plugin()) != NULL);
+    gc_collect();
+    REQUIRE(dlclose(plugin) == 0);
+    gc_collect();
+}
+
+static void fork_beside_loader(void)
+{
+    pthread_t thread = begin_thread(list_libraries, NULL);
+    pid_t pid;
+
+    die_after(60);
+    while (!in_loader)
+        sleep_ms(1);
+    pid = fork();
+    if (pid == 0) {
+        load_and_collect();
+        _exit(0);
+    }
+    require_end(pid);
+    done = true;
+    end_thread(thread);
+    load_and_collect();
+}
+
+static void fork_with_heap_beside_loader(void)
+{
+    gc_init();
+    fork_beside_loader();
+}
+
+Test(thread_forks, libraries_were_being_listed)
+{
+    check_child(fork_with_heap_beside_loader);
+}
+
+Test(thread_forks, libraries_were_being_listed_and_the_heap_starts_in_the_child)
+{
+    check_child(fork_beside_loader);
 }
