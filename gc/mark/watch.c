@@ -149,20 +149,39 @@ static bool will_be_written(const struct region *region, size_t page)
     return gc__kinds[block->kind].scanned && is_to_be_claimed(region, page, false);
 }
 
+static void unwatch(const struct region *region, size_t first_page, size_t end)
+{
+    gc__os_unwatch_writes(
+        (struct gc__range){(uintptr_t)gc__page_address(region, first_page), (uintptr_t)gc__page_address(region, end)});
+}
+
+static size_t count_to_be_written(const struct region *region, size_t page, size_t end)
+{
+    size_t count = 0;
+
+    for (; page < end; page++)
+        count += will_be_written(region, page);
+    return count;
+}
+
+/* A call takes longer than some faults: one for all of a chunk, if it is mostly free. */
 void gc__watch_no_free_cells(struct region *region, size_t c)
 {
     size_t page = c * GC_PAGES_PER_CHUNK, end = page + GC_PAGES_PER_CHUNK;
 
-    while (region->chunk[c].watched && page < end) {
+    if (!region->chunk[c].watched)
+        return;
+    if (count_to_be_written(region, page, end) > GC_PAGES_PER_CHUNK / 2) {
+        unwatch(region, page, end);
+        region->chunk[c].watched = false;
+        return;
+    }
+    for (; page < end; page++) {
         size_t first = page;
 
         while (page < end && will_be_written(region, page))
             page++;
         if (page - first >= GC_UNWATCHED_PAGES)
-            gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
-                                                     (uintptr_t)gc__page_address(region, page)});
-        if (page - first == GC_PAGES_PER_CHUNK)
-            region->chunk[c].watched = false;
-        page++;
+            unwatch(region, first, page);
     }
 }
