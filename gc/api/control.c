@@ -1,6 +1,5 @@
 #include "gc/api/enter.h"
 #include "gc/api/events.h"
-#include "gc/api/finalizer.h"
 #include "gc/api/options.h"
 #include "gc/api/threads.h"
 #include "gc/base/align.h"

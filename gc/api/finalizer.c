@@ -12,7 +12,8 @@
 
 static struct finalizers *const finalizers = &gc__heap.attached.finalizers;
 
-#define MOST_ROUNDS 1000 /* for finalizers that register again: they would never be done */
+/* Finalizers that register again would never be done. */
+#define MOST_ROUNDS 1000
 
 static uint32_t index_of(const gc_finalizer_queue *queue)
 {

@@ -1,7 +1,6 @@
 #include <broom/limit.h>
 
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
 #include "gc/cycle/record.h"

@@ -11,16 +11,16 @@
 
 const struct option gc__options[] = {
     {"BROOM_INITIAL_HEAP", OPTION_BYTES, FIELD(initial_heap), 0, INT64_MAX, 0, "0",
-     "bytes: no collection is due before the heap is so large; at least 1536K"},
+     "bytes: heap size below which no collection starts; at least 1536K"},
     {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0, "no limit",
      "bytes that the heap may hold; beyond it allocation fails"},
     {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), GC_PACE_GROWTH_MIN_PERCENT,
      GC_PACE_GROWTH_MAX_PERCENT, GC_PACE_GROWTH_PERCENT, "100",
-     "allocation between two collections, as a share of the live bytes that are scanned"},
+     "percent of the live, pointer-bearing bytes that may be allocated before the next collection"},
     {"BROOM_PAST_END", OPTION_PAST_END, FIELD(past_end), GC_PAST_END_NEVER, GC_PAST_END_ALWAYS, GC_PAST_END_STACK,
-     "stack", "where an address one past the end keeps its object: never, stack, always"},
-    {"BROOM_DECOMMIT_DELAY_MS", OPTION_MS, FIELD(decommit_delay_ms), 0, INT32_MAX, GC_DECOMMIT_DELAY_MS, "1000",
-     "free memory goes back to the OS after this time; never: it stays"},
+     "stack", "which words may keep an object alive by pointing one past its end: never, stack, always"},
+    {"BROOM_DECOMMIT_DELAY_MS", OPTION_TIME, FIELD(decommit_delay_ms), 0, INT32_MAX, GC_DECOMMIT_DELAY_MS, "1000",
+     "milliseconds after which free memory goes back to the OS; never: it is kept"},
     {"BROOM_LOG", OPTION_COUNT, FIELD(log), 0, 1, 0, "0", "1: one line on stderr for each collection"},
     {"BROOM_STATS", OPTION_COUNT, FIELD(stats), 0, 1, 0, "0", "1: a summary on stderr at exit"},
     {"BROOM_STRESS", OPTION_COUNT, FIELD(stress), 0, INT32_MAX, 0, "0",
@@ -31,21 +31,21 @@ const struct option gc__options[] = {
      "1: full collections alone; the kernel is not asked which pages were written"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
-    {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
-     "microseconds: a collection that would stop the program for longer runs beside it; 0, or never: the program "
-     "always stops"},
+    {"BROOM_PAUSE_TARGET_US", OPTION_TIME, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
+     "microseconds: a collection that would stop the program for longer runs concurrently; 0, or never: every "
+     "collection stops the program"},
     {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0,
      "80 % of the container's",
-     "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
+     "bytes of heap and tables above which collections become more frequent, taking up to half of the time"},
     {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
-     "1: the release of an arena collects, and tells if something still points into it; nothing is given back to a "
-     "pool twice"},
+     "1: releasing an arena collects and reports pointers that still lead into it; returning an object to its pool "
+     "twice is an error"},
     {"BROOM_ROOTS", OPTION_ROOTS, FIELD(roots), GC_ROOTS_SEGMENTS, GC_ROOTS_SHARED, GC_ROOTS_SEGMENTS, "segments",
-     "where roots are sought: segments, mappings (all private memory), shared (all memory)"},
+     "where roots are looked for: segments, mappings (all private memory), shared (all memory)"},
     {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",
-     "what `free` does in the place of malloc: ignore, honour"},
+     "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
-     "1: pointers at odd multiples of 4 bytes count, too, as packed structs have them"},
+     "1: pointers at odd multiples of 4 bytes count too, as in packed structs, unless `BROOM_PAST_END` is always"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];
@@ -113,7 +113,7 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
     case OPTION_PAST_END: return parse_name(past_end_names, text, value);
     case OPTION_ROOTS: return parse_name(roots_names, text, value);
     case OPTION_FREE: return parse_name(free_names, text, value);
-    case OPTION_MS:
+    case OPTION_TIME:
         if (strcmp(text, "never") != 0)
             return parse_number(text, false, value);
         *value = -1;
@@ -126,7 +126,7 @@ static bool in_range(const struct option *option, int64_t value)
 {
     if (option->form == OPTION_SIGNAL && !gc__os_can_catch((int)value))
         return false;
-    return (value >= option->least && value <= option->most) || (option->form == OPTION_MS && value == -1);
+    return (value >= option->least && value <= option->most) || (option->form == OPTION_TIME && value == -1);
 }
 
 bool gc__option_parse(const struct option *option, const char *text, int64_t *value)

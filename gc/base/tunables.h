@@ -1,4 +1,5 @@
-/* tunables.h - every constant of the collector, with its unit and its reason.
+/* tunables.h - the constants that could have been chosen otherwise, each with its unit
+ * and its reason.
  *
  * What a user may want to change at run time is not here but in the table of
  * options (gc/api/options.c), which takes its defaults from here. */

@@ -6,7 +6,6 @@
 
 #include "gc/alloc/allocate.h"
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 
 #include <errno.h>

@@ -59,6 +59,7 @@ static void report_exhaustion(const struct heap *heap, size_t bytes)
                mib(stats.live_bytes), mib(stats.heap_bytes),
                mib(gc__min(heap->region.max_pages, heap->region.chunks * GC_PAGES_PER_CHUNK) << GC_PAGE_SHIFT));
 }
+
 /* Silent unless asked: a program that handles NULL wants no noise. Under the
  * lock, also while the callers are named: that takes the loader's lock, which a
  * collector holds while it waits for us. */

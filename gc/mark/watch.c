@@ -107,7 +107,7 @@ static size_t taken_bytes(const struct region *region, size_t page, const struct
  * large cells it is not told where they end. */
 static bool is_to_be_claimed(const struct region *region, size_t page, bool swept)
 {
-    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = block - block->units_to_head;
+    const struct block *head = gc__block_head(&region->blocks[page / GC_PAGES_PER_UNIT]);
 
     return (size_t)head->cell_granules << GC_GRANULE_SHIFT <= GC_PAGE_BYTES / 4 &&
            taken_bytes(region, page, head, swept) < GC_PAGE_BYTES / 2;

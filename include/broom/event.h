@@ -1,5 +1,4 @@
-/* broom/event.h - being told what the collector has done, and looking at what the heap
- * holds. */
+/* broom/event.h - callbacks for what the collector does, and a look at what the heap holds. */
 #ifndef BROOM_EVENT_H
 #define BROOM_EVENT_H
 
@@ -12,11 +11,11 @@ extern "C" {
 
 /* ---- Events ------------------------------------------------------------- */
 
-/* Bits of a set. */
+/* Each is a bit, so that a set of them is one number. */
 enum gc_event_sort {
     GC_EVENT_BEGIN = 1 << 0,         /* a collection begins; */
-    GC_EVENT_STOPPED = 1 << 1,       /* all threads stand, */
-    GC_EVENT_RESUMED = 1 << 2,       /* and go on: several times, if it runs beside the program; */
+    GC_EVENT_STOPPED = 1 << 1,       /* all threads are stopped, */
+    GC_EVENT_RESUMED = 1 << 2,       /* and run again: several times in a concurrent collection; */
     GC_EVENT_MARKED = 1 << 3,        /* all that is reachable is marked; */
     GC_EVENT_END = 1 << 4,           /* it is over. `bytes`, `objects`: what is live. One that is given up has no end */
     GC_EVENT_GROWN = 1 << 5,         /* the heap holds more, `bytes` in all, */
@@ -35,24 +34,23 @@ struct gc_event {
     uint64_t bytes;
     uint64_t objects;
     int64_t thread; /* in which it happened */
-    uint64_t lost;  /* events between the one told before and this one that there was no room for */
+    uint64_t lost;  /* events that were dropped, for want of room, between the last one reported and this one */
 };
 
-/* Is told of an event after it happened, by the next thread that collects, calls gc_step
- * or gc_note_external, or makes an allocation for which it has to ask the heap for memory
- * (most are served from what the thread holds), and in that thread. A program that does
- * none of that is told nothing. No lock of Broom's is held and all threads run, so a
- * callback may do anything: allocate, collect, wait for others. (What it causes is told,
- * and finalized, after it has returned.) It is told of one event at a time, in the order
- * in which they happened, in whatever threads; while it is at work up to 256 others wait,
- * and the oldest are lost if there are more. It must return: no longjmp, no exception. If
- * its thread ends in it, by pthread_exit or cancellation, the other callbacks are not told
- * of that event. */
+/* Called after an event happened, in the next thread that collects, calls gc_step or
+ * gc_note_external, or makes an allocation that its own free memory cannot serve. In a
+ * program that does none of these it is not called. No lock of Broom's is held and all
+ * threads run, so a callback may do anything: allocate, collect, wait for others. (Events
+ * and finalizers that it causes come after it has returned.) Events are reported one at a
+ * time, in the order in which they happened, but not always in the same thread. While a
+ * callback runs, up to 256 events wait; if there are more, the oldest are lost. It must
+ * return: no longjmp, no exception. If its thread ends in it, by pthread_exit or
+ * cancellation, the other callbacks do not get that event. */
 typedef void (*gc_event_callback)(const struct gc_event *event, void *data);
 
-/* Has `callback` told of the events whose sorts are in the set `sorts`, from now on; an
- * empty set, 0, ends that (it may still be at work in another thread). The same callback
- * and data again: replaces the set. `data` is a root.
+/* Has `callback` called, from now on, for events whose sorts are in the set `sorts`. With
+ * the same callback and data again the set is replaced; an empty set, 0, removes the
+ * callback (which may still be running in another thread). `data` is a root.
  * Returns 0; ENOSPC: there are 8 already; EINVAL: unknown sorts, or NULL as callback.
  * collects: never. */
 GC__EXPORT int gc_set_event_callback(uint32_t sorts, gc_event_callback callback, void *data);
@@ -69,12 +67,11 @@ struct gc_object_info {
 
 enum gc_object_sort { GC_OBJECT_CONSERVATIVE, GC_OBJECT_ATOMIC, GC_OBJECT_UNCOLLECTABLE, GC_OBJECT_OF_KIND };
 
-/* Calls `visit` for every object, by address within its sort, until it returns
- * false: those that the last collection found, and those since. What has died since
- * is visited, too, so collect first if that matters. Returns whether it got to the
- * end.
- * All threads stand meanwhile, and may hold any lock: `visit` must not call Broom
- * (gc_kind_name is allowed), malloc, stdio or anything else that locks, and must
+/* Calls `visit` for every object, small ones first and each group by address, until it
+ * returns false. Objects that have died since the last collection are visited too, so
+ * collect first if that matters. Returns whether it got to the end.
+ * All other threads are stopped meanwhile, and may hold any lock: `visit` must not call
+ * Broom (gc_kind_name is allowed), malloc, stdio or anything else that locks, and must
  * return. It may read the object.
  * collects: never. */
 GC__EXPORT bool gc_for_each_object(bool (*visit)(const struct gc_object_info *object, void *data), void *data);
@@ -86,8 +83,8 @@ struct gc_kind_stats {
     uint64_t bytes; /* in whole cells and pages */
 };
 
-/* Counts, kind by kind, what gc_for_each_object would come to, and fills in the first
- * `capacity` of `out`. Returns how many kinds there are.
+/* Counts, kind by kind, the objects that gc_for_each_object would visit, and fills in the
+ * first `capacity` entries of `out`. Returns how many kinds there are.
  * collects: never. */
 GC__EXPORT size_t gc_get_kind_stats(struct gc_kind_stats *out, size_t capacity);
 

@@ -80,7 +80,8 @@ GC__EXPORT bool gc_get_finalizer(gc_finalizer_queue *queue, const void *object, 
 /* ---- Queues -------------------------------------------------------------------- */
 
 /* A new queue, which lasts as long as the process; `mode` is an enum gc_finalizer_mode.
- * NULL with errno = EINVAL for another value, ENOMEM when there are 256 already.
+ * NULL with errno = EINVAL for another value, ENOMEM when there are 255 already (the queue
+ * of the program does not count).
  * collects: never. */
 GC__EXPORT gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode);
 
@@ -118,12 +119,12 @@ GC__EXPORT size_t gc_finalize_all(gc_finalizer_queue *queue);
 
 /* ---- Cycles -------------------------------------------------------------------- */
 
-/* Sets the function that is told, once, of an object with an ordered finalizer that
- * leads to itself by way of others. It is told of one object of each cycle, and of a
- * cycle that another one leads to only when that other one is gone. It runs where the
- * finalizers of the queue run, and may break the cycle or remove the finalizer. NULL,
- * as at first: a message on stderr, about the first such object only. Returns the
- * function before.
+/* Sets the function that is called when an object with an ordered finalizer leads back to
+ * itself by way of others. It is called once for each such cycle, with one object of it;
+ * for a cycle that another one leads to, only when that other one is gone. It runs where
+ * the finalizers of the queue run, and may break the cycle or remove the finalizer. NULL,
+ * the initial value: a message on stderr, about the first such object only. Returns the
+ * previous function.
  * collects: never. */
 typedef void (*gc_finalizer_cycle_report)(void *object);
 GC__EXPORT gc_finalizer_cycle_report gc_set_finalizer_cycle_report(gc_finalizer_cycle_report report);
