@@ -21,7 +21,7 @@ bool gc__watch_chunk(struct region *region, size_t c, bool all);
 
 /* The marks are published. Pages of chunk `c` of which half is free, or more, will be
  * written soon, when cells are claimed: they are watched no more, if there are some in a
- * row. */
+ * row; nor is the whole chunk, if they are more than half of it. */
 void gc__watch_no_free_cells(struct region *region, size_t c);
 
 #endif
