@@ -308,6 +308,10 @@
 #define GC_PAUSE_TARGET_US 1000
 #define GC_MARKED_BYTES_PER_US 4096
 
+/* What the first write to a watched page may take. Where it takes more, the pause that is
+ * aimed at is longer in proportion. */
+#define GC_WATCHED_WRITE_NS 1000
+
 /* Smaller heaps are marked while the world stands. */
 #define GC_CONCURRENT_MIN_BYTES ((size_t)32 << 20)
 

@@ -59,6 +59,16 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     return true;
 }
 
+/* A cycle beside the mutators costs them a fault for each page that they write, so where
+ * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
+ * pause is the better choice. */
+static size_t pause_worth_avoiding_us(const struct heap *heap)
+{
+    size_t target_us = (size_t)heap->options.pause_target_us;
+
+    return gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
+}
+
 bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
@@ -69,7 +79,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us &&
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap) &&
            !gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns);
 }
 

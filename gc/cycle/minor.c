@@ -40,6 +40,8 @@ bool gc__minor_track(struct minor *minor, const struct region *region)
 
     minor->watched = false;
     minor->tracked = minor->tracked || gc__os_track_writes(range);
+    if (minor->tracked && minor->write_ns == 0)
+        minor->write_ns = gc__os_watched_write_ns();
     return minor->tracked;
 }
 

@@ -71,6 +71,10 @@ int gc__os_rights_to_write(void);
  * asked again, it serves the child of a fork. False: the system cannot. */
 bool gc__os_track_writes(struct gc__range range);
 
+/* How long the first write to a watched page takes, as measured when this is called;
+ * 0: that is not known. While writes are tracked. */
+uint64_t gc__os_watched_write_ns(void);
+
 /* From now on the pages of these ranges are watched, and count as not written.
  * A page that was never watched, or came from the OS since, counts as written.
  * False: nothing is known of any page any more. */

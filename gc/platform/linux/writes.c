@@ -31,6 +31,9 @@
 /* Where our file stands: out of the way of programs that count theirs. */
 #define FIRST_FILE 200
 
+/* Writes that are measured at once. */
+#define WRITES_MEASURED 16
+
 static GC_OWN_STATE struct {
     struct gc__range range; /* what is tracked; empty: nothing */
     int file;               /* of userfaultfd */
@@ -205,4 +208,29 @@ void gc__os_unwatch_writes(struct gc__range range)
     if (tracked.process == getpid() && range.start >= tracked.range.start && range.end <= tracked.range.end)
         ioctl(tracked.file, UFFDIO_WRITEPROTECT, &asked);
     errno = saved_errno;
+}
+
+static uint64_t time_writes(volatile char *memory, size_t page_bytes)
+{
+    uint64_t start_ns = gc__os_clock_ns();
+
+    for (size_t i = 0; i < WRITES_MEASURED; i++)
+        memory[i * page_bytes] = 1;
+    return (gc__os_clock_ns() - start_ns) / WRITES_MEASURED;
+}
+
+uint64_t gc__os_watched_write_ns(void)
+{
+    size_t page_bytes = gc__os_page_bytes(), bytes = WRITES_MEASURED * page_bytes;
+    char *memory = gc__os_map(bytes);
+    struct gc__range range = {(uintptr_t)memory, (uintptr_t)memory + bytes};
+    uint64_t ns = 0;
+
+    if (memory == NULL)
+        return 0;
+    gc__os_populate(memory, bytes);
+    if (register_range(range) && gc__os_watch_writes(&range, 1))
+        ns = time_writes(memory, page_bytes);
+    gc__os_release(memory, bytes);
+    return ns;
 }
