@@ -73,8 +73,7 @@ static bool is_asked(const struct mutator *mutator)
  * else does, and its end is told of. */
 static void introduce(struct mutator *mutator, const struct gc__context *context)
 {
-    if (mutator->stack.end == 0)
-        mutator->stack = gc__os_interrupted_stack(context->interrupted_sp);
+    mutator->stack = gc__os_interrupted_stack(context, mutator->stack);
     if (!gc__mutator_exists(gc__mutator)) /* else it is its maker's */
         mutator->thread_pointer = gc__os_thread_pointer();
 }
@@ -352,13 +351,23 @@ static void ask_the_deaf_again(struct world *world)
             mutator->state = MUTATOR_RUNS;
 }
 
+/* Of the stack of one that never called us, only what a stop found in use is known. */
+static struct gc__range all_of_stack(const struct mutator *mutator)
+{
+    struct gc__range stack = mutator->stack;
+
+    if (mutator->met)
+        stack.start = stack.end - gc__min(stack.end, GC_FOREIGN_STACK_BYTES);
+    return gc__os_whole_stack(stack);
+}
+
 /* Where it stands now; all of its stack, if it runs. */
 static void look_at_deaf(struct mutator *mutator)
 {
     uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
 
     if (sp == 0)
-        sp = gc__os_whole_stack(mutator->stack).start;
+        sp = all_of_stack(mutator).start;
     mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
 }
 
