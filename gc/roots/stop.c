@@ -322,7 +322,8 @@ static enum gc__hindrance report_if_hindered(struct mutator *mutator, uint64_t w
 }
 
 /* A thread that never called us is scanned as it is, if it sleeps. Its registers are
- * not seen. */
+ * not seen. Where it stands is noted later: until it is left alone it may wake, and say so
+ * itself. */
 static bool can_be_left_alone(struct mutator *mutator)
 {
     uintptr_t sp = mutator->met ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
@@ -331,7 +332,6 @@ static bool can_be_left_alone(struct mutator *mutator)
         return false;
     if (mutator->stack.end == 0)
         mutator->stack = gc__os_stack_around(sp);
-    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
     return true;
 }
 
@@ -472,6 +472,7 @@ static void wait_for_all(struct world *world)
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }
     }
+    look_at_the_deaf(world);
     drop_the_dead(world);
 }
 
@@ -552,8 +553,6 @@ bool gc__world_stop(struct world *world)
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
-    look_at_the_deaf(world);
-    drop_the_dead(world);
     while (met && !gc__world_is_complete(world)) {
         met = ++listings <= GC_STOP_LISTINGS && meet_strangers(world, self);
         wait_for_all(world); /* for those that were met before memory ran out, too */
