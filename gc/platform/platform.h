@@ -106,10 +106,11 @@ struct gc__range gc__os_initial_stack(void);
 /* The stack of the calling thread, likewise. */
 struct gc__range gc__os_own_stack(void);
 
-/* The same, as far as it is known without a call that a signal's handler may not
- * make; else the readable memory around `sp`, where the thread was interrupted,
- * perhaps on another stack. */
-struct gc__range gc__os_interrupted_stack(uintptr_t sp);
+/* The same in a signal's handler, where the C library is not asked. Of its stack at least
+ * what it uses now, if it can be told which that is; else the readable memory around
+ * where it stands. `known`: what this said before, or empty. */
+struct gc__context;
+struct gc__range gc__os_interrupted_stack(const struct gc__context *context, struct gc__range known);
 
 /* The readable memory around `sp`, as the stack of a thread of which nothing else
  * is known. */

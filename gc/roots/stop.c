@@ -73,8 +73,7 @@ static bool is_asked(const struct mutator *mutator)
  * else does, and its end is told of. */
 static void introduce(struct mutator *mutator, const struct gc__context *context)
 {
-    if (mutator->stack.end == 0)
-        mutator->stack = gc__os_interrupted_stack(context->interrupted_sp);
+    mutator->stack = gc__os_interrupted_stack(context, mutator->stack);
     if (!gc__mutator_exists(gc__mutator)) /* else it is its maker's */
         mutator->thread_pointer = gc__os_thread_pointer();
 }
@@ -323,7 +322,8 @@ static enum gc__hindrance report_if_hindered(struct mutator *mutator, uint64_t w
 }
 
 /* A thread that never called us is scanned as it is, if it sleeps. Its registers are
- * not seen. */
+ * not seen. Where it stands is noted later: until it is left alone it may wake, and say so
+ * itself. */
 static bool can_be_left_alone(struct mutator *mutator)
 {
     uintptr_t sp = mutator->met ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
@@ -332,7 +332,6 @@ static bool can_be_left_alone(struct mutator *mutator)
         return false;
     if (mutator->stack.end == 0)
         mutator->stack = gc__os_stack_around(sp);
-    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
     return true;
 }
 
@@ -352,13 +351,23 @@ static void ask_the_deaf_again(struct world *world)
             mutator->state = MUTATOR_RUNS;
 }
 
+/* Of the stack of one that never called us, only what a stop found in use is known. */
+static struct gc__range all_of_stack(const struct mutator *mutator)
+{
+    struct gc__range stack = mutator->stack;
+
+    if (mutator->met)
+        stack.start = stack.end - gc__min(stack.end, GC_FOREIGN_STACK_BYTES);
+    return gc__os_whole_stack(stack);
+}
+
 /* Where it stands now; all of its stack, if it runs. */
 static void look_at_deaf(struct mutator *mutator)
 {
     uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
 
     if (sp == 0)
-        sp = gc__os_whole_stack(mutator->stack).start;
+        sp = all_of_stack(mutator).start;
     mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
 }
 
@@ -463,6 +472,7 @@ static void wait_for_all(struct world *world)
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }
     }
+    look_at_the_deaf(world);
     drop_the_dead(world);
 }
 
@@ -543,8 +553,6 @@ bool gc__world_stop(struct world *world)
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
-    look_at_the_deaf(world);
-    drop_the_dead(world);
     while (met && !gc__world_is_complete(world)) {
         met = ++listings <= GC_STOP_LISTINGS && meet_strangers(world, self);
         wait_for_all(world); /* for those that were met before memory ran out, too */

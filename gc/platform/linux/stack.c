@@ -160,14 +160,31 @@ static struct gc__range stack_below(uintptr_t end)
     return gc__os_whole_stack((struct gc__range){end - gc__min(end, GC_FOREIGN_STACK_BYTES), end});
 }
 
-/* The C library puts a thread's descriptor, which the thread pointer shows, at
- * the upper end of its stack. The lower one is a guard, or no memory. */
-struct gc__range gc__os_interrupted_stack(uintptr_t sp)
+static bool hangs_together(uintptr_t start, uintptr_t end)
 {
+    return start < end && end - start <= GC_FOREIGN_STACK_BYTES && gc__readable_end(start, end) >= end;
+}
+
+/* The C library puts a thread's descriptor, which the thread pointer shows, at
+ * the upper end of its stack. The lower one is a guard, or no memory; to look for it
+ * takes milliseconds and touches every page, so that is done only where the thread is
+ * found on another stack. */
+struct gc__range gc__os_interrupted_stack(const struct gc__context *context, struct gc__range known)
+{
+    uintptr_t sp = range_holds(context->alternate, context->sp) ? context->interrupted_sp : context->sp;
+    uintptr_t end = gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes());
+
     if (is_initial_thread())
         return gc__os_initial_stack();
-    return stack_below(gc__os_thread_pointer_is_own() ? gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes())
-                                                      : gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES));
+    if (!gc__os_thread_pointer_is_own())
+        return known.end != 0 ? known : gc__os_stack_around(sp);
+    if (known.end != end)
+        known = (struct gc__range){end, end};
+    if (range_holds(known, sp))
+        return known;
+    if (hangs_together(sp, known.start))
+        return (struct gc__range){gc__align_down(sp, gc__os_page_bytes()), end};
+    return (struct gc__range){stack_below(known.start).start, end};
 }
 
 struct gc__range gc__os_stack_around(uintptr_t sp)
