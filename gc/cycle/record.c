@@ -74,7 +74,8 @@ static void note_limits(struct heap *heap, size_t allocated_bytes, uint64_t paus
     state.allocated_bytes = allocated_bytes;
     state.work_ns = gc__max(pause_ns + concurrent->work_ns, taken);
     state.mutator_ns = interval_ns - taken;
-    concurrent->work_ns = concurrent->taken_ns = concurrent->waited_ns = 0;
+    concurrent->work_ns = concurrent->taken_ns = 0;
+    concurrent->waited_ns = 0;
     gc__limit_note(&heap->limit, &state);
     keep_limits(heap, &state, !heap->minor.now);
     heap->limit.resumed_ns = now_ns;
