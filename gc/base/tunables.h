@@ -76,9 +76,9 @@
 #define GC_RUN_BYTES ((size_t)8 << 10)
 
 /* Memory for a fresh block comes in pieces, the first so large and each further one as
- * large as all before; once the heap holds so many pages, all at once. */
+ * large as all before; once the heap's range is so large, all at once. */
 #define GC_POPULATE_FIRST_BYTES ((size_t)8 << 10)
-#define GC_POPULATE_WHOLE_PAGES ((size_t)2048)
+#define GC_POPULATE_WHOLE_BYTES ((size_t)8 << 20)
 
 /* The first run of a mutator in a class, where there are several mutators. */
 #define GC_FIRST_RUN_BYTES ((size_t)1 << 10)

@@ -405,7 +405,8 @@ static bool waits_for_a_stopped_one(const struct world *world, struct mutator *m
 }
 
 /* Runtimes have threads that block every signal from the beginning, such as the C
- * library's for timers: these are not waited for twice. The signal may also have been
+ * library's for timers: these are not waited for twice. Some wake now and then, so after
+ * a second it is enough that one sleeps. The signal may also have been
  * taken by sigwait, or refused for want of room. */
 static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
 {
@@ -421,7 +422,7 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
     }
     if (waited_ns >= GC_STOP_LOOK_NS)
         hindrance = report_if_hindered(mutator, waited_ns);
-    if (hindrance == GC_HINDRANCE_MASK && can_be_left_alone(mutator))
+    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
         leave_alone(world, mutator);
     else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
         send_signal(world, mutator);
