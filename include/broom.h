@@ -78,7 +78,7 @@ struct gc_options {
     uint32_t stats;            /* 1: a summary on stderr at exit */
     uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
     uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
-    uint32_t no_minor;         /* 1: full collections alone; the kernel is not asked which pages were written */
+    uint32_t no_minor;         /* 1: every collection is full; with no pause target, the kernel tracks no writes */
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
     int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs concurrently;
                                 * -1: every collection stops the program. (BROOM_PAUSE_TARGET_US=0 means that as
