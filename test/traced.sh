@@ -97,9 +97,10 @@ tracer=gdb
 if under_gdb /bin/true 2>&1 | grep -q 'exited normally'; then
     tried=$((tried + 1))
     under_gdb "$work/program" >"$work/output" 2>&1 || failures=$((failures + 1))
-    expect '^all went well$' "$work/output"
+    # Not at the start of a line: gdb may be in the middle of one when the program speaks.
+    expect 'all went well$' "$work/output"
     expect 'exited normally' "$work/output"
-    if grep -q '^broom:' "$work/output"; then
+    if grep -q 'broom:' "$work/output"; then
         cat "$work/output"
         failures=$((failures + 1))
     fi
