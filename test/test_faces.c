@@ -43,6 +43,15 @@ static void check_child_of(const char *program, const char *name, const char *me
     cr_assert(child_returned(&child), "%s, free: %s: status %#x\n%s", name, means, (unsigned)child.status, child.text);
 }
 
+/* A thread that does not take our signal is reported. */
+static void check_that_all_stop(const char *name, const char *means)
+{
+    struct child child = run("replaced", name, means);
+
+    cr_assert(child_returned(&child), "%s, free: %s: status %#x\n%s", name, means, (unsigned)child.status, child.text);
+    cr_assert_not(child_wrote(&child, "it blocks the signal"), "%s, free: %s\n%s", name, means, child.text);
+}
+
 static void check_child(const char *name, const char *means)
 {
     check_child_of("replaced", name, means);
@@ -103,7 +112,12 @@ BOTH_WAYS(contracts)
 BOTH_WAYS(signals)
 BOTH_WAYS(forks)
 BOTH_WAYS(loads)
-BOTH_WAYS(waits)
+
+Test(replaced, waits, .disabled = SANITIZED)
+{
+    check_that_all_stop("waits", "ignore");
+    check_that_all_stop("waits", "honour");
+}
 BOTH_WAYS(freed)
 BOTH_WAYS(timer)
 
