@@ -525,15 +525,19 @@ static void check_churn(void)
         pthread_join(thread[i], NULL);
 }
 
+/* Not joined while somebody holds the lock and asks. */
 static _Atomic(pthread_t) looked_at;
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 
 static void *ask_for_attributes(void *unused)
 {
     while (!over) {
         pthread_attr_t attributes;
 
+        pthread_mutex_lock(&looking);
         if (looked_at != 0 && pthread_getattr_np(looked_at, &attributes) == 0)
             pthread_attr_destroy(&attributes);
+        pthread_mutex_unlock(&looking);
     }
     return unused;
 }
@@ -548,7 +552,7 @@ static void *end_slowly(void *unused)
 
 static void check_attributes(void)
 {
-    pthread_t asking, thread, last = 0;
+    pthread_t asking, thread;
 
     REQUIRE(pthread_create(&asking, NULL, ask_for_attributes, NULL) == 0);
     for (unsigned i = 0; i < 300; i++) {
@@ -558,12 +562,11 @@ static void check_attributes(void)
         while (looked_at != thread)
             sched_yield();
         usleep(300);
+        pthread_mutex_lock(&looking);
         looked_at = 0;
-        usleep(100);
+        pthread_mutex_unlock(&looking);
         REQUIRE(pthread_join(thread, &result) == 0);
-        last = thread;
     }
-    (void)last;
     over = true;
     pthread_join(asking, NULL);
 }
