@@ -69,7 +69,8 @@ static size_t set_limit(enum sort sort, enum mode mode)
     if (sort == HARD && gc_set_hard_limit(bytes) != 0)
         abort();
     gc_get_stats(&stats, sizeof stats);
-    if (sort == ADDRESS_SPACE && stats.reserved_bytes < 2 * bytes) /* an emulator may keep no such limit */
+    /* An emulator may keep no such limit: then the program runs without one. */
+    if (sort == ADDRESS_SPACE && stats.reserved_bytes < 2 * bytes)
         return (size_t)stats.reserved_bytes / 16 * 15;
     return bytes;
 }

@@ -5,7 +5,7 @@
  * program said it holds outside. Nearing it, collections become more frequent, so
  * that the heap does not grow beyond; but not so frequent that they take more than
  * half of the time: rather than that, the limit is exceeded. The hard limit is for
- * the heap alone, and kept page by page where pages are taken (gc/heap/region.c).
+ * the heap alone, and kept page by page where pages are taken (gc/heap/pages.c).
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
  *
