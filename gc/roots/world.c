@@ -279,9 +279,11 @@ bool gc__world_is_complete(struct world *world)
     return count == 0 || count == world->count + world->helpers;
 }
 
+/* A thread that was detached, or joined, may be known to the system a moment longer
+ * than its handle is its own. */
 static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
 {
-    while (list != NULL && list->handle != handle)
+    while (list != NULL && (list->handle != handle || list->detached))
         list = list->next;
     return list;
 }
