@@ -34,12 +34,12 @@ void gc__os_release_signals(uint64_t blocked)
     (void)blocked;
 }
 
-bool gc__os_thread_exists(long thread_id)
+bool gc__os_thread_exists(long process_id, long thread_id)
 {
-    return syscall(SYS_tgkill, getpid(), thread_id, 0) == 0 || errno != ESRCH;
+    return syscall(SYS_tgkill, process_id, thread_id, 0) == 0 || errno != ESRCH;
 }
 
-int gc__os_stop_thread(long thread_id)
+int gc__os_stop_thread(long process_id, long thread_id)
 {
-    return gc__os_thread_exists(thread_id) ? 0 : ESRCH;
+    return gc__os_thread_exists(process_id, thread_id) ? 0 : ESRCH;
 }

@@ -86,6 +86,36 @@ static void look_for_overlap(struct gc__range range, void *argument)
     cr_assert(range.end <= mutator || range.start >= mutator + sizeof(struct mutator));
 }
 
+static struct mutator *add_with_handle(long thread_id, uintptr_t handle)
+{
+    struct mutator *mutator = gc__world_add(&world, thread_id, MUTATOR_RUNS);
+
+    cr_assert_not_null(mutator);
+    mutator->handle = handle;
+    mutator->serial = ++world.serials;
+    mutator->result = &world;
+    mutator->leaving = true;
+    return mutator;
+}
+
+/* The C library gives a stack, and so a handle, away before the system has forgotten the
+ * thread that had it: the next one may even be over before that. */
+Test(mutator, that_was_detached_has_no_handle_any_more)
+{
+    struct mutator *before = add_with_handle(gc__os_thread_id(), 4711), *after;
+    uint64_t serial;
+
+    gc__world_detach(&world, 4711);
+    cr_assert(before->detached);
+    after = add_with_handle(-1, 4711);
+    serial = after->serial;
+    gc__world_drop(&world, after);
+    cr_assert_eq(world.ended, after);
+    cr_assert_eq(gc__world_serial_of(&world, 4711), serial);
+    gc__world_detach(&world, 4711);
+    cr_assert_null(world.ended, "its result would be a root for ever");
+}
+
 Test(mutator, is_no_root)
 {
     gc__os_each_data_segment(look_for_overlap, enter());

@@ -40,10 +40,16 @@ static void mark_words(struct heap *heap, void *const *words, size_t count)
     mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, gc__gang_leader(&heap->gang));
 }
 
+/* Of a stranger it is asked, which takes a system call: a foreign runtime may have made it. */
+static bool has_thread_area(const struct mutator *mutator)
+{
+    return mutator->thread_pointer != 0 && (!mutator->met || gc__os_is_thread_pointer(mutator->thread_pointer));
+}
+
 static void mark_mutator(struct heap *heap, const struct mutator *mutator)
 {
     gc__mark_stacks(heap, mutator);
-    if (mutator->thread_pointer != 0 && !gc__heap_roots_are_mappings(heap))
+    if (has_thread_area(mutator) && !gc__heap_roots_are_mappings(heap))
         gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
 }

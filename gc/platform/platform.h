@@ -184,9 +184,13 @@ void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits);
 /* Calls `visit` for memory of our own: what was reserved, and GC_OWN_STATE. */
 void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void *argument);
 
+/* Whether it can be read, and looks like one of the C library's. */
+bool gc__os_is_thread_pointer(uintptr_t thread_pointer);
+
 /* Calls `visit` for what a thread has of its own: thread-local blocks, static
  * and dynamic (of the libraries that gc__os_each_data_segment last saw), and the
- * values of pthread_setspecific. The thread is stopped, or the caller. */
+ * values of pthread_setspecific. The thread is stopped, or the caller. Its pointer must
+ * be one of the C library's, as those are of threads that called us. */
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
@@ -251,9 +255,9 @@ uint64_t gc__os_hold_signals(void);
 void gc__os_release_signals(uint64_t blocked);
 
 /* Sends the signal. 0, ESRCH when there is no such thread, or what the system
- * says. */
-int gc__os_stop_thread(long thread_id);
-bool gc__os_thread_exists(long thread_id);
+ * says. `process_id` is gc__os_process_id(), which takes a system call of its own. */
+int gc__os_stop_thread(long process_id, long thread_id);
+bool gc__os_thread_exists(long process_id, long thread_id);
 
 /* What was seen of a thread at one moment. */
 struct gc__thread_look {

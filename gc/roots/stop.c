@@ -98,17 +98,28 @@ static bool is_deaf(const struct mutator *mutator)
     return atomic_load_explicit(&mutator->state, memory_order_acquire) == MUTATOR_DEAF;
 }
 
+/* A thread without a thread pointer of its own sees its maker's mutator. It is a
+ * stranger; where there is none, it need not be asked who this is. NULL: not found. */
+static struct mutator *own_mutator(struct world *world, const struct gc__context *context)
+{
+    struct mutator *mutator = gc__mutator;
+    long thread_id;
+
+    if (gc__mutator_exists(mutator) && world->met == 0)
+        return mutator;
+    thread_id = gc__os_thread_id();
+    return mutator->thread_id == thread_id ? mutator : find_stranger(world, thread_id, context);
+}
+
 /* In the signal's handler. The signal may come late, when all is over. */
 static void caught(const struct gc__context *context)
 {
     struct world *world = signalled;
-    struct mutator *mutator = gc__mutator;
-    long thread_id = gc__os_thread_id();
+    struct mutator *mutator;
 
     if (!atomic_load_explicit(&world->stopping, memory_order_acquire))
         return;
-    if (mutator->thread_id != thread_id)
-        mutator = find_stranger(world, thread_id, context);
+    mutator = own_mutator(world, context);
     if (mutator == NULL)
         return;
     if (is_asked(mutator) && !mutator->inside) {
@@ -206,7 +217,7 @@ static void refuse(struct world *world, const struct mutator *mutator, int error
 
 static void send_signal(struct world *world, struct mutator *mutator)
 {
-    int error = gc__os_stop_thread(mutator->thread_id);
+    int error = gc__os_stop_thread(world->process_id, mutator->thread_id);
 
     mutator->unsent = error == EAGAIN; /* too many are queued: it is sent again */
     if (error == ESRCH)
@@ -375,7 +386,7 @@ static void look_at_the_deaf(struct world *world)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
         if (mutator->state == MUTATOR_DEAF) {
-            if (gc__os_thread_exists(mutator->thread_id))
+            if (gc__os_thread_exists(world->process_id, mutator->thread_id))
                 look_at_deaf(mutator);
             else
                 mutator->thread_id = 0;
@@ -384,9 +395,9 @@ static void look_at_the_deaf(struct world *world)
 
 /* A process's first thread remains listed when it has ended, and is sent signals
  * without an error. */
-static bool has_ended(long thread_id, uint64_t waited_ns)
+static bool has_ended(const struct world *world, long thread_id, uint64_t waited_ns)
 {
-    return !gc__os_thread_exists(thread_id) ||
+    return !gc__os_thread_exists(world->process_id, thread_id) ||
            (waited_ns > GC_STOP_DOUBT_NS && gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE);
 }
 
@@ -412,7 +423,7 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
 {
     enum gc__hindrance hindrance = GC_HINDRANCE_NONE;
 
-    if (has_ended(mutator->thread_id, waited_ns)) {
+    if (has_ended(world, mutator->thread_id, waited_ns)) {
         give_up(world, mutator);
         return;
     }
@@ -455,18 +466,22 @@ static uint64_t longer(uint64_t patience_ns)
 }
 
 /* Looks after them ever more seldom: a thread that has just ended is found in
- * no time, one that will not stop is reported every few seconds. */
+ * no time, one that will not stop is reported every few seconds. As long as some
+ * come, the others are given time: to look at them takes as long as they need. */
 static void wait_for_all(struct world *world)
 {
     uint64_t start_ns = gc__os_clock_ns(), patience_ns = GC_STOP_PATIENCE_NS;
-    uint32_t unstopped;
+    uint32_t unstopped, before = atomic_load_explicit(&world->unstopped, memory_order_relaxed);
 
     while ((unstopped = atomic_load_explicit(&world->unstopped, memory_order_acquire)) != 0) {
         uint64_t waited_ns;
 
         spin_while(&world->has_cpus, &world->unstopped, unstopped);
         waited_ns = gc__os_clock_ns() - start_ns;
-        if (waited_ns >= patience_ns) {
+        if (waited_ns >= patience_ns && unstopped < before && waited_ns < GC_STOP_LOOK_NS) {
+            before = unstopped;
+            patience_ns = waited_ns + GC_STOP_PATIENCE_NS;
+        } else if (waited_ns >= patience_ns) {
             look_after(world, waited_ns);
             patience_ns = longer(patience_ns);
         } else {
@@ -522,7 +537,7 @@ static bool meet_strangers(struct world *world, struct mutator *self)
         return false;
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = next) {
         next = mutator->next;
-        if (!mutator->seen && mutator != self && !gc__os_thread_exists(mutator->thread_id))
+        if (!mutator->seen && mutator != self && !gc__os_thread_exists(world->process_id, mutator->thread_id))
             gc__world_drop(world, mutator);
     }
     gc__world_forget_the_dead(world);
@@ -546,6 +561,7 @@ bool gc__world_stop(struct world *world)
     unsigned listings = 0;
     bool met = true;
 
+    world->process_id = gc__os_process_id();
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;

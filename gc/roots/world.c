@@ -59,6 +59,7 @@ static void list(struct world *world, struct mutator *mutator, long thread_id, e
     atomic_store_explicit(&mutator->state, state, memory_order_relaxed);
     push(&world->first, mutator);
     world->count++;
+    world->met += mutator->met;
 }
 
 struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_state state)
@@ -76,6 +77,7 @@ void gc__world_drop(struct world *world, struct mutator *mutator)
 {
     remove_from(&world->first, mutator);
     world->count--;
+    world->met -= mutator->met;
     mutator->thread_id = 0;
     if (mutator->result != NULL && !mutator->detached)
         push(&world->ended, mutator);
@@ -194,7 +196,7 @@ static bool is_dead(const struct mutator *mutator)
 {
     if (mutator->state == MUTATOR_ASIDE)
         return gc__os_thread_sort(mutator->thread_id) != GC_THREAD_ASIDE;
-    return mutator->leaving && !gc__os_thread_exists(mutator->thread_id);
+    return mutator->leaving && !gc__os_thread_exists(gc__os_process_id(), mutator->thread_id);
 }
 
 void gc__world_forget_the_dead(struct world *world)
@@ -277,9 +279,11 @@ bool gc__world_is_complete(struct world *world)
     return count == 0 || count == world->count + world->helpers;
 }
 
+/* A thread that was detached, or joined, may be known to the system a moment longer
+ * than its handle is its own. */
 static struct mutator *find_handle(struct mutator *list, uintptr_t handle)
 {
-    while (list != NULL && list->handle != handle)
+    while (list != NULL && (list->handle != handle || list->detached))
         list = list->next;
     return list;
 }
@@ -366,6 +370,7 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->starting, NULL);
     make_all_unused(world, &world->ended, NULL);
     world->count = 0;
+    world->met = 0;
     world->helpers = 0;
     if (gc__mutator_exists(mutator)) /* it may have forked in gc_thread_blocking */
         list(world, mutator, gc__os_thread_id(), gc__mutator_is_safe(mutator) ? MUTATOR_SAFE : MUTATOR_RUNS);

@@ -40,6 +40,7 @@ struct world {
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
     _Atomic bool stopping;
+    long process_id;       /* at the last stop */
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
@@ -49,7 +50,8 @@ struct world {
     struct mutator *starting;    /* made, but not run yet */
     struct mutator *ended;       /* with a result that nobody has fetched */
     struct mutator *unused;      /* for the next */
-    size_t count;                /* of `first` */
+    size_t count;                /* of `first`, */
+    _Atomic size_t met;          /* and of these, strangers */
     long helper[GC_MAX_MARKERS]; /* threads of our own, which are no mutators */
     unsigned helpers;
     size_t mutators; /* memory for so many was ever made */

@@ -92,19 +92,19 @@ void gc__os_release_signals(uint64_t blocked)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
 }
 
-int gc__os_stop_thread(long thread_id)
+int gc__os_stop_thread(long process_id, long thread_id)
 {
     int saved_errno = errno;
-    int error = syscall(SYS_tgkill, getpid(), thread_id, stop.signal) == 0 ? 0 : errno;
+    int error = syscall(SYS_tgkill, process_id, thread_id, stop.signal) == 0 ? 0 : errno;
 
     errno = saved_errno;
     return error;
 }
 
-bool gc__os_thread_exists(long thread_id)
+bool gc__os_thread_exists(long process_id, long thread_id)
 {
     int saved_errno = errno;
-    bool exists = syscall(SYS_tgkill, getpid(), thread_id, 0) == 0 || errno != ESRCH;
+    bool exists = syscall(SYS_tgkill, process_id, thread_id, 0) == 0 || errno != ESRCH;
 
     errno = saved_errno;
     return exists;

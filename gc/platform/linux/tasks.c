@@ -94,7 +94,7 @@ static enum gc__thread_sort sort_of(long id)
     unsigned long flags = 0;
 
     if (!read_thread_file(id, "stat", text, sizeof text)) /* or no file can be opened */
-        return gc__os_thread_exists(id) ? GC_THREAD_OF_PROGRAM : GC_THREAD_GONE;
+        return gc__os_thread_exists(gc__os_process_id(), id) ? GC_THREAD_OF_PROGRAM : GC_THREAD_GONE;
     field = strrchr(text, ')');
     if (field == NULL || strlen(field) < 3)
         return GC_THREAD_OF_PROGRAM;

@@ -200,7 +200,7 @@ static GC_SCANS_ANYTHING void visit_blocks(uintptr_t descriptor, struct gc__rang
 }
 
 /* Of a thread whose pointer is not the C library's nothing is known. */
-static GC_SCANS_ANYTHING bool is_thread_pointer(uintptr_t thread_pointer)
+GC_SCANS_ANYTHING bool gc__os_is_thread_pointer(uintptr_t thread_pointer)
 {
     if (thread_pointer == 0 || thread_pointer % sizeof(void *) != 0)
         return false;
@@ -228,8 +228,6 @@ void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__
 {
     struct gc__range known;
 
-    if (!is_thread_pointer(thread_pointer))
-        return;
     if (layout.descriptor_bytes == NULL) {
         visit_block_of_program(thread_pointer, visit, argument);
         return;
