@@ -36,7 +36,7 @@
  *
  * A step takes some ten or hundred microseconds, but for the pauses and for large data
  * segments. It is made by whoever calls gc__concurrent_step: the collector's own thread
- * (gc/cycle/background.h), or a mutator that helps.
+ * (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
  *
  * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
  * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
@@ -44,6 +44,7 @@
 #ifndef GC_CYCLE_CONCURRENT_H
 #define GC_CYCLE_CONCURRENT_H
 
+#include "gc/cycle/hands.h"
 #include "gc/mark/written.h"
 #include "gc/reclaim/sweep.h"
 
@@ -74,9 +75,8 @@ enum concurrent_phase {
 
 struct concurrent {
     bool possible; /* as far as is known */
-    _Atomic uint32_t hands;
+    struct hands hands;
     _Atomic uint32_t phase; /* an enum concurrent_phase */
-    _Atomic bool wanted;    /* by who has the heap's lock */
     _Atomic uint32_t steps; /* made, ever */
 
     bool marks_stand;        /* all that lives was marked by the last cycle, and what was written since is known */
@@ -147,14 +147,13 @@ bool gc__concurrent_begin(struct heap *heap, bool minor);
  * while there are other threads: it would not stop. */
 bool gc__concurrent_step(struct heap *heap);
 
-/* For a mutator: a step is made, or awaited for a while. Returns how many were made, or
- * one if it is none's fault that it was none. Not under the lock. */
-uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator);
+/* The same, unless another is making a step without the lock: false, if so. */
+bool gc__concurrent_try_step(struct heap *heap);
 
-/* For a mutator that has used up what there is to allocate while a cycle is under way,
- * and wants so much: it makes some steps, and is granted a part of it, or a little more.
- * Not under the lock. */
-void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes);
+static inline uint32_t gc__concurrent_steps(const struct concurrent *concurrent)
+{
+    return atomic_load_explicit(&concurrent->steps, memory_order_relaxed);
+}
 
 /* Both under the lock while a cycle is under way; it comes to its end now. In a pause
  * that may be long, and all is published; false: it had not begun to mark, or could
