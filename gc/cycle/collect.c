@@ -42,7 +42,7 @@ static void cycle(struct heap *heap)
     if (minor)
         rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
     keeping = gc__runs_keep(heap);
-    gc__roots_mark(heap);
+    gc__roots_mark(heap, ROOTS_WHOLE);
     gc__roots_trace(heap);
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
     gc__record_marked(heap, &marked, &keeping, rescanned);

@@ -71,6 +71,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
         !gc__region_show_tables(&heap->region) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
+    gc__root_watch_forget(&concurrent->roots);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
@@ -160,15 +161,30 @@ static void snapshot(struct heap *heap)
         drop(heap);
 }
 
+/* What is written there is to be little at the finish, too. */
+static void mark_again(struct heap *heap, void (*mark)(struct heap *heap, enum roots_scan how))
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    size_t written = concurrent->roots.written;
+
+    mark(heap, ROOTS_AGAIN);
+    concurrent->rescanned += concurrent->roots.written - written;
+}
+
+/* Large ones piece by piece. */
 static void segments(struct heap *heap)
 {
-    gc__roots_mark_segments(heap);
+    if (gc__roots_watch_segments(heap))
+        return;
+    mark_again(heap, gc__roots_mark_segments);
     go_on_with(heap, PHASE_RANGES);
 }
 
 static void ranges(struct heap *heap)
 {
-    gc__roots_mark_ranges(heap);
+    if (gc__roots_watch_ranges(heap))
+        return;
+    mark_again(heap, gc__roots_mark_ranges);
     go_on_with(heap, PHASE_TRACE);
 }
 
@@ -305,7 +321,7 @@ static void finish_marking(struct heap *heap)
     if (concurrent->unknown)
         return;
     rescan_the_last(heap);
-    gc__roots_mark(heap);
+    gc__roots_mark(heap, ROOTS_LAST);
     concurrent->too_much = is_too_much(heap);
     if (!concurrent->too_much)
         complete_marking(heap);

@@ -28,15 +28,15 @@
  * watched before, and so counts as written; or in one that was not watched, and then it
  * counts as written, too. All such pages are scanned again, the last of them when nobody
  * writes any more, as are all roots. So at the end no black object and no root points at
- * a white one.
+ * a white one. (Roots that are large are watched and scanned in the same way, the rest is
+ * scanned whole: gc/mark/root_watch.h.)
  *
  * A minor cycle (gc/mark/rescan.h) leaves out two steps: it does not whiten, and need
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
- * A step takes some ten or hundred microseconds, but for the pauses and for large data
- * segments. It is made by whoever calls gc__concurrent_step: the collector's own thread
- * (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
+ * A step takes some ten or hundred microseconds, but for the pauses. It is made by whoever calls gc__concurrent_step:
+ * the collector's own thread (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
  *
  * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
  * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
@@ -45,6 +45,7 @@
 #define GC_CYCLE_CONCURRENT_H
 
 #include "gc/cycle/hands.h"
+#include "gc/mark/root_watch.h"
 #include "gc/mark/written.h"
 #include "gc/reclaim/sweep.h"
 
@@ -96,6 +97,7 @@ struct concurrent {
     size_t rescanned_total;  /* and in all */
     size_t traced;           /* steps, in this pass */
     struct written written;
+    struct root_watch roots;
 
     struct census unissued;     /* at the finish, */
     size_t active;              /* and mutators that allocated; */

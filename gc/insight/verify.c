@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/base/check.h"
+#include "gc/cycle/roots.h"
 #include "gc/mark/trace.h"
 
 static bool is_marked(const struct region *region, const struct object *object)
@@ -129,4 +130,67 @@ void gc__verify_no_black_to_white(const struct heap *heap)
         if (is_marked(region, &object))
             verify_object(heap, &object);
     }
+}
+
+/* ---- A second mark ------------------------------------------------------------------------ */
+
+/* Words of the bitmap. */
+static size_t words_of(const struct region *region)
+{
+    return region->accessible * (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits));
+}
+
+static void take_marks(struct region *region, uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(region); i++) {
+        marks[i] = region->bits[i].mark;
+        region->bits[i].mark = 0;
+    }
+}
+
+static void give_marks_back(struct region *region, const uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(region); i++)
+        region->bits[i].mark = marks[i];
+}
+
+static void mark_from_nothing(struct heap *heap)
+{
+    gc__roots_mark(heap, ROOTS_WHOLE);
+    gc__marker_drain(gc__gang_leader(&heap->gang));
+}
+
+static _Noreturn void tell_of_loss(const struct heap *heap, size_t granule)
+{
+    const struct region *region = &heap->region;
+    const void *address = gc__granule_address(region, granule);
+    struct object object;
+
+    gc__fatal("a bug in Broom: the object at %p (%zu bytes) can be reached, and the %s cycle did not mark it", address,
+              gc__resolve(region, gc__ambiguous(address), &object) ? gc__object_bytes(region, &object) : 0,
+              heap->minor.now ? "minor" : "concurrent");
+}
+
+static void compare_marks(const struct heap *heap, const uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(&heap->region); i++) {
+        uint64_t lost = heap->region.bits[i].mark & ~marks[i];
+
+        if (lost != 0)
+            tell_of_loss(heap, i * GC_WORD_BITS + (size_t)__builtin_ctzll(lost));
+    }
+}
+
+void gc__verify_second_mark(struct heap *heap)
+{
+    size_t bytes = gc__align_up(words_of(&heap->region) * sizeof(uint64_t), gc__os_page_bytes());
+    uint64_t *marks = gc__os_map(bytes);
+
+    if (marks == NULL)
+        return;
+    take_marks(&heap->region, marks);
+    mark_from_nothing(heap);
+    compare_marks(heap, marks);
+    give_marks_back(&heap->region, marks);
+    gc__os_release(marks, bytes);
 }
