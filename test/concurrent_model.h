@@ -32,17 +32,18 @@
 
 struct layout {
     int8_t page[OBJECTS][FIELDS];
-    uint8_t batch; /* pages that are taken at once */
+    uint8_t batch;          /* pages that are taken at once */
+    bool watches_variables; /* and does not scan them whole, always */
 };
 
 /* Two objects that point, and a leaf. */
-static const struct layout apart = {{{0, 0}, {1, NO_FIELD}, {NO_FIELD, NO_FIELD}}, PAGES};
+static const struct layout apart = {{{0, 0}, {1, NO_FIELD}, {NO_FIELD, NO_FIELD}}, PAGES, true};
 
 /* One lies on both pages. */
-static const struct layout across = {{{0, 1}, {0, NO_FIELD}, {NO_FIELD, NO_FIELD}}, PAGES};
-static const struct layout page_by_page = {{{0, 1}, {1, NO_FIELD}, {NO_FIELD, NO_FIELD}}, 1};
+static const struct layout across = {{{0, 1}, {0, NO_FIELD}, {NO_FIELD, NO_FIELD}}, PAGES, true};
+static const struct layout page_by_page = {{{0, 1}, {1, NO_FIELD}, {NO_FIELD, NO_FIELD}}, 1, false};
 
-static const struct layout no_leaf = {{{0, NO_FIELD}, {0, NO_FIELD}, {1, NO_FIELD}}, PAGES};
+static const struct layout no_leaf = {{{0, NO_FIELD}, {0, NO_FIELD}, {1, NO_FIELD}}, PAGES, false};
 
 /* The collector's next step. The steps `segments` and `ranges` are one, and so are the
  * ends of a cycle that fails. */
@@ -65,8 +66,10 @@ enum phase {
 /* Sets of objects and pages are bits. */
 struct state {
     uint8_t field[OBJECTS][FIELDS];
-    uint8_t variable; /* global, */
-    uint8_t held;     /* in a register */
+    uint8_t variable;      /* global, */
+    uint8_t held;          /* in a register */
+    bool variable_known;   /* watched, and scanned after that, in this cycle; */
+    bool variable_written; /* since then, or since it was asked for last */
 
     uint8_t allocated, marked;
     uint8_t grey;
@@ -105,6 +108,8 @@ enum defect {
     FORGETS_NOTED_PAGES, /* at the finish, when somebody took the cycle over; and */
     FORGETS_TAKEN_PAGES,
     SCANS_WHERE_OBJECTS_BEGIN, /* and not what else is on a page */
+    SCANS_VARIABLES_BEFORE_WATCHING,
+    KNOWS_VARIABLES_OF_THE_LAST_CYCLE,
     MINOR_WATCHES,
     MINOR_AFTER_GIVING_UP,
     /* These are not wrong, only slow, or of no use. */
@@ -190,6 +195,10 @@ static void forget_what_does_not_matter(struct state *state)
     }
     if (!is_marking(state) && !is(MINOR_KNOWS_WHAT_THE_LAST_CYCLE_KNEW))
         state->known = 0;
+    if (!is_marking(state) && !is(KNOWS_VARIABLES_OF_THE_LAST_CYCLE))
+        state->variable_known = false;
+    if (!state->variable_known)
+        state->variable_written = false; /* nobody asks */
     read = all_that_follows(state, to(state->held) | to(state->variable) | state->marked);
     state->allocated &= (uint8_t)(read | to(state->run));
     for (unsigned i = 0; i < OBJECTS; i++)
@@ -222,6 +231,7 @@ static void store(struct state state, unsigned object, unsigned field, uint8_t w
 static void store_variable(struct state state, uint8_t word)
 {
     state.variable = word;
+    state.variable_written = true;
     visit(state);
 }
 

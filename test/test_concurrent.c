@@ -89,6 +89,8 @@ Test(by_steps, a_write_that_is_lost_is_found_by_the_second_mark)
     struct child child;
 
     BEGIN();
+    if (!GC_DEBUG)
+        cr_skip_test("what was born meanwhile is passed over");
     finish_cycle();
     child = child_run(lose_a_write);
     cr_assert(child_aborted(&child), "%s", child.text);

@@ -114,9 +114,32 @@ static void snapshot(struct state state)
     stacks(state);
 }
 
+static void scan_variable(struct state *state)
+{
+    mark(state, to(state->variable));
+}
+
+static void watch_variable(struct state *state)
+{
+    state->variable_known = true;
+    state->variable_written = false;
+}
+
+/* It is watched, or asked for and watched again at the same moment, and then scanned. */
 static void segments(struct state state)
 {
-    mark(&state, to(state.variable));
+    bool watches = search.layout->watches_variables;
+
+    if (watches && state.at == 0 && (!state.variable_known || state.variable_written)) {
+        (is(SCANS_VARIABLES_BEFORE_WATCHING) ? scan_variable : watch_variable)(&state);
+        state.at++;
+        state.scans = true;
+        visit(state);
+        return;
+    }
+    if (!watches || state.at > 0)
+        (is(SCANS_VARIABLES_BEFORE_WATCHING) ? watch_variable : scan_variable)(&state);
+    state.scans = false;
     go_to(state, TRACE);
 }
 
@@ -275,7 +298,7 @@ static void finish(struct state state)
     state.traced = NOTHING;
     if (!is(FORGETS_WRITTEN_PAGES))
         rescan_the_last(&state);
-    if (!is(FORGETS_VARIABLES))
+    if (!is(FORGETS_VARIABLES) && (!state.variable_known || state.variable_written))
         mark(&state, to(state.variable));
     if (!is(FORGETS_REGISTERS))
         mark(&state, to(state.held));
