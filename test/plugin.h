@@ -1,4 +1,4 @@
-/* plugin.h - opens the library survive_plugin.c. */
+/* plugin.h - opens a library of the tests: survive_plugin.c, or another. */
 #ifndef TEST_PLUGIN_H
 #define TEST_PLUGIN_H
 
@@ -12,11 +12,11 @@
 typedef uintptr_t *plugin_words(enum survive_plugin_place place);
 
 /* It lies beside the program or where libtool puts it. NULL: it does not. */
-static inline void *find_plugin(void)
+static inline void *find_library(const char *file)
 {
-    static const char *const names[] = {"survive_plugin.so", ".libs/survive_plugin.so"};
+    static const char *const folders[] = {"", ".libs/"};
     char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 64);
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 128);
     char *name;
     void *plugin = NULL;
 
@@ -24,11 +24,16 @@ static inline void *find_plugin(void)
         return NULL;
     path[length] = '\0';
     name = strrchr(path, '/') + 1;
-    for (size_t i = 0; plugin == NULL && i < sizeof names / sizeof names[0]; i++) {
-        strcpy(name, names[i]);
+    for (size_t i = 0; plugin == NULL && i < sizeof folders / sizeof folders[0]; i++) {
+        strcat(strcpy(name, folders[i]), file);
         plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     }
     return plugin;
+}
+
+static inline void *find_plugin(void)
+{
+    return find_library("survive_plugin.so");
 }
 
 static inline void *open_plugin(void)

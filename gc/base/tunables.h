@@ -267,6 +267,11 @@
 #define GC_ASK_BYTES ((size_t)16 << 20)
 #define GC_SEARCH_BYTES ((size_t)64 << 20)
 
+/* Roots that are so large are watched for writes, and scanned in pieces of so much: to ask
+ * the system takes as long as to scan some tens of kilobytes. */
+#define GC_WATCHED_ROOTS_BYTES ((size_t)64 << 10)
+#define GC_ROOTS_PIECE_BYTES ((size_t)1 << 20)
+
 /* Objects that a marker beside the mutators scans before it looks whether somebody
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096

@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/allowance.h"
+#include "gc/cycle/assist.h"
 #include "gc/cycle/observer.h"
 #include "gc/cycle/pause.h"
 #include "gc/cycle/record.h"
@@ -41,7 +42,7 @@ static void cycle(struct heap *heap)
     if (minor)
         rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
     keeping = gc__runs_keep(heap);
-    gc__roots_mark(heap);
+    gc__roots_mark(heap, ROOTS_WHOLE);
     gc__roots_trace(heap);
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
     gc__record_marked(heap, &marked, &keeping, rescanned);
@@ -174,7 +175,7 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
     while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
-        gc__concurrent_assist(heap, mutator, bytes);
+        gc__assist(heap, mutator, bytes);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
@@ -184,7 +185,7 @@ void gc__collect_if_over(struct heap *heap)
     if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
         return;
     if (gc__concurrent_is_under_way(&heap->concurrent)) {
-        gc__concurrent_assist(heap, gc__mutator, 0);
+        gc__assist(heap, gc__mutator, 0);
         return;
     }
     gc__world_lock(&heap->world);
@@ -207,7 +208,7 @@ static void make_steps(struct heap *heap, uint64_t time_ns)
     uint64_t start_ns = gc__os_clock_ns();
 
     while (gc__concurrent_is_under_way(&heap->concurrent) && gc__os_clock_ns() - start_ns < time_ns)
-        gc__concurrent_help(heap, gc__mutator);
+        gc__assist_once(heap, gc__mutator);
 }
 
 bool gc__collect_early(struct heap *heap, uint64_t time_ns)

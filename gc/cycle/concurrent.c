@@ -20,44 +20,6 @@ static void go_on_with(struct heap *heap, enum concurrent_phase phase)
     atomic_store_explicit(&heap->concurrent.phase, phase, memory_order_relaxed);
 }
 
-/* ---- Hands ----------------------------------------------------------------------- *
- * A lock of the same three states as the heap's (gc/roots/world.c). */
-
-enum { HANDS_FREE, HANDS_TAKEN, HANDS_WAITED_FOR };
-
-static bool try_hands(struct concurrent *concurrent)
-{
-    uint32_t free = HANDS_FREE;
-
-    return atomic_compare_exchange_strong_explicit(&concurrent->hands, &free, HANDS_TAKEN, memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
-static void take_hands(struct concurrent *concurrent)
-{
-    if (try_hands(concurrent))
-        return;
-    while (atomic_exchange_explicit(&concurrent->hands, HANDS_WAITED_FOR, memory_order_acquire) != HANDS_FREE)
-        gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
-}
-
-/* For who has the heap's lock: whoever makes steps without it, or wants it for the next
- * one, lets him go first. */
-static void take_over(struct concurrent *concurrent)
-{
-    atomic_store(&concurrent->wanted, true);
-    take_hands(concurrent);
-    atomic_store(&concurrent->wanted, false);
-}
-
-/* All are woken: one who only waits for a step (wait_for_steps) does not want the hands,
- * and would leave the others asleep for ever. */
-static void leave_hands(struct concurrent *concurrent)
-{
-    if (atomic_exchange_explicit(&concurrent->hands, HANDS_FREE, memory_order_release) == HANDS_WAITED_FOR)
-        gc__os_wake(&concurrent->hands, UINT32_MAX);
-}
-
 /* ---- Giving up --------------------------------------------------------------------- */
 
 static void end(struct heap *heap)
@@ -109,6 +71,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
         !gc__region_show_tables(&heap->region) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
+    gc__root_watch_forget(&concurrent->roots);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
@@ -198,15 +161,30 @@ static void snapshot(struct heap *heap)
         drop(heap);
 }
 
+/* What is written there is to be little at the finish, too. */
+static void mark_again(struct heap *heap, void (*mark)(struct heap *heap, enum roots_scan how))
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    size_t written = concurrent->roots.written;
+
+    mark(heap, ROOTS_AGAIN);
+    concurrent->rescanned += concurrent->roots.written - written;
+}
+
+/* Large ones piece by piece. */
 static void segments(struct heap *heap)
 {
-    gc__roots_mark_segments(heap);
+    if (gc__roots_watch_segments(heap))
+        return;
+    mark_again(heap, gc__roots_mark_segments);
     go_on_with(heap, PHASE_RANGES);
 }
 
 static void ranges(struct heap *heap)
 {
-    gc__roots_mark_ranges(heap);
+    if (gc__roots_watch_ranges(heap))
+        return;
+    mark_again(heap, gc__roots_mark_ranges);
     go_on_with(heap, PHASE_TRACE);
 }
 
@@ -343,7 +321,7 @@ static void finish_marking(struct heap *heap)
     if (concurrent->unknown)
         return;
     rescan_the_last(heap);
-    gc__roots_mark(heap);
+    gc__roots_mark(heap, ROOTS_LAST);
     concurrent->too_much = is_too_much(heap);
     if (!concurrent->too_much)
         complete_marking(heap);
@@ -473,7 +451,7 @@ static bool make_step(struct heap *heap, bool locked)
         note_cost(heap, before, locked);
     }
     atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
-    leave_hands(concurrent);
+    gc__hands_leave(&concurrent->hands);
     return phase != PHASE_OFF;
 }
 
@@ -482,7 +460,7 @@ static bool make_locked_step(struct heap *heap)
     bool more;
 
     gc__world_lock(&heap->world);
-    take_over(&heap->concurrent);
+    gc__hands_take_over(&heap->concurrent.hands);
     more = make_step(heap, true);
     gc__world_unlock_for_others(&heap->world);
     return more;
@@ -492,62 +470,19 @@ bool gc__concurrent_step(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (next_wants_lock(concurrent) || atomic_load(&concurrent->wanted))
+    if (next_wants_lock(concurrent) || atomic_load(&concurrent->hands.wanted))
         return make_locked_step(heap);
-    take_hands(concurrent);
+    gc__hands_take(&concurrent->hands);
     return make_step(heap, false);
 }
 
-static uint32_t steps_made(const struct concurrent *concurrent)
-{
-    return atomic_load_explicit(&concurrent->steps, memory_order_relaxed);
-}
-
-/* Others make steps, and may be about to stop the world. */
-static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
-{
-    bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
-    uint64_t start_ns = gc__os_clock_ns();
-
-    if (!is_safe)
-        gc__world_begin_safe(&heap->world, mutator, mutator->sp);
-    gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
-    if (!is_safe)
-        gc__world_end_safe(&heap->world, mutator);
-    atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);
-}
-
-static bool may_make_step(struct heap *heap)
+bool gc__concurrent_try_step(struct heap *heap)
 {
     if (next_wants_lock(&heap->concurrent)) {
         make_locked_step(heap);
         return true;
     }
-    return try_hands(&heap->concurrent) && make_step(heap, false);
-}
-
-/* One step is made at a time: so who helps waits for those of the collector's thread, and
- * makes some only if that seems not to run. */
-uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator)
-{
-    uint32_t before = steps_made(&heap->concurrent);
-
-    if (heap->world.cpus > 1)
-        wait_for_steps(heap, mutator, before);
-    if (steps_made(&heap->concurrent) == before && !may_make_step(heap) && gc__pace_overdrafts(&heap->pace) == 0)
-        return 1;
-    return steps_made(&heap->concurrent) - before;
-}
-
-/* The more was granted, the more is asked for: so the heap stays within bounds, however
- * long the cycle takes. */
-void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes)
-{
-    uint32_t wanted = GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace)), made = 0;
-
-    while (made < wanted && gc__concurrent_is_under_way(&heap->concurrent))
-        made += gc__concurrent_help(heap, mutator);
-    gc__pace_grant(&heap->pace, gc__max(bytes / GC_ASSIST_PARTS, GC_ASSIST_BYTES));
+    return gc__hands_try(&heap->concurrent.hands) && make_step(heap, false);
 }
 
 static void publish_all(struct heap *heap)
@@ -561,7 +496,7 @@ bool gc__concurrent_finish(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
     bool finished;
 
-    take_over(concurrent);
+    gc__hands_take_over(&concurrent->hands);
     concurrent->put_off = GC_MAX_PUT_OFF;
     if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
         fail(heap); /* pages were watched again, and not yet scanned */
@@ -571,7 +506,7 @@ bool gc__concurrent_finish(struct heap *heap)
     publish_all(heap);
     if (gc__concurrent_is_under_way(concurrent))
         drop(heap);
-    leave_hands(concurrent);
+    gc__hands_leave(&concurrent->hands);
     return finished;
 }
 
@@ -584,24 +519,24 @@ static void give_up(struct heap *heap)
 
 void gc__concurrent_give_up(struct heap *heap)
 {
-    take_over(&heap->concurrent);
+    gc__hands_take_over(&heap->concurrent.hands);
     give_up(heap);
-    leave_hands(&heap->concurrent);
+    gc__hands_leave(&heap->concurrent.hands);
 }
 
 void gc__concurrent_hold(struct heap *heap)
 {
-    take_over(&heap->concurrent);
+    gc__hands_take_over(&heap->concurrent.hands);
 }
 
 void gc__concurrent_release(struct heap *heap)
 {
-    leave_hands(&heap->concurrent);
+    gc__hands_leave(&heap->concurrent.hands);
 }
 
 void gc__concurrent_forget(struct heap *heap)
 {
-    heap->concurrent.hands = HANDS_FREE;
+    heap->concurrent.hands.state = HANDS_FREE;
     give_up(heap);
     heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

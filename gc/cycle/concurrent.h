@@ -28,15 +28,15 @@
  * watched before, and so counts as written; or in one that was not watched, and then it
  * counts as written, too. All such pages are scanned again, the last of them when nobody
  * writes any more, as are all roots. So at the end no black object and no root points at
- * a white one.
+ * a white one. (Roots that are large are watched and scanned in the same way, the rest is
+ * scanned whole: gc/mark/root_watch.h.)
  *
  * A minor cycle (gc/mark/rescan.h) leaves out two steps: it does not whiten, and need
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
- * A step takes some ten or hundred microseconds, but for the pauses and for large data
- * segments. It is made by whoever calls gc__concurrent_step: the collector's own thread
- * (gc/cycle/background.h), or a mutator that helps.
+ * A step takes some ten or hundred microseconds, but for the pauses. It is made by whoever calls gc__concurrent_step:
+ * the collector's own thread (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
  *
  * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
  * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
@@ -44,6 +44,8 @@
 #ifndef GC_CYCLE_CONCURRENT_H
 #define GC_CYCLE_CONCURRENT_H
 
+#include "gc/cycle/hands.h"
+#include "gc/mark/root_watch.h"
 #include "gc/mark/written.h"
 #include "gc/reclaim/sweep.h"
 
@@ -74,9 +76,8 @@ enum concurrent_phase {
 
 struct concurrent {
     bool possible; /* as far as is known */
-    _Atomic uint32_t hands;
+    struct hands hands;
     _Atomic uint32_t phase; /* an enum concurrent_phase */
-    _Atomic bool wanted;    /* by who has the heap's lock */
     _Atomic uint32_t steps; /* made, ever */
 
     bool marks_stand;        /* all that lives was marked by the last cycle, and what was written since is known */
@@ -96,6 +97,7 @@ struct concurrent {
     size_t rescanned_total;  /* and in all */
     size_t traced;           /* steps, in this pass */
     struct written written;
+    struct root_watch roots;
 
     struct census unissued;     /* at the finish, */
     size_t active;              /* and mutators that allocated; */
@@ -147,14 +149,13 @@ bool gc__concurrent_begin(struct heap *heap, bool minor);
  * while there are other threads: it would not stop. */
 bool gc__concurrent_step(struct heap *heap);
 
-/* For a mutator: a step is made, or awaited for a while. Returns how many were made, or
- * one if it is none's fault that it was none. Not under the lock. */
-uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator);
+/* The same, unless another is making a step without the lock: false, if so. */
+bool gc__concurrent_try_step(struct heap *heap);
 
-/* For a mutator that has used up what there is to allocate while a cycle is under way,
- * and wants so much: it makes some steps, and is granted a part of it, or a little more.
- * Not under the lock. */
-void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes);
+static inline uint32_t gc__concurrent_steps(const struct concurrent *concurrent)
+{
+    return atomic_load_explicit(&concurrent->steps, memory_order_relaxed);
+}
 
 /* Both under the lock while a cycle is under way; it comes to its end now. In a pause
  * that may be long, and all is published; false: it had not begun to mark, or could

@@ -8,8 +8,9 @@
 #include "gc/cycle/heap.h"
 
 /* Marking is done and the world still stands: checks, under stress, that no
- * edge leads from black to white. */
-void gc__observe_marked(const struct heap *heap);
+ * edge leads from black to white; and then, and in debug builds, that a second mark
+ * finds no more, if some of the first was made earlier. */
+void gc__observe_marked(struct heap *heap);
 
 /* An allocation of `bytes` bytes fails, after all that could be done. */
 void gc__observe_exhaustion(struct heap *heap, size_t bytes);

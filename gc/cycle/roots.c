@@ -12,27 +12,71 @@ static void mark_range(struct gc__range range, void *argument)
     gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
-void gc__roots_mark_segments(struct heap *heap)
-{
-    struct marker *marker = gc__gang_leader(&heap->gang);
+struct scanning {
+    struct heap *heap;
+    enum roots_scan how;
+    bool is_done;
+};
 
-    if (gc__heap_roots_are_mappings(heap))
-        heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, marker);
+static void scan_roots(struct gc__range range, void *argument)
+{
+    const struct scanning *scanning = argument;
+    struct marker *marker = gc__gang_leader(&scanning->heap->gang);
+
+    if (scanning->how == ROOTS_WHOLE)
+        mark_range(range, marker);
     else
-        gc__os_each_data_segment(mark_range, marker);
+        gc__root_watch_scan(&scanning->heap->concurrent.roots, marker, range, scanning->how == ROOTS_AGAIN);
 }
 
-void gc__roots_mark_ranges(struct heap *heap)
+void gc__roots_mark_segments(struct heap *heap, enum roots_scan how)
+{
+    struct scanning scanning = {.heap = heap, .how = how};
+
+    if (gc__heap_roots_are_mappings(heap))
+        heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, gc__gang_leader(&heap->gang));
+    else
+        gc__os_each_data_segment(scan_roots, &scanning);
+}
+
+void gc__roots_mark_ranges(struct heap *heap, enum roots_scan how)
 {
     struct marker *marker = gc__gang_leader(&heap->gang);
+    struct scanning scanning = {.heap = heap, .how = how};
     uintptr_t oom_data = (uintptr_t)&heap->oom_data, watchers = (uintptr_t)heap->events.watcher;
 
     for (size_t i = 0; i < heap->user_roots.count; i++)
-        mark_range(heap->user_roots.range[i], marker);
+        scan_roots(heap->user_roots.range[i], &scanning);
     mark_range((struct gc__range){oom_data, oom_data + sizeof heap->oom_data}, marker);
     mark_range((struct gc__range){watchers, watchers + sizeof heap->events.watcher}, marker);
     gc__attached_mark_roots(&heap->attached, marker, heap->minor.now);
     gc__marker_mark_root_kinds(marker);
+}
+
+static void watch_one(struct gc__range range, void *argument)
+{
+    struct scanning *scanning = argument;
+    struct heap *heap = scanning->heap;
+
+    scanning->is_done =
+        scanning->is_done || gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), range, true);
+}
+
+bool gc__roots_watch_segments(struct heap *heap)
+{
+    struct scanning scanning = {.heap = heap};
+
+    gc__os_each_data_segment(watch_one, &scanning);
+    return scanning.is_done;
+}
+
+bool gc__roots_watch_ranges(struct heap *heap)
+{
+    for (size_t i = 0; i < heap->user_roots.count; i++)
+        if (gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), heap->user_roots.range[i],
+                                false))
+            return true;
+    return false;
 }
 
 static void mark_words(struct heap *heap, void *const *words, size_t count)
@@ -91,10 +135,10 @@ void gc__roots_mark_mutators(struct heap *heap)
     gc__mark_waiting_stacks(heap);
 }
 
-void gc__roots_mark(struct heap *heap)
+void gc__roots_mark(struct heap *heap, enum roots_scan how)
 {
-    gc__roots_mark_segments(heap);
-    gc__roots_mark_ranges(heap);
+    gc__roots_mark_segments(heap, how);
+    gc__roots_mark_ranges(heap, how);
     gc__roots_mark_mutators(heap);
 }
 

@@ -42,6 +42,7 @@ static bool scan_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *stac
 
     if (!in_heap(heap, sp, &object))
         return false;
+    heap->stacks.in_objects = true;
     gc__marker_mark(gc__gang_leader(&heap->gang), object);
     stack->start = sp;
     stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);

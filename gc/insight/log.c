@@ -33,10 +33,14 @@ static void log_cycle(const struct heap *heap)
                 mib(heap->pace.budget_bytes));
 }
 
-void gc__observe_marked(const struct heap *heap)
+void gc__observe_marked(struct heap *heap)
 {
-    if (GC_UNLIKELY(heap->options.stress != 0))
+    bool stress = GC_UNLIKELY(heap->options.stress != 0);
+
+    if (stress)
         gc__verify_no_black_to_white(heap);
+    if ((GC_DEBUG || stress) && (heap->minor.now || gc__concurrent_is_under_way(&heap->concurrent)))
+        gc__verify_second_mark(heap);
 }
 
 void gc__observe_swept(const struct heap *heap)

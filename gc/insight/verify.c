@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/base/check.h"
+#include "gc/cycle/roots.h"
 #include "gc/mark/trace.h"
 
 static bool is_marked(const struct region *region, const struct object *object)
@@ -129,4 +130,89 @@ void gc__verify_no_black_to_white(const struct heap *heap)
         if (is_marked(region, &object))
             verify_object(heap, &object);
     }
+}
+
+/* ---- A second mark ------------------------------------------------------------------------ */
+
+/* Words of the bitmap. */
+static size_t words_of(const struct region *region)
+{
+    return region->accessible * (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits));
+}
+
+static void take_marks(struct region *region, uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(region); i++) {
+        marks[i] = region->bits[i].mark;
+        region->bits[i].mark = 0;
+    }
+}
+
+static void give_marks_back(struct region *region, const uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(region); i++)
+        region->bits[i].mark = marks[i];
+}
+
+static void mark_from_nothing(struct heap *heap)
+{
+    gc__roots_mark(heap, ROOTS_WHOLE);
+    gc__marker_drain(gc__gang_leader(&heap->gang));
+}
+
+static _Noreturn void tell_of_loss(const struct heap *heap, size_t granule)
+{
+    const struct region *region = &heap->region;
+    const void *address = gc__granule_address(region, granule);
+    struct object object;
+
+    gc__fatal("a bug in Broom: the object at %p (%zu bytes) can be reached, and the %s cycle did not mark it", address,
+              gc__resolve(region, gc__ambiguous(address), &object) ? gc__object_bytes(region, &object) : 0,
+              heap->minor.now ? "minor" : "concurrent");
+}
+
+/* A word may point at what the program has freed, or one past the end of a neighbour, or lie
+ * in a dead frame of a coroutine, and the marker have seen it when that cell was free. (The
+ * second is rare, and debug builds are for us.) */
+static bool words_may_be_stale(const struct heap *heap)
+{
+    uint64_t freed_bytes = heap->world.freed_bytes;
+
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+        freed_bytes += mutator->freed_bytes;
+    return freed_bytes > 0 || heap->stacks.count > 0 || heap->stacks.in_objects;
+}
+
+static bool is_lost(const struct heap *heap, size_t granule)
+{
+    const void *address = gc__granule_address(&heap->region, granule);
+    struct object object;
+
+    return (GC_DEBUG && !words_may_be_stale(heap)) || !gc__resolve(&heap->region, gc__ambiguous(address), &object) ||
+           !may_be_born_since(&object);
+}
+
+static void compare_marks(const struct heap *heap, const uint64_t *marks)
+{
+    for (size_t i = 0; i < words_of(&heap->region); i++)
+        for (uint64_t bits = heap->region.bits[i].mark & ~marks[i]; bits != 0; bits &= bits - 1) {
+            size_t granule = i * GC_WORD_BITS + (size_t)__builtin_ctzll(bits);
+
+            if (is_lost(heap, granule))
+                tell_of_loss(heap, granule);
+        }
+}
+
+void gc__verify_second_mark(struct heap *heap)
+{
+    size_t bytes = gc__align_up(words_of(&heap->region) * sizeof(uint64_t), gc__os_page_bytes());
+    uint64_t *marks = gc__os_map(bytes);
+
+    if (marks == NULL)
+        return;
+    take_marks(&heap->region, marks);
+    mark_from_nothing(heap);
+    compare_marks(heap, marks);
+    give_marks_back(&heap->region, marks);
+    gc__os_release(marks, bytes);
 }

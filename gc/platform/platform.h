@@ -71,6 +71,10 @@ int gc__os_rights_to_write(void);
  * asked again, it serves the child of a fork. False: the system cannot. */
 bool gc__os_track_writes(struct gc__range range);
 
+/* Private memory outside of that range, too, until it is unmapped: what is mapped there
+ * later is not tracked. While that range is. */
+bool gc__os_track_writes_also(struct gc__range range);
+
 /* How long the first write to a watched page takes, as measured when this is called;
  * 0: that is not known. While writes are tracked. */
 uint64_t gc__os_watched_write_ns(void);

@@ -95,6 +95,18 @@ bool gc__ranges_remove(struct ranges *ranges, struct gc__range range)
     return true;
 }
 
+struct gc__range gc__ranges_first_part(const struct ranges *ranges, struct gc__range range, bool *is_inside)
+{
+    size_t next = first_reaching(ranges, range.start + 1);
+
+    *is_inside = false;
+    if (next == ranges->count)
+        return range;
+    *is_inside = ranges->range[next].start <= range.start;
+    range.end = gc__min(range.end, *is_inside ? ranges->range[next].end : ranges->range[next].start);
+    return range;
+}
+
 size_t gc__ranges_metadata_bytes(const struct ranges *ranges)
 {
     return bytes_for(ranges->capacity);

@@ -21,6 +21,10 @@ struct ranges {
 bool gc__ranges_add(struct ranges *ranges, struct gc__range range);
 bool gc__ranges_remove(struct ranges *ranges, struct gc__range range);
 
+/* The first part of [start, end), which is not empty, that is all inside of the set, or all
+ * outside. */
+struct gc__range gc__ranges_first_part(const struct ranges *ranges, struct gc__range range, bool *is_inside);
+
 size_t gc__ranges_metadata_bytes(const struct ranges *ranges);
 void gc__ranges_audit(const struct ranges *ranges);
 

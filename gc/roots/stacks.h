@@ -41,7 +41,8 @@ struct stacks {
     struct gc_stack *unused;
     size_t count;
     size_t slab_count;
-    bool warned; /* of one that nobody registered */
+    bool warned;     /* of one that nobody registered */
+    bool in_objects; /* a thread was seen on one that is an object */
 };
 
 /* NULL: no memory. */

@@ -118,6 +118,15 @@ bool gc__os_track_writes(struct gc__range range)
     return registered;
 }
 
+bool gc__os_track_writes_also(struct gc__range range)
+{
+    int saved_errno = errno;
+    bool registered = tracked.process == getpid() && tracked.file >= 0 && register_range(range);
+
+    errno = saved_errno;
+    return registered;
+}
+
 void gc__track_writes_again(uintptr_t start, size_t bytes)
 {
     int saved_errno = errno;

@@ -1,0 +1,42 @@
+/* root_watch.h - data segments and ranges of the user's that are large: in a cycle beside
+ * the mutators they are watched for writes, as the heap is (gc/mark/written.h), so that
+ * the last pause need not scan all of them.
+ *
+ * They are brought under watch piece by piece: a piece is watched first, and scanned
+ * after that. From then on, until the cycle ends, it is known: what was written there
+ * since it was last scanned counts as written. What is not known is scanned whole,
+ * always: what is small, shared memory, which others may write that are not watched, what
+ * lies in the heap, of which another asks; and what the system refuses to watch.
+ *
+ * A library or a mapping may go under way, and another one come to its place: the system
+ * does not watch that, says so, and it is known no more. So the lists say nothing that the
+ * system does not confirm whenever it is asked.
+ *
+ * Threads: the collector's. */
+#ifndef GC_MARK_ROOT_WATCH_H
+#define GC_MARK_ROOT_WATCH_H
+
+#include "gc/mark/marker.h"
+#include "gc/roots/ranges.h"
+
+struct root_watch {
+    struct ranges known;   /* in this cycle */
+    struct ranges settled; /* these, and what cannot be watched */
+    size_t written;        /* pages that were scanned again, ever */
+};
+
+/* A cycle begins, in which nothing is known. */
+void gc__root_watch_forget(struct root_watch *watch);
+
+/* Watches and scans a piece of the range that is not settled. False: there was none.
+ * `surely_private`: else it is looked whether the memory is shared, under the heap's
+ * lock. */
+bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct gc__range range, bool surely_private);
+
+/* Scans the range: what of it is known, as far as it was written; which is watched
+ * `again` at the same moment, unless the world stands. */
+void gc__root_watch_scan(struct root_watch *watch, struct marker *marker, struct gc__range range, bool again);
+
+size_t gc__root_watch_metadata_bytes(const struct root_watch *watch);
+
+#endif
