@@ -432,6 +432,41 @@ Test(by_kind, attachments_are_found_by_their_places)
     cr_assert_eq(count, table.count);
 }
 
+/* A share of them goes at once, of the old and the young or of the young alone. */
+Test(by_kind, attachments_that_are_condemned_go_together)
+{
+    enum { OBJECTS = 500 };
+    static uintptr_t object[OBJECTS];
+    static bool expected[OBJECTS];
+
+    random_begin("condemned");
+    table.placed = true;
+    for (size_t i = 0; i < OBJECTS; i++)
+        object[i] = (uintptr_t)build_cell(GC_KIND_ATOMIC, 16 + i % 9 * 16);
+    for (size_t round = 0; round < 200; round++) {
+        size_t percent = random_below(101), from = round % 2 == 0 ? 0 : table.old, count = 0;
+
+        for (size_t i = 0; i < OBJECTS; i++)
+            if (!expected[i] && random_below(3) == 0)
+                expected[i] = gc__attachments_add(
+                    &table, (struct attachment){.object = object[i], .note = (uint32_t)i, .a = &expected[i]});
+        for (size_t i = from; i < table.count; i++)
+            if (random_below(100) < percent) {
+                expected[table.entry[i].note] = false;
+                gc__attachments_condemn(&table, i);
+            }
+        gc__attachments_remove_condemned(&table, from);
+        gc__attachments_audit(&table, region);
+        for (size_t i = 0; i < OBJECTS; i++) {
+            count += expected[i];
+            cr_assert_eq(count_entries(object[i]), expected[i]);
+        }
+        cr_assert_eq(count, table.count);
+        if (random_below(2) == 0)
+            gc__attachments_age(&table);
+    }
+}
+
 /* In any order, and in a few steps each: to walk the chain would take hours. */
 Test(by_kind, a_million_attachments_of_one_object_are_removed)
 {
