@@ -198,11 +198,15 @@ struct attachment *gc__attachments_add(struct attachments *table, struct attachm
     return &table->entry[table->count++];
 }
 
+/* Not before the second time in a row: where all dies at once as many may follow. */
 void gc__attachments_age(struct attachments *table)
 {
+    bool sparse = table->capacity > FIRST_CAPACITY && table->count < table->capacity / SPARSE_SHARE;
+
     table->old = table->count;
-    if (table->capacity > FIRST_CAPACITY && table->count < table->capacity / SPARSE_SHARE)
+    if (sparse && table->sparse)
         change_capacity(table, gc__max(2 * table->count, FIRST_CAPACITY));
+    table->sparse = sparse;
 }
 
 static void fill_gap(struct attachments *table, size_t gap, size_t from)
@@ -245,9 +249,10 @@ static void remove_each_condemned(struct attachments *table, size_t from)
 /* The others are moved together, and their chains made anew. */
 static void keep_others(struct attachments *table)
 {
+    size_t end = table->condemned < table->count ? table->count : 0; /* of all, none has to be looked at */
     size_t kept = 0, old = 0;
 
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; i < end; i++) {
         if (is_condemned(table, i))
             continue;
         old += i < table->old;

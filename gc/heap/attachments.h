@@ -37,6 +37,7 @@ struct attachment {
 
 struct attachments {
     bool placed; /* entries are found by `a`, too */
+    bool sparse; /* the last cycle left few of many */
     struct attachment *entry;
     uint32_t *head;       /* by hash of the object: a number plus one; 0: none */
     uint32_t *place_head; /* by that of `a`; as many */
@@ -88,8 +89,8 @@ void gc__attachments_remove_within(struct attachments *table, uintptr_t start, u
 /* All entries of an object are another's now, a new one's. */
 void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t to);
 
-/* The cycle has seen all of them, and those that are left are old. Gives memory
- * back that many more needed. */
+/* The cycle has seen all of them, and those that are left are old. If the one
+ * before left few, too, gives memory back that many more needed. */
 void gc__attachments_age(struct attachments *table);
 
 size_t gc__attachments_metadata_bytes(const struct attachments *table);
