@@ -76,7 +76,8 @@
 #define GC_RUN_BYTES ((size_t)8 << 10)
 
 /* Memory for a fresh block comes in pieces, the first so large and each further one as
- * large as all before; once the heap's range is so large, all at once. */
+ * large as all before; once the heap's range is so large, all at once for objects of
+ * built-in kinds. */
 #define GC_POPULATE_FIRST_BYTES ((size_t)8 << 10)
 #define GC_POPULATE_WHOLE_BYTES ((size_t)8 << 20)
 
