@@ -1,7 +1,7 @@
 /* ephemerons.c - times full collections of a million ephemerons: in one chain, where
- * the value of each is the key of the next, along it and against it, and in a weak
- * map; beside a list and a hash table of ordinary objects of the same shape. Broom
- * only.
+ * the value of each is the key of the next, along it, against it, and in random order,
+ * and in a weak map; beside lists and a hash table of ordinary objects of the same
+ * shape. Broom only.
  */
 #include "collection.h"
 
@@ -54,6 +54,53 @@ static void make_chain_backwards(size_t count)
     first_key = key;
 }
 
+/* A cycle through all of `count` in random order (S. Sattolo): i is followed by next[i]. */
+static size_t *new_cycle(size_t count)
+{
+    size_t *next = bench_checked(malloc(count * sizeof *next));
+    for (size_t i = 0; i < count; i++)
+        next[i] = i;
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t other = bench_random_below(i), kept = next[i];
+        next[i] = next[other];
+        next[other] = kept;
+    }
+    return next;
+}
+
+/* In memory where the collector does not find them; it is at rest meanwhile. */
+static struct plain **new_keys(size_t count)
+{
+    struct plain **key = bench_checked(malloc(count * sizeof *key));
+    for (size_t i = 0; i < count; i++)
+        key[i] = bench_alloc(sizeof **key);
+    first_key = key[0];
+    return key;
+}
+
+/* Of which nothing but the list leads to one object, as in the chain. */
+static void make_list_at_random(size_t count)
+{
+    size_t *next = new_cycle(count);
+    struct plain **key = new_keys(count);
+    for (size_t i = 0; i < count; i++) {
+        root[i] = bench_alloc(sizeof(struct plain));
+        key[i]->next = key[next[i]];
+    }
+    free(next);
+    free(key);
+}
+
+static void make_chain_at_random(size_t count)
+{
+    size_t *next = new_cycle(count);
+    struct plain **key = new_keys(count);
+    for (size_t i = 0; i < count; i++)
+        root[i] = bench_checked(gc_ephemeron_new(key[i], key[next[i]]));
+    free(next);
+    free(key);
+}
+
 /* As a weak map is made, of chained entries. */
 struct entry {
     void *key, *value;
@@ -92,11 +139,12 @@ static void make_map(size_t count)
 
 static size_t intact;
 
-/* The last value of a chain is there only if all of them are. */
-static void count_chain(size_t count, bool backwards)
+static void count_chain(size_t count)
 {
-    gc_ephemeron *last = root[backwards ? 0 : count - 1];
-    intact += gc_ephemeron_value(last) != NULL;
+    size_t with_value = 0;
+    for (size_t i = 0; i < count; i++)
+        with_value += gc_ephemeron_value(root[i]) != NULL;
+    intact += with_value == count;
 }
 
 static void measure(const char *name, size_t count, void (*make)(size_t count))
@@ -107,8 +155,8 @@ static void measure(const char *name, size_t count, void (*make)(size_t count))
     printf("%s: ", name);
     bench_time_collections();
     bench_detail(name, bench.seconds * 1e3);
-    if (make == make_chain || make == make_chain_backwards)
-        count_chain(count, make == make_chain_backwards);
+    if (make == make_chain || make == make_chain_backwards || make == make_chain_at_random)
+        count_chain(count);
     memset(root, 0, count * sizeof *root);
     first_key = map = NULL;
     bench_collect();
@@ -123,7 +171,9 @@ int main(int argc, char **argv)
     measure("plain_ms", count, make_list);
     measure("plain_table_ms", count, make_table);
     measure("map_ms", count, make_map);
+    measure("plain_random_ms", count, make_list_at_random);
+    measure("random_ms", count, make_chain_at_random);
     measure("backwards_ms", count, make_chain_backwards);
     measure("chain_ms", count, make_chain);
-    return bench_finish(intact == 2, count);
+    return bench_finish(intact == 3, count);
 }

@@ -1,6 +1,7 @@
 /* test_bounded.c - that memory stays bounded: whatever a program does, the heap
  * follows what is alive, and gives back what it does not need. */
 #include "test/random.h"
+#include "test/resident.h"
 #include "test/roots.h"
 
 #include <stdio.h>
@@ -190,19 +191,6 @@ Test(bounded, aligned_objects)
 }
 
 /* ---- Back to the operating system ------------------------------------------------------- */
-
-static size_t resident_bytes(void)
-{
-    unsigned long all = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%lu %lu", &all, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static void sleep_ms(long ms)
 {

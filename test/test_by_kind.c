@@ -288,11 +288,21 @@ static struct ephemeron *build_ephemeron(size_t k, void *key, void *value)
     return ephemeron;
 }
 
-/* The value of each is a list that ends in the key of the next, in any order. Whether
- * its first key is marked decides about all. */
+/* What leads to the key of the next: a list, or an address in it. */
+static void *value_before(void *next, size_t i)
+{
+    void **list = build_cell(GC_KIND_CONSERVATIVE, 32);
+
+    list[1] = next;
+    return i % 4 == 0 ? list : i % 4 == 1 ? (char *)next + sizeof next : next;
+}
+
+/* The value of each leads to the key of the next, in any order; some keys are those of
+ * more than one. Whether the first key is marked decides about all. */
 static void check_chain(size_t count, size_t entries, bool held)
 {
-    void **key = calloc(count + 1, sizeof *key), **holder = build_large(GC_KIND_CONSERVATIVE, count / 512 + 2);
+    void **key = calloc(count + 1, sizeof *key), **holder = build_large(GC_KIND_CONSERVATIVE, count / 256 + 2);
+    size_t ephemerons = 0;
     size_t *order = calloc(count, sizeof *order);
     const struct gc_kind_options options = {.tracing = GC_TRACE_LAYOUT, .bytes = 16};
 
@@ -307,10 +317,11 @@ static void check_chain(size_t count, size_t entries, bool held)
         order[other] = i;
     }
     for (size_t i = 0; i < count; i++) {
-        void **list = build_cell(GC_KIND_CONSERVATIVE, 32);
+        void *of = key[order[i]], *next = key[order[i] + 1];
 
-        list[1] = key[order[i] + 1];
-        holder[i + 1] = build_ephemeron(0, key[order[i]], list);
+        holder[++ephemerons] = build_ephemeron(0, of, value_before(next, i));
+        if (i % 5 == 0)
+            holder[++ephemerons] = build_ephemeron(0, of, value_before(build_cell(GC_KIND_CONSERVATIVE, 16), i));
     }
     holder[0] = held ? key[0] : NULL;
     mark_from(holder, 1, entries);
@@ -318,9 +329,9 @@ static void check_chain(size_t count, size_t entries, bool held)
     for (size_t i = 0; i <= count; i++)
         cr_assert_eq(is_marked(key[i]), held, "key %zu of %zu", i, count);
     gc__ephemerons_break(region, &table, 0, true);
-    cr_assert_eq(table.count, held ? count : 0);
-    for (size_t i = 0; i < count; i++)
-        cr_assert_eq(((struct ephemeron *)holder[i + 1])->key != 0, held);
+    cr_assert_eq(table.count, held ? ephemerons : 0);
+    for (size_t i = 1; i <= ephemerons; i++)
+        cr_assert_eq(((struct ephemeron *)holder[i])->key != 0, held);
     free(key);
     free(order);
 }
@@ -390,6 +401,7 @@ Test(by_kind, attachments_are_found_by_their_objects)
     while (table.count > 3)
         gc__attachments_remove(&table, random_below(table.count));
     gc__attachments_age(&table);
+    gc__attachments_age(&table);
     gc__attachments_audit(&table, region);
     cr_assert_lt(gc__attachments_metadata_bytes(&table), 64 << 10);
 }
@@ -430,6 +442,41 @@ Test(by_kind, attachments_are_found_by_their_places)
     for (size_t i = 0; i < WORDS; i++)
         count += expected[i];
     cr_assert_eq(count, table.count);
+}
+
+/* A share of them goes at once, of the old and the young or of the young alone. */
+Test(by_kind, attachments_that_are_condemned_go_together)
+{
+    enum { OBJECTS = 500 };
+    static uintptr_t object[OBJECTS];
+    static bool expected[OBJECTS];
+
+    random_begin("condemned");
+    table.placed = true;
+    for (size_t i = 0; i < OBJECTS; i++)
+        object[i] = (uintptr_t)build_cell(GC_KIND_ATOMIC, 16 + i % 9 * 16);
+    for (size_t round = 0; round < 200; round++) {
+        size_t percent = random_below(101), from = round % 2 == 0 ? 0 : table.old, count = 0;
+
+        for (size_t i = 0; i < OBJECTS; i++)
+            if (!expected[i] && random_below(3) == 0)
+                expected[i] = gc__attachments_add(
+                    &table, (struct attachment){.object = object[i], .note = (uint32_t)i, .a = &expected[i]});
+        for (size_t i = from; i < table.count; i++)
+            if (random_below(100) < percent) {
+                expected[table.entry[i].note] = false;
+                gc__attachments_condemn(&table, i);
+            }
+        gc__attachments_remove_condemned(&table, from);
+        gc__attachments_audit(&table, region);
+        for (size_t i = 0; i < OBJECTS; i++) {
+            count += expected[i];
+            cr_assert_eq(count_entries(object[i]), expected[i]);
+        }
+        cr_assert_eq(count, table.count);
+        if (random_below(2) == 0)
+            gc__attachments_age(&table);
+    }
 }
 
 /* In any order, and in a few steps each: to walk the chain would take hours. */

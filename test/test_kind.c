@@ -1,5 +1,6 @@
 /* test_kind.c - kinds: which words of their objects keep others, and which do not. */
 #include "gc/heap/kind.h"
+#include "test/resident.h"
 #include "test/roots.h"
 
 #include <broom/runtime.h>
@@ -450,6 +451,51 @@ Test(kinds, are_cheap_by_the_hundred, .init = make_roots_without_stress)
         snprintf(name, sizeof name, "kind %zu", i);
         cr_assert_eq(gc_kind_of((void *)root_words()[i]), kind[i]);
         cr_assert_str_eq(gc_kind_name(kind[i]), name);
+    }
+}
+
+enum { KINDS = 1000, USERS = 4 };
+
+static gc_kind *many_kinds[KINDS];
+
+static void *use_each(void *unused)
+{
+    void **last = NULL;
+
+    (void)unused;
+    for (size_t i = 0; i < KINDS; i++) {
+        void **object = gc_new(many_kinds[i]);
+
+        *object = last;
+        last = object;
+    }
+    return last;
+}
+
+/* An object of each for each thread. */
+Test(kinds, are_cheap_by_the_thousand_for_several_threads, .init = make_roots_without_stress)
+{
+    pthread_t thread[USERS];
+    size_t before, growth;
+
+    for (size_t i = 0; i < KINDS; i++)
+        many_kinds[i] = kind_of((struct gc_kind_options){.bytes = 16 + i % 10 * 16});
+    gc_disable();
+    before = resident_bytes();
+    for (size_t i = 0; i < USERS; i++)
+        cr_assert(pthread_create(&thread[i], NULL, use_each, NULL) == 0);
+    for (size_t i = 0; i < USERS; i++)
+        pthread_join(thread[i], (void **)&root_words()[i]);
+    growth = resident_bytes() - before;
+    gc_enable();
+    cr_assert(is_sanitized() || growth < (size_t)KINDS * (16 << 10), "%zu KiB", growth >> 10);
+    gc_collect();
+    for (size_t i = 0; i < USERS; i++) {
+        size_t count = 0;
+
+        for (void **object = (void **)root_words()[i]; object != NULL; object = *object, count++)
+            cr_assert_eq(gc_kind_of(object), many_kinds[KINDS - 1 - count]);
+        cr_assert_eq(count, KINDS);
     }
 }
 

@@ -76,9 +76,14 @@
 #define GC_RUN_BYTES ((size_t)8 << 10)
 
 /* Memory for a fresh block comes in pieces, the first so large and each further one as
- * large as all before; once the heap's range is so large, all at once. */
+ * large as all before; once the heap's range is so large, all at once for objects of
+ * built-in kinds. */
 #define GC_POPULATE_FIRST_BYTES ((size_t)8 << 10)
 #define GC_POPULATE_WHOLE_BYTES ((size_t)8 << 20)
+
+/* Tables that grow an entry at a time get memory in pieces of this size, as a fault
+ * for each page takes longer. */
+#define GC_POPULATE_STEP_BYTES ((size_t)64 << 10)
 
 /* The first run of a mutator in a class, where there are several mutators. */
 #define GC_FIRST_RUN_BYTES ((size_t)1 << 10)

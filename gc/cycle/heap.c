@@ -69,6 +69,18 @@ static size_t pause_worth_avoiding_us(const struct heap *heap)
     return gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
 }
 
+/* No more pages are written for the first time than were scanned. */
+static uint64_t watched_writes_ns(const struct heap *heap)
+{
+    return (heap->pace.scanned_bytes >> GC_PAGE_SHIFT) * heap->minor.write_ns;
+}
+
+static bool would_wait(const struct heap *heap)
+{
+    return gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns,
+                                watched_writes_ns(heap));
+}
+
 bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
@@ -80,7 +92,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
            scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap) &&
-           !gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns);
+           !would_wait(heap);
 }
 
 static void audit_blocks(const struct region *region)

@@ -82,6 +82,16 @@ size_t gc__attachments_next(const struct attachments *table, size_t index)
     return index;
 }
 
+uint32_t gc__attachments_chain(const struct attachments *table, uintptr_t address)
+{
+    return table->head[hash(table, address)];
+}
+
+void gc__attachments_prefetch_chain(const struct attachments *table, uintptr_t address)
+{
+    __builtin_prefetch(&table->head[hash(table, address)]);
+}
+
 size_t gc__attachments_first(const struct attachments *table, uintptr_t object)
 {
     uint32_t number = table->count != 0 ? table->head[hash(table, object)] : 0;
@@ -125,39 +135,49 @@ static size_t bytes_of_heads(const struct attachments *table)
     return gc__align_up(table->placed ? 2 * bytes : bytes, gc__os_page_bytes());
 }
 
-static void unmap(struct attachments *table)
+static struct attachment *resized_entries(const struct attachments *table, size_t capacity)
 {
     if (table->capacity == 0)
-        return;
-    gc__os_release(table->entry, bytes_of_entries(table->capacity));
-    gc__os_release(table->head, bytes_of_heads(table));
+        return gc__os_map(bytes_of_entries(capacity));
+    return gc__os_resize(table->entry, bytes_of_entries(table->capacity), bytes_of_entries(capacity));
 }
 
 /* As many heads as entries, at least. */
 static bool change_capacity(struct attachments *table, size_t capacity)
 {
-    struct attachments larger = *table;
+    struct attachments changed = *table;
 
-    larger.capacity = capacity;
-    larger.head_bits = LEAST_HEAD_BITS;
-    while ((size_t)1 << larger.head_bits < capacity)
-        larger.head_bits++;
-    larger.entry = gc__os_map(bytes_of_entries(capacity));
-    if (larger.entry == NULL)
+    changed.capacity = capacity;
+    changed.head_bits = LEAST_HEAD_BITS;
+    while ((size_t)1 << changed.head_bits < capacity)
+        changed.head_bits++;
+    changed.head = gc__os_map(bytes_of_heads(&changed));
+    if (changed.head == NULL)
         return false;
-    larger.head = gc__os_map(bytes_of_heads(&larger));
-    if (larger.head == NULL) {
-        gc__os_release(larger.entry, bytes_of_entries(capacity));
+    changed.entry = resized_entries(table, capacity);
+    if (changed.entry == NULL) {
+        gc__os_release(changed.head, bytes_of_heads(&changed));
         return false;
     }
-    larger.place_head = larger.head + ((size_t)1 << larger.head_bits);
-    if (table->count != 0)
-        memcpy(larger.entry, table->entry, table->count * sizeof *larger.entry);
-    for (size_t i = 0; i < larger.count; i++)
-        link_entry(&larger, i);
-    unmap(table);
-    *table = larger;
+    changed.place_head = changed.head + ((size_t)1 << changed.head_bits);
+    changed.populated_bytes = gc__min(changed.populated_bytes, bytes_of_entries(capacity));
+    for (size_t i = 0; i < changed.count; i++)
+        link_entry(&changed, i);
+    if (table->capacity != 0)
+        gc__os_release(table->head, bytes_of_heads(table));
+    *table = changed;
     return true;
+}
+
+static void populate_entries(struct attachments *table, size_t count)
+{
+    size_t done = table->populated_bytes, step;
+
+    if (count * sizeof(struct attachment) <= done)
+        return;
+    step = gc__min(GC_POPULATE_STEP_BYTES, bytes_of_entries(table->capacity) - done);
+    gc__os_populate((char *)table->entry + done, step);
+    table->populated_bytes = done + step;
 }
 
 size_t gc__attachments_metadata_bytes(const struct attachments *table)
@@ -172,16 +192,21 @@ struct attachment *gc__attachments_add(struct attachments *table, struct attachm
     if (table->count == table->capacity &&
         (table->count >= GC_ATTACHMENTS_MAX / 2 || !change_capacity(table, gc__max(2 * table->count, FIRST_CAPACITY))))
         return NULL;
+    populate_entries(table, table->count + 1);
     table->entry[table->count] = entry;
     link_entry(table, table->count);
     return &table->entry[table->count++];
 }
 
+/* Not before the second time in a row: where all dies at once as many may follow. */
 void gc__attachments_age(struct attachments *table)
 {
+    bool sparse = table->capacity > FIRST_CAPACITY && table->count < table->capacity / SPARSE_SHARE;
+
     table->old = table->count;
-    if (table->capacity > FIRST_CAPACITY && table->count < table->capacity / SPARSE_SHARE)
+    if (sparse && table->sparse)
         change_capacity(table, gc__max(2 * table->count, FIRST_CAPACITY));
+    table->sparse = sparse;
 }
 
 static void fill_gap(struct attachments *table, size_t gap, size_t from)
@@ -206,6 +231,48 @@ void gc__attachments_remove(struct attachments *table, size_t index)
         index = table->old;
     }
     fill_gap(table, index, --table->count);
+}
+
+static bool is_condemned(const struct attachments *table, size_t index)
+{
+    return (table->entry[index].object & GC_ATTACHMENT_CONDEMNED) != 0;
+}
+
+/* What takes the place of one that is removed was looked at before. */
+static void remove_each_condemned(struct attachments *table, size_t from)
+{
+    for (size_t i = table->count; i-- > from;)
+        if (is_condemned(table, i))
+            gc__attachments_remove(table, i);
+}
+
+/* The others are moved together, and their chains made anew. */
+static void keep_others(struct attachments *table)
+{
+    size_t end = table->condemned < table->count ? table->count : 0; /* of all, none has to be looked at */
+    size_t kept = 0, old = 0;
+
+    for (size_t i = 0; i < end; i++) {
+        if (is_condemned(table, i))
+            continue;
+        old += i < table->old;
+        table->entry[kept++] = table->entry[i];
+    }
+    memset(table->head, 0, bytes_of_heads(table));
+    table->count = kept;
+    table->old = old;
+    for (size_t i = 0; i < kept; i++)
+        link_entry(table, i);
+}
+
+/* To take one out of its chains costs as much as to put one in. */
+void gc__attachments_remove_condemned(struct attachments *table, size_t from)
+{
+    if (table->condemned > table->count / 2)
+        keep_others(table);
+    else if (table->condemned > 0)
+        remove_each_condemned(table, from);
+    table->condemned = 0;
 }
 
 static void remove_all_within(struct attachments *table, uintptr_t start, uintptr_t end)
@@ -274,7 +341,7 @@ void gc__attachments_audit(const struct attachments *table, const struct region 
 {
     size_t linked = 0;
 
-    GC_AUDIT(table->old <= table->count && table->count <= table->capacity);
+    GC_AUDIT(table->old <= table->count && table->count <= table->capacity && table->condemned == 0);
     for (size_t i = 0; i < table->count; i++)
         audit_entry(table, region, i);
     for (size_t h = 0; table->capacity != 0 && h < (size_t)1 << table->head_bits; h++)

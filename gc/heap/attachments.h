@@ -37,17 +37,23 @@ struct attachment {
 
 struct attachments {
     bool placed; /* entries are found by `a`, too */
+    bool sparse; /* the last cycle left few of many */
     struct attachment *entry;
     uint32_t *head;       /* by hash of the object: a number plus one; 0: none */
     uint32_t *place_head; /* by that of `a`; as many */
     size_t count;
     size_t old; /* the first so many */
     size_t capacity;
-    unsigned head_bits; /* there are 2 to the power of this heads */
+    size_t populated_bytes; /* of the entries: there is memory for those */
+    size_t condemned;       /* between two steps of a cycle */
+    unsigned head_bits;     /* there are 2 to the power of this heads */
 };
 
 /* No more than the numbers of entries can tell. */
 #define GC_ATTACHMENTS_MAX ((size_t)UINT32_MAX - 1)
+
+/* In the address of the object, which is that of a granule: the hash is the same. */
+#define GC_ATTACHMENT_CONDEMNED ((uintptr_t)1)
 
 /* Attaches an entry to an object. NULL: no memory. The address holds until entries
  * are added or removed. */
@@ -60,8 +66,22 @@ void gc__attachments_remove(struct attachments *table, size_t index);
 size_t gc__attachments_first(const struct attachments *table, uintptr_t object);
 size_t gc__attachments_next(const struct attachments *table, size_t index);
 
+/* A number plus one, 0 for none: of the chain in which those of an object at `address`
+ * are, the first, if there are any. And that fetched, for soon. */
+uint32_t gc__attachments_chain(const struct attachments *table, uintptr_t address);
+void gc__attachments_prefetch_chain(const struct attachments *table, uintptr_t address);
+
 /* The entry whose `a` this is; SIZE_MAX: there is none. */
 size_t gc__attachments_at(const struct attachments *table, const void *place);
+
+/* A cycle, which may find that most are to go, condemns those, and has them removed
+ * together: they are found by nobody in between. What is behind `from` is looked at. */
+static inline void gc__attachments_condemn(struct attachments *table, size_t index)
+{
+    table->entry[index].object |= GC_ATTACHMENT_CONDEMNED;
+    table->condemned++;
+}
+void gc__attachments_remove_condemned(struct attachments *table, size_t from);
 
 /* Removes all whose `a` lies in [start, end). */
 void gc__attachments_remove_within(struct attachments *table, uintptr_t start, uintptr_t end);
@@ -69,8 +89,8 @@ void gc__attachments_remove_within(struct attachments *table, uintptr_t start, u
 /* All entries of an object are another's now, a new one's. */
 void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t to);
 
-/* The cycle has seen all of them, and those that are left are old. Gives memory
- * back that many more needed. */
+/* The cycle has seen all of them, and those that are left are old. If the one
+ * before left few, too, gives memory back that many more needed. */
 void gc__attachments_age(struct attachments *table);
 
 size_t gc__attachments_metadata_bytes(const struct attachments *table);

@@ -130,12 +130,20 @@ static void allocate_cells(const struct region *region, const struct block *bloc
 }
 
 /* A fault takes as long as getting several pages at once. But a small heap has blocks of
- * many classes, and uses little of each: there, memory comes in pieces that double. The
- * run [from, end), in bytes, is the next one of a fresh block. */
+ * many classes, and a program may have hundreds of kinds, and little is used of each:
+ * there, memory comes in pieces that double. */
+static size_t first_piece(const struct region *region, const struct block *block, size_t block_bytes)
+{
+    bool whole = gc__region_span(region) >= GC_POPULATE_WHOLE_BYTES && block->kind < GC_KIND_COUNT;
+
+    return whole ? block_bytes : GC_POPULATE_FIRST_BYTES;
+}
+
+/* The run [from, end), in bytes, is the next one of a fresh block. */
 static void populate(const struct region *region, const struct block *block, size_t from, size_t end)
 {
     size_t block_bytes = block->units * GC_UNIT_BYTES;
-    size_t done = 0, wanted = gc__region_span(region) < GC_POPULATE_WHOLE_BYTES ? GC_POPULATE_FIRST_BYTES : block_bytes;
+    size_t done = 0, wanted = first_piece(region, block, block_bytes);
 
     for (; done < from; wanted *= 2)
         done = wanted;

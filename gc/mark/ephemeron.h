@@ -11,7 +11,9 @@
  *     made one after the other, the value of each being the key of the next, or the
  *     other way round, are found on the way, or on the way back
  *  4. the key is marked only after that: whatever turns from white now is looked up in
- *     the table
+ *     the table. For the values of all ephemerons that is done beforehand, so that in a
+ *     chain each step has to wait for the memory of one entry, as in a list for that
+ *     of one object
  *
  * only the fourth costs ordinary objects anything, and only those that nothing but
  * values of ephemerons leads to. A pass that marks nothing, or after which no key is
@@ -19,7 +21,9 @@
  * cycles take linear time.
  *
  * The table holds an entry for each ephemeron whose key is an object: `object` is
- * the key, `a` the ephemeron, `note` the next that is due.
+ * the key, `a` the ephemeron. While keys are awaited `b` is its value, and `note` the
+ * chain of the table in which the value is, if it is a key; or `b` is NULL, and `note`
+ * the next that is due.
  *
  * Threads: gc__ephemeron_scan any marker's, the others the leader's, alone. */
 #ifndef GC_MARK_EPHEMERON_H

@@ -40,6 +40,10 @@ bool gc__os_show(void *start, size_t bytes);
  * NULL when refused. */
 void *gc__os_map(size_t bytes);
 
+/* Makes memory of gc__os_map larger or smaller. What it holds stays, nothing is copied, and
+ * what is new reads as zero; it may move. NULL when refused: then it is as it was. */
+void *gc__os_resize(void *start, size_t bytes, size_t new_bytes);
+
 /* Gives the memory of a committed range back; it stays accessible and reads
  * as zero. On failure the contents are as they were. */
 bool gc__os_decommit(void *start, size_t bytes);

@@ -3,33 +3,47 @@
 #include "gc/base/align.h"
 #include "gc/mark/by_kind.h"
 
-#include <string.h>
-
 /* ---- What is ready --------------------------------------------------------------------- */
 
-static size_t bytes_of_ready(size_t capacity)
+static size_t bytes_of_places(size_t capacity)
 {
-    return gc__align_up(capacity * sizeof(struct ready), gc__os_page_bytes());
+    return gc__align_up(capacity * sizeof(struct place), gc__os_page_bytes());
 }
 
-/* For one more that is registered, and its report. */
+static bool grow(struct finalizers *finalizers)
+{
+    size_t capacity = gc__max(2 * finalizers->capacity, 256), bytes = bytes_of_places(capacity);
+    struct place *place = finalizers->capacity == 0
+                              ? gc__os_map(bytes)
+                              : gc__os_resize(finalizers->place, bytes_of_places(finalizers->capacity), bytes);
+
+    if (place == NULL)
+        return false;
+    finalizers->place = place;
+    finalizers->capacity = capacity;
+    return true;
+}
+
+static void populate(struct finalizers *finalizers, size_t places)
+{
+    size_t done = finalizers->populated_bytes, step;
+
+    if (places * sizeof(struct place) <= done)
+        return;
+    step = gc__min(GC_POPULATE_STEP_BYTES, bytes_of_places(finalizers->capacity) - done);
+    gc__os_populate((char *)finalizers->place + done, step);
+    finalizers->populated_bytes = done + step;
+}
+
+/* For one more that is registered; and its report, but few have one: for those the
+ * faults may come. */
 static bool make_room(struct finalizers *finalizers)
 {
-    size_t needed = 2 * (finalizers->table.count + 1) + finalizers->ready_count;
-    size_t capacity = gc__max(2 * finalizers->capacity, 256);
-    struct ready *ready;
+    size_t needed = finalizers->table.count + 1 + finalizers->ready_count;
 
-    if (needed <= finalizers->capacity)
-        return true;
-    ready = gc__os_map(bytes_of_ready(capacity));
-    if (ready == NULL)
+    if (finalizers->table.count + 1 + needed > finalizers->capacity && !grow(finalizers))
         return false;
-    if (finalizers->capacity != 0) {
-        memcpy(ready, finalizers->ready, finalizers->used * sizeof *ready);
-        gc__os_release(finalizers->ready, bytes_of_ready(finalizers->capacity));
-    }
-    finalizers->ready = ready;
-    finalizers->capacity = capacity;
+    populate(finalizers, needed);
     return true;
 }
 
@@ -39,23 +53,23 @@ static uint32_t free_place(struct finalizers *finalizers)
 
     if (number == 0)
         return (uint32_t)++finalizers->used;
-    finalizers->free = finalizers->ready[number - 1].next;
+    finalizers->free = finalizers->place[number - 1].next;
     return number;
 }
 
 /* Returns the number of its place. */
-static uint32_t append(struct finalizers *finalizers, struct ready ready)
+static uint32_t append(struct finalizers *finalizers, struct place place)
 {
-    struct gc_finalizer_queue *queue = &finalizers->queue[ready.queue];
+    struct gc_finalizer_queue *queue = &finalizers->queue[place.queue];
     uint32_t number = free_place(finalizers);
 
-    finalizers->ready[number - 1] = ready;
+    finalizers->place[number - 1] = place;
     if (queue->last != 0)
-        finalizers->ready[queue->last - 1].next = number;
+        finalizers->place[queue->last - 1].next = number;
     else
         queue->first = number;
     queue->last = number;
-    queue->count += ready.finalizer != NULL;
+    queue->count += !place.report;
     finalizers->ready_count++;
     finalizers->news = true;
     return number;
@@ -63,14 +77,14 @@ static uint32_t append(struct finalizers *finalizers, struct ready ready)
 
 size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers)
 {
-    return gc__attachments_metadata_bytes(&finalizers->table) + bytes_of_ready(finalizers->capacity);
+    return gc__attachments_metadata_bytes(&finalizers->table) + bytes_of_places(finalizers->capacity);
 }
 
 /* ---- What is registered ---------------------------------------------------------------------- */
 
-static uint32_t queue_of(const struct attachment *entry)
+static uint16_t queue_of(const struct attachment *entry)
 {
-    return entry->note & GC_FINALIZER_QUEUE_MASK;
+    return (uint16_t)(entry->note & GC_FINALIZER_QUEUE_MASK);
 }
 
 static size_t find(const struct attachments *table, uintptr_t object, uint32_t queue)
@@ -82,20 +96,20 @@ static size_t find(const struct attachments *table, uintptr_t object, uint32_t q
     return index;
 }
 
-static struct ready *place_of(const struct finalizers *finalizers, const struct attachment *entry)
+static struct place *place_of(const struct finalizers *finalizers, const struct attachment *entry)
 {
-    return &finalizers->ready[(uintptr_t)entry->a - 1];
+    return &finalizers->place[entry->next_place - 1];
 }
 
 /* That it is in a cycle, if that is still to be told. Few objects ever are. */
-static struct ready *report_of(const struct finalizers *finalizers, const struct attachment *entry)
+static struct place *report_of(const struct finalizers *finalizers, const struct attachment *entry)
 {
     if ((entry->note & GC_FINALIZER_REPORTED) == 0)
         return NULL;
     for (size_t i = 0; i < finalizers->used; i++) {
-        struct ready *place = &finalizers->ready[i];
+        struct place *place = &finalizers->place[i];
 
-        if (place->finalizer == NULL && (uintptr_t)place->object == entry->object && place->queue == queue_of(entry))
+        if (place->report && (uintptr_t)place->object == entry->object && place->queue == queue_of(entry))
             return place;
     }
     return NULL;
@@ -105,16 +119,13 @@ static struct ready *report_of(const struct finalizers *finalizers, const struct
 static void drop(struct finalizers *finalizers, size_t index)
 {
     const struct attachment *entry = &finalizers->table.entry[index];
-    struct ready *report = report_of(finalizers, entry);
+    struct place *report = report_of(finalizers, entry);
 
     if (report != NULL)
         report->object = NULL;
     if ((entry->note & GC_FINALIZER_READY) != 0) {
-        struct ready *place = place_of(finalizers, entry);
-
-        finalizers->queue[place->queue].count--;
-        place->object = place->data = NULL;
-        place->finalizer = NULL;
+        finalizers->queue[queue_of(entry)].count--;
+        place_of(finalizers, entry)->object = NULL;
     }
     gc__attachments_remove(&finalizers->table, index);
 }
@@ -139,18 +150,18 @@ bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t
     return true;
 }
 
+static struct ready to_call(const struct attachment *entry)
+{
+    return (struct ready){(void *)entry->object, (gc_finalizer)(uintptr_t)entry->a, entry->b};
+}
+
 bool gc__finalizers_get(const struct finalizers *finalizers, uint32_t queue, uintptr_t object, struct ready *found)
 {
     size_t index = find(&finalizers->table, object, queue);
-    const struct attachment *entry;
 
     if (index == SIZE_MAX)
         return false;
-    entry = &finalizers->table.entry[index];
-    if ((entry->note & GC_FINALIZER_READY) != 0)
-        *found = *place_of(finalizers, entry);
-    else
-        *found = (struct ready){.finalizer = (gc_finalizer)(uintptr_t)entry->a, .data = entry->b};
+    *found = to_call(&finalizers->table.entry[index]);
     return true;
 }
 
@@ -167,7 +178,7 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
     struct attachments *table = &finalizers->table;
 
     for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i)) {
-        struct ready *report = report_of(finalizers, &table->entry[i]);
+        struct place *report = report_of(finalizers, &table->entry[i]);
 
         if (report != NULL)
             report->object = (void *)to;
@@ -181,14 +192,7 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
 
 static void make_ready(struct finalizers *finalizers, struct attachment *entry)
 {
-    uint32_t number = append(finalizers, (struct ready){
-                                             .object = (void *)entry->object,
-                                             .finalizer = (gc_finalizer)(uintptr_t)entry->a,
-                                             .data = entry->b,
-                                             .queue = queue_of(entry),
-                                         });
-
-    entry->a = (void *)(uintptr_t)number;
+    entry->next_place = append(finalizers, (struct place){.object = (void *)entry->object, .queue = queue_of(entry)});
     entry->note |= GC_FINALIZER_READY;
 }
 
@@ -202,15 +206,15 @@ void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue
     }
 }
 
-static struct ready take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
+static struct place take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
 {
     uint32_t number = queue->first;
-    struct ready *place = &finalizers->ready[number - 1], taken = *place;
+    struct place *place = &finalizers->place[number - 1], taken = *place;
 
     queue->first = place->next;
     queue->last = queue->first != 0 ? queue->last : 0;
     finalizers->ready_count--;
-    *place = (struct ready){.next = finalizers->free};
+    *place = (struct place){.next = finalizers->free};
     finalizers->free = number;
     if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
         finalizers->used = 0;
@@ -225,16 +229,18 @@ bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct r
     struct gc_finalizer_queue *queue = &finalizers->queue[index];
 
     while (queue->first != 0) {
-        size_t entry;
+        struct place place = take_first(finalizers, queue);
+        size_t entry = place.object != NULL ? find(&finalizers->table, (uintptr_t)place.object, index) : SIZE_MAX;
 
-        *taken = take_first(finalizers, queue);
-        entry = taken->object != NULL ? find(&finalizers->table, (uintptr_t)taken->object, index) : SIZE_MAX;
         if (entry == SIZE_MAX)
             continue;
-        if (taken->finalizer != NULL) {
-            queue->count--;
-            gc__attachments_remove(&finalizers->table, entry);
+        if (place.report) {
+            *taken = (struct ready){.object = place.object};
+            return true;
         }
+        *taken = to_call(&finalizers->table.entry[entry]);
+        queue->count--;
+        gc__attachments_remove(&finalizers->table, entry);
         return true;
     }
     return false;
@@ -252,10 +258,8 @@ void gc__finalizers_mark_roots(const struct finalizers *finalizers, struct marke
 {
     for (size_t i = from; i < finalizers->table.count; i++)
         mark_word(marker, &finalizers->table.entry[i].b);
-    for (size_t i = 0; i < finalizers->used; i++) {
-        mark_word(marker, &finalizers->ready[i].object);
-        mark_word(marker, &finalizers->ready[i].data);
-    }
+    for (size_t i = 0; i < finalizers->used; i++)
+        mark_word(marker, &finalizers->place[i].object);
 }
 
 static bool is_white(const struct marker *marker, const struct attachment *entry)
@@ -303,7 +307,7 @@ static void report_cycle(struct finalizers *finalizers, struct attachment *entry
     if ((entry->note & GC_FINALIZER_REPORTED) != 0)
         return;
     entry->note |= GC_FINALIZER_REPORTED;
-    append(finalizers, (struct ready){.object = (void *)entry->object, .queue = queue_of(entry)});
+    append(finalizers, (struct place){.object = (void *)entry->object, .queue = queue_of(entry), .report = true});
 }
 
 /* All that an object leads to, and itself only if others of those lead to it: its own

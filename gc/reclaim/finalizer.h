@@ -16,10 +16,10 @@
  * root until somebody takes it out and runs its finalizer: on a higher floor, and
  * outside of all locks. It stays registered until then, so that it is found when its
  * object is freed or moved first. There is room in that list for all that are
- * registered, so a collection needs no memory.
+ * registered, so a collection needs no memory, and takes no faults for it.
  *
  * An entry of the table: `a` is the function, `b` its data, a root; `note` the queue
- * and the flags below.
+ * and the flags below; `next_place` the number of its place in the list, if it is ready.
  *
  * Threads: under the heap's lock. */
 #ifndef GC_RECLAIM_FINALIZER_H
@@ -34,15 +34,21 @@
 #define GC_FINALIZER_ORDERED 0x10000u
 #define GC_FINALIZER_REPORTED 0x20000u /* that it is in a cycle */
 #define GC_FINALIZER_WHITE 0x40000u    /* in this collection, before anything was marked for finalizers */
-#define GC_FINALIZER_READY 0x80000u    /* `a` is the number of its place in the list */
+#define GC_FINALIZER_READY 0x80000u    /* it has a place in the list */
 
-/* Found, and not run yet. */
+/* A place in the list of what was found, and not run yet. */
+struct place {
+    void *object;  /* NULL: it was dropped meanwhile */
+    uint32_t next; /* of its queue, or of those that are free: number plus one; 0: the last */
+    uint16_t queue;
+    bool report; /* the object is in a cycle, which is to be told */
+};
+
+/* What is to be called. */
 struct ready {
-    void *object;           /* NULL: it was dropped meanwhile */
-    gc_finalizer finalizer; /* NULL: the object is in a cycle, which is to be reported */
+    void *object;
+    gc_finalizer finalizer; /* NULL: that is a report */
     void *data;
-    uint32_t next; /* of its queue: number plus one; 0: the last */
-    uint32_t queue;
 };
 
 struct gc_finalizer_queue {
@@ -54,10 +60,11 @@ struct gc_finalizer_queue {
 
 struct finalizers {
     struct attachments table;
-    struct ready *ready; /* room for all that are registered or ready */
+    struct place *place; /* room for all that are registered or ready */
     size_t capacity;
-    size_t used;   /* the first so many places were ever in use, */
-    uint32_t free; /* of which these are free now: number plus one */
+    size_t populated_bytes; /* there is memory for those */
+    size_t used;            /* the first so many were ever in use, */
+    uint32_t free;          /* of which these are free now: number plus one */
     size_t ready_count;
     _Atomic bool news;                                    /* something became ready since this was last false */
     uint32_t queues;                                      /* that were made */

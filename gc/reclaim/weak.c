@@ -53,9 +53,7 @@ void gc__weak_move_links(struct attachments *table, uintptr_t from, uintptr_t to
     gc__attachments_move(table, from, to);
 }
 
-/* ---- While the world stands ----------------------------------------------------------- *
- * From the last to the first: what takes the place of one that is removed was looked at
- * before, and where all die, nothing has to. */
+/* ---- While the world stands ----------------------------------------------------------- */
 
 /* Whether the object that holds the link is white, or was cut short of it. */
 static bool is_gone(const struct region *region, const struct attachment *entry)
@@ -71,27 +69,29 @@ static bool is_gone(const struct region *region, const struct attachment *entry)
 static void clear(struct attachments *table, size_t index)
 {
     set_link(&table->entry[index], table->entry[index].object, 0);
-    gc__attachments_remove(table, index);
+    gc__attachments_condemn(table, index);
 }
 
 void gc__weak_clear_short(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = table->count; i-- > from;) {
+    for (size_t i = from; i < table->count; i++) {
         const struct attachment *entry = &table->entry[i];
 
-        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
+        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
         if ((entry->note & GC_WEAK_LONG) == 0 && !gc__is_marked_at(region, entry->object))
             clear(table, i);
     }
+    gc__attachments_remove_condemned(table, from);
 }
 
 void gc__weak_clear(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = table->count; i-- > from;) {
-        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
+    for (size_t i = from; i < table->count; i++) {
+        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
         if (!gc__is_marked_at(region, table->entry[i].object))
             clear(table, i);
         else if (is_gone(region, &table->entry[i]))
-            gc__attachments_remove(table, i);
+            gc__attachments_condemn(table, i);
     }
+    gc__attachments_remove_condemned(table, from);
 }

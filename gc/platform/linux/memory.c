@@ -102,6 +102,17 @@ void *gc__os_map(size_t bytes)
     return NULL;
 }
 
+void *gc__os_resize(void *start, size_t bytes, size_t new_bytes)
+{
+    void *moved = mremap(start, bytes, new_bytes, MREMAP_MAYMOVE);
+
+    if (moved == MAP_FAILED)
+        return NULL;
+    gc__forget_own((uintptr_t)start);
+    gc__note_own((uintptr_t)moved, new_bytes);
+    return moved;
+}
+
 bool gc__os_decommit(void *start, size_t bytes)
 {
     return madvise(start, bytes, MADV_DONTNEED) == 0;
