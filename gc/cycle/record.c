@@ -44,11 +44,13 @@ static struct limit_state limit_state(const struct heap *heap)
     };
 }
 
+/* A minor cycle wants less than the full one before, and there may be room for that; but
+ * where that was near the limit, the next will be. */
 static void keep_limits(struct heap *heap, const struct limit_state *state, bool full)
 {
     size_t wanted = heap->pace.budget_bytes, budget = gc__limit_budget(&heap->limit, state, wanted);
 
-    heap->limit.near = budget < wanted;
+    heap->limit.near = budget < wanted || (heap->limit.near && !full);
     gc__pace_trim(&heap->pace, budget, full);
     if (gc__limit_is_exceeded(&heap->limit, state))
         gc__region_decommit(&heap->region, UINT64_MAX);
@@ -86,6 +88,7 @@ void gc__keep_limits(struct heap *heap)
 {
     struct limit_state state = limit_state(heap);
 
+    heap->limit.near = false;
     keep_limits(heap, &state, false);
 }
 
