@@ -198,7 +198,7 @@ static __attribute__((noinline)) void leave_stream(const char *path, const char 
 
 static void check_streams(void)
 {
-    char path[] = "/tmp/broom-streams-XXXXXX", text[100] = "";
+    char path[] = "./broom-streams-XXXXXX", text[100] = "";
     int file = mkstemp(path);
 
     REQUIRE(file >= 0);
@@ -369,7 +369,7 @@ static void *use_modules(void *unused)
 /* Each has a block of its own for each thread, and the thread a table of these. */
 static void check_modules(void)
 {
-    char folder[] = "/tmp/broom-modules-XXXXXX";
+    char folder[] = "./broom-modules-XXXXXX";
     pthread_t thread[MODULE_THREADS];
 
     REQUIRE(mkdtemp(folder) != NULL);
