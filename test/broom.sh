@@ -108,6 +108,25 @@ int main(void) { return malloc(1) != NULL; }' >"$work/own.c"
 $CC -fno-builtin -rdynamic -o "$work/own" "$work/own.c"
 expect 126 'allocator of its own, and defines: malloc' "$broom" run "$work/own"
 
+expect 134 '/own has an allocator of its own' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/own"
+
+# A library that has malloc is no obstacle, but what else of it is called.
+echo 'void *mallocx(unsigned long n, int flags) { return __builtin_malloc(n + (unsigned)flags); }
+void *_Znwm(unsigned long n) { return __builtin_malloc(n); }' >"$work/allocator.c"
+echo '#include <malloc.h>
+void *mallocx(unsigned long n, int flags);
+int main(void) {
+#ifdef EXTENDED
+    return mallocx(1, 0) == NULL;
+#endif
+    return malloc_info(0, stdout); }' >"$work/user.c"
+$CC -fPIC -shared -Wl,-soname,libjemalloc.so.2 -o "$work/libjemalloc.so.2" "$work/allocator.c"
+for extended in '' -DEXTENDED; do
+    $CC $extended -Wl,--no-as-needed -o "$work/user$extended" "$work/user.c" "$work/libjemalloc.so.2" -Wl,-rpath,"$work"
+done
+expect 0 'broom' "$broom" run "$work/user"
+expect 126 'made for an allocator.*: mallocx of libjemalloc.so.2' "$broom" run "$work/user-DEXTENDED"
+
 if [ "$(id -u)" -eq 0 ]; then
     cp "$work/whose" "$work/set-uid"
     chown 65534 "$work/set-uid"

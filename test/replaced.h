@@ -1,5 +1,5 @@
 /* replaced.h - what the programs share that know of no collector: replaced.c and
- * replaced_habits.c. Wants _GNU_SOURCE. */
+ * replaced_*.c. Wants _GNU_SOURCE. */
 #ifndef TEST_REPLACED_H
 #define TEST_REPLACED_H
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REQUIRE(condition)                                                                                             \
@@ -57,6 +58,32 @@ static __attribute__((noinline, unused)) void clear_stack(void)
 
     for (size_t i = 0; i < sizeof area; i++)
         area[i] = 0;
+}
+
+static inline uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Which check ---------------------------------------------------------------------------- */
+
+struct check {
+    const char *name;
+    void (*function)(void);
+};
+
+/* The one that the argument names. Returns the status to end with. */
+static inline int run_check(const struct check *checks, size_t count, int arguments, char **argument)
+{
+    for (size_t i = 0; arguments == 2 && i < count; i++)
+        if (strcmp(argument[1], checks[i].name) == 0) {
+            checks[i].function();
+            return 0;
+        }
+    return 2;
 }
 
 #endif

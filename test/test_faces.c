@@ -1,5 +1,5 @@
-/* test_faces.c - the library broom-malloc in the place of malloc, under
- * test/replaced.c and replaced_habits.c, which know nothing of it. */
+/* test_faces.c - the library broom-malloc in the place of malloc, under test/replaced.c
+ * and replaced_*.c, which know nothing of it. */
 #define _GNU_SOURCE
 #include "test/child.h"
 
@@ -12,48 +12,45 @@
 #include <stdlib.h>
 
 /* What the child is to run. */
-static const char *replaced, *check, *free_means;
+static const char *program, *check, *free_means, *stress;
 
 static void become_replaced(void)
 {
     const char *top = getenv("top_builddir");
-    char library[4096], program[4096];
+    char library[4096], path[4096];
 
     snprintf(library, sizeof library, "%s/.libs/libbroom-malloc.so", top != NULL ? top : ".");
-    snprintf(program, sizeof program, "%s/test/%s", top != NULL ? top : ".", replaced);
+    snprintf(path, sizeof path, "%s/test/%s", top != NULL ? top : ".", program);
     setenv("LD_PRELOAD", library, 1);
     setenv("BROOM_FREE", free_means, 1);
+    if (stress != NULL)
+        setenv("BROOM_STRESS", stress, 1);
     alarm(300);
-    execl(program, program, check, (char *)NULL);
+    execl(path, path, check, (char *)NULL);
     _exit(127);
 }
 
-static struct child run(const char *program, const char *name, const char *means)
+static struct child run(const char *its_program, const char *name, const char *means)
 {
-    replaced = program;
+    program = its_program;
     check = name;
     free_means = means;
     return child_run(become_replaced);
 }
 
-static struct child check_child_of(const char *program, const char *name, const char *means)
+static struct child check_child(const char *its_program, const char *name, const char *means)
 {
-    struct child child = run(program, name, means);
+    struct child child = run(its_program, name, means);
 
     cr_assert(child_returned(&child), "%s, free: %s: status %#x\n%s", name, means, (unsigned)child.status, child.text);
     return child;
 }
 
-static void check_that_nobody_blocks_our_signal(const char *name, const char *means)
+static void check_that_nobody_blocks_our_signal(const char *its_program, const char *name, const char *means)
 {
-    struct child child = check_child_of("replaced", name, means);
+    struct child child = check_child(its_program, name, means);
 
     cr_assert_not(child_wrote(&child, "it blocks the signal"), "%s, free: %s\n%s", name, means, child.text);
-}
-
-static void check_child(const char *name, const char *means)
-{
-    check_child_of("replaced", name, means);
 }
 
 /* A sanitizer's malloc and ours exclude each other. */
@@ -65,72 +62,89 @@ static void check_child(const char *name, const char *means)
 #define SANITIZED false
 #endif
 
-#define BOTH_WAYS(name)                                                                                                \
-    Test(replaced, name, .disabled = SANITIZED)                                                                        \
+#define BOTH_WAYS(program, name)                                                                                       \
+    Test(program, name, .disabled = SANITIZED)                                                                         \
     {                                                                                                                  \
-        check_child(#name, "ignore");                                                                                  \
-        check_child(#name, "honour");                                                                                  \
+        check_child(#program, #name, "ignore");                                                                        \
+        check_child(#program, #name, "honour");                                                                        \
     }
 
-#define HABIT(name)                                                                                                    \
-    Test(habits, name, .disabled = SANITIZED)                                                                          \
+/* And with many more collections. */
+#define ALSO_STRESSED(program, name)                                                                                   \
+    Test(program, name, .disabled = SANITIZED)                                                                         \
     {                                                                                                                  \
-        check_child_of("replaced_habits", #name, "ignore");                                                            \
-        check_child_of("replaced_habits", #name, "honour");                                                            \
+        check_child(#program, #name, "ignore");                                                                        \
+        check_child(#program, #name, "honour");                                                                        \
+        stress = "97";                                                                                                 \
+        check_child(#program, #name, "ignore");                                                                        \
     }
 
-HABIT(cleared)
-HABIT(alternate)
-HABIT(jumps)
-HABIT(fork_streams)
-HABIT(attributes)
-HABIT(growth)
-HABIT(reset)
-HABIT(raw_fork)
-HABIT(churn)
-HABIT(guards)
-HABIT(forgotten_guards)
-HABIT(light_guards)
-HABIT(no_files)
-HABIT(no_files_for_good)
-HABIT(waits_in_full)
-HABIT(woken)
-HABIT(wakes_sleepers)
+BOTH_WAYS(replaced, contracts)
+BOTH_WAYS(replaced, leak)
+BOTH_WAYS(replaced, freed)
 
-BOTH_WAYS(static)
-BOTH_WAYS(mapped)
-BOTH_WAYS(brk)
-BOTH_WAYS(sparse)
-BOTH_WAYS(unaligned)
-BOTH_WAYS(threads)
-BOTH_WAYS(at_exit)
-BOTH_WAYS(library)
-BOTH_WAYS(epoll)
-BOTH_WAYS(leak)
-BOTH_WAYS(contracts)
-BOTH_WAYS(signals)
-BOTH_WAYS(forks)
-BOTH_WAYS(loads)
+BOTH_WAYS(replaced_roots, static)
+BOTH_WAYS(replaced_roots, mapped)
+BOTH_WAYS(replaced_roots, brk)
+BOTH_WAYS(replaced_roots, sparse)
+BOTH_WAYS(replaced_roots, unaligned)
+BOTH_WAYS(replaced_roots, threads)
+BOTH_WAYS(replaced_roots, epoll)
+BOTH_WAYS(replaced_roots, timer)
 
-Test(replaced, waits, .disabled = SANITIZED)
+ALSO_STRESSED(replaced_library, early)
+ALSO_STRESSED(replaced_library, at_exit)
+ALSO_STRESSED(replaced_library, atfork)
+ALSO_STRESSED(replaced_library, destructors)
+ALSO_STRESSED(replaced_library, library)
+ALSO_STRESSED(replaced_library, environment)
+ALSO_STRESSED(replaced_library, streams)
+ALSO_STRESSED(replaced_library, locale)
+ALSO_STRESSED(replaced_library, expressions)
+ALSO_STRESSED(replaced_library, conversion)
+ALSO_STRESSED(replaced_library, addresses)
+ALSO_STRESSED(replaced_library, tree)
+ALSO_STRESSED(replaced_library, modules)
+BOTH_WAYS(replaced_library, loads)
+
+BOTH_WAYS(replaced_middle, signals)
+BOTH_WAYS(replaced_middle, jumps)
+BOTH_WAYS(replaced_middle, forks)
+BOTH_WAYS(replaced_middle, fork_streams)
+BOTH_WAYS(replaced_middle, raw_fork)
+BOTH_WAYS(replaced_middle, churn)
+BOTH_WAYS(replaced_middle, attributes)
+
+BOTH_WAYS(replaced_waits, waits_in_full)
+BOTH_WAYS(replaced_waits, woken)
+BOTH_WAYS(replaced_waits, wakes_sleepers)
+
+Test(replaced_waits, waits, .disabled = SANITIZED)
 {
-    check_that_nobody_blocks_our_signal("waits", "ignore");
-    check_that_nobody_blocks_our_signal("waits", "honour");
+    check_that_nobody_blocks_our_signal("replaced_waits", "waits", "ignore");
+    check_that_nobody_blocks_our_signal("replaced_waits", "waits", "honour");
 }
-BOTH_WAYS(freed)
-BOTH_WAYS(timer)
+
+BOTH_WAYS(replaced_habits, cleared)
+BOTH_WAYS(replaced_habits, alternate)
+BOTH_WAYS(replaced_habits, reset)
+BOTH_WAYS(replaced_habits, guards)
+BOTH_WAYS(replaced_habits, forgotten_guards)
+BOTH_WAYS(replaced_habits, light_guards)
+BOTH_WAYS(replaced_habits, no_files)
+BOTH_WAYS(replaced_habits, no_files_for_good)
 
 Test(replaced, free_may_be_ignored, .disabled = SANITIZED)
 {
-    check_child("ignored", "ignore");
-    check_child("twice", "ignore");
+    check_child("replaced", "ignored", "ignore");
+    check_child("replaced", "twice", "ignore");
 }
 
 Test(replaced, free_may_be_honoured, .disabled = SANITIZED)
 {
     struct child child;
 
-    check_child("honoured", "honour");
+    check_child("replaced", "honoured", "honour");
     child = run("replaced", "twice", "honour");
     cr_assert(child_aborted(&child), "status %#x", (unsigned)child.status);
     cr_assert(child_wrote(&child, "broom: free: ") && child_wrote(&child, "is free already"), "%s", child.text);

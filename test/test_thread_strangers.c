@@ -5,6 +5,8 @@
 #include "test/effort.h"
 #include "test/keeper.h"
 
+#include "gc/cycle/stacks.h"
+
 #include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
@@ -381,4 +383,21 @@ Test(thread_strangers, what_a_stack_does_not_use_is_not_touched)
     gc_init();
     gc_collect();
     cr_assert(resident_pages(thread) < before + 100);
+}
+
+/* ---- Threads that cannot be stopped ----------------------------------------------------------- */
+
+/* They run on, and where one ends its stack is unmapped by another. */
+Test(thread_strangers, stack_of_a_deaf_thread_may_be_gone)
+{
+    static struct mutator deaf;
+    size_t page = gc__os_page_bytes();
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    gc_init();
+    cr_assert(stack != MAP_FAILED && munmap(stack + page, STACK_BYTES - page) == 0);
+    deaf.stack = (struct gc__range){(uintptr_t)stack, (uintptr_t)stack + STACK_BYTES};
+    deaf.context.sp = (uintptr_t)stack + page / 2;
+    deaf.state = MUTATOR_DEAF;
+    gc__mark_stacks(&gc__heap, &deaf);
 }

@@ -10,23 +10,20 @@
 
 #include "gc/cycle/allowance.h"
 
-/* Takes back a live cell. False: it has to go elsewhere. Another thread's kind may
- * have no magazine here. */
-static inline bool gc__magazine_put(struct heap *heap, struct mutator *mutator, const struct object *object)
+/* Takes back a live cell of a lane that the mutator can use: `run` and `magazine` are
+ * its. False: it has to go elsewhere. */
+static inline bool gc__magazine_put_at(struct heap *heap, struct mutator *mutator, struct run *run,
+                                       struct magazine *magazine, const struct object *object)
 {
     struct block *block = object->block;
-    unsigned lane = block->lane;
     struct bits *bits = gc__bits_of(&heap->region, object->granule);
     uint64_t bit = gc__bit_of(object->granule);
-    struct run *run;
+    uint32_t freed = run->freed;
 
-    if (lane >= mutator->lanes || heap->concurrent.no_magazines)
+    if (freed == GC_MAGAZINE_CELLS || heap->concurrent.no_magazines)
         return false;
-    run = gc__mutator_run(mutator, lane);
-    if (run->freed == GC_MAGAZINE_CELLS)
-        return false;
-    if (run->freed == 0) { /* and perhaps the mutator has claimed none of that class yet */
-        gc__mutator_use_run(mutator, lane);
+    if (freed == 0) { /* and perhaps the mutator has claimed none of that class yet */
+        gc__mutator_use_run(mutator, block->lane);
         run->cell_bytes = (uint32_t)block->cell_granules << GC_GRANULE_SHIFT;
     }
     if ((gc__bits_get(&bits->mark) & bit) == 0) { /* as for what was born since the last cycle */
@@ -34,9 +31,20 @@ static inline bool gc__magazine_put(struct heap *heap, struct mutator *mutator, 
         gc__bits_set(&heap->region, &bits->mark, bit);
     }
     gc__bits_clear(&heap->region, &bits->allocated, bit);
-    gc__mutator_magazine(mutator, lane)->cell[run->freed++] = gc__granule_address(&heap->region, object->granule);
-    gc__note_freed(heap, mutator, (size_t)block->cell_granules << GC_GRANULE_SHIFT);
+    magazine->cell[freed] = gc__granule_address(&heap->region, object->granule);
+    run->freed = freed + 1;
+    gc__note_freed(heap, mutator, run->cell_bytes);
     return true;
+}
+
+/* Takes back a live cell. False: it has to go elsewhere. Another thread's kind may
+ * have no magazine here. */
+static inline bool gc__magazine_put(struct heap *heap, struct mutator *mutator, const struct object *object)
+{
+    unsigned lane = object->block->lane;
+
+    return lane < mutator->lanes && gc__magazine_put_at(heap, mutator, gc__mutator_run(mutator, lane),
+                                                        gc__mutator_magazine(mutator, lane), object);
 }
 
 /* The youngest cell, as it was left. Its mark bit stays: black until the next cycle. */

@@ -1,5 +1,6 @@
 #include "gc/cycle/stacks.h"
 
+#include "gc/base/align.h"
 #include "gc/base/check.h"
 
 /* ---- Scanning ------------------------------------------------------------------- */
@@ -9,6 +10,19 @@ static void scan(struct heap *heap, struct gc__range range)
     enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
 
     gc__marker_scan_roots(gc__gang_leader(&heap->gang), range, past_end);
+}
+
+/* Of a thread that runs on, and may end meanwhile, so that the stack is unmapped: a copy
+ * of each page that is there. */
+static void scan_unstopped(struct heap *heap, struct gc__range range)
+{
+    static GC_OWN_STATE uintptr_t copy[GC_PAGE_BYTES / sizeof(uintptr_t)];
+    uintptr_t start = gc__align_up(range.start, sizeof(uintptr_t)), end;
+
+    for (; start < range.end; start = end) {
+        end = gc__min(gc__align_down(start, sizeof copy) + sizeof copy, range.end);
+        scan(heap, (struct gc__range){(uintptr_t)copy, (uintptr_t)copy + gc__os_copy(copy, start, end - start)});
+    }
 }
 
 /* What it left on the stack and in registers. */
@@ -96,7 +110,10 @@ static void scan_known(struct heap *heap, const struct mutator *mutator, const s
     unsigned count = gc__os_stacks_in_use(context, mutator->stack, stacks);
 
     for (unsigned i = 0; i < count; i++)
-        scan(heap, stacks[i]);
+        if (mutator->state == MUTATOR_DEAF)
+            scan_unstopped(heap, stacks[i]);
+        else
+            scan(heap, stacks[i]);
     if (count == 1 || mutator->state == MUTATOR_DEAF ||
         context->sp - context->alternate.start < context->alternate.end - context->alternate.start)
         return;

@@ -114,6 +114,7 @@ static const char *reason(const struct gc__program *program)
     case OBSTACLE_OTHER_LOADER: return "made for another C library, of this loader";
     case OBSTACLE_PRIVILEGED: return "set-uid, set-gid or with capabilities: the loader puts nothing into it";
     case OBSTACLE_OWN_ALLOCATOR: return "it has an allocator of its own, and defines";
+    case OBSTACLE_ITS_ALLOCATOR: return "made for an allocator, of which more than malloc and its like is called";
     case OBSTACLE_IS_OURS_ALREADY: return "linked with Broom already";
     case OBSTACLE_NONE: break;
     }

@@ -19,11 +19,10 @@
 #include "gc/cycle/collect.h"
 #include "gc/faces/arena.h"
 #include "gc/faces/protect.h"
-#include "gc/insight/stats.h"
+#include "gc/faces/rivals.h"
 
 #include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +33,13 @@ extern char **environ;
 
 /* ---- In the middle of something ---------------------------------------------------- */
 
+#define CALLER_SP ((uintptr_t)__builtin_dwarf_cfa())
+
 /* Around what may not be interrupted by the same. A mutator's `inside` says as much of
  * slow paths, which are not only reached from here. */
 static inline __attribute__((always_inline)) void begin(void)
 {
-    gc__thread_busy_at = (uintptr_t)__builtin_dwarf_cfa();
+    gc__thread_busy_at = CALLER_SP;
     atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -63,20 +64,10 @@ static bool c_library_has_begun(void)
     return has_begun;
 }
 
-/* Two collectors would stop each other's threads by the same signal, and neither would
- * look for its objects in the other's. */
-static void refuse_another_broom(void)
-{
-    void *other = gc__os_find_function("gc_get_stats");
-
-    if (other != NULL && other != (void *)(uintptr_t)gc_get_stats)
-        gc__fatal("the program has Broom already, as libbroom: %s", "libbroom-malloc does not go with that");
-}
-
 static __attribute__((constructor)) void begin_with_program(void)
 {
     c_library_has_begun();
-    refuse_another_broom();
+    gc__refuse_rivals();
 }
 
 static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
@@ -128,8 +119,6 @@ static bool in_middle(uintptr_t sp)
            (gc__mutator_exists(mutator) && atomic_load(&gc__heap.world.owner) == mutator);
 }
 
-#define CALLER_SP ((uintptr_t)__builtin_dwarf_cfa())
-
 /* ---- Allocating ------------------------------------------------------------------------ */
 
 static void *out_of_memory(void)
@@ -177,11 +166,18 @@ static __attribute__((noinline)) void *allocate_slow(const char *call, size_t by
     return gc__os_spill_registers(allocate_spilled, call, bytes, alignment);
 }
 
+/* The fast paths call nothing that comes back to them, and so save no registers. Who is
+ * to stop at the end of one does so here, where the object stands in the frame. */
+static __attribute__((noinline)) void *stop_and_allocate(void *object, const char *call, size_t bytes, uintptr_t sp)
+{
+    gc__world_stop_here(&gc__heap.world, gc__mutator);
+    end();
+    return object != NULL ? object : allocate_slow(call, bytes, 1, sp);
+}
+
 /* What was freed before is used first, unless a collection may be due, or has just been
- * and left nothing. While it is `inside` the mutator is not stopped; where it stops at
- * the end, the object stands in this frame. `zeroed`: it is to be. */
-static __attribute__((noinline)) void *allocate_freed(const char *call, size_t bytes, unsigned lane, bool zeroed,
-                                                      uintptr_t sp)
+ * and left nothing. While it is `inside` the mutator is not stopped. */
+static __attribute__((noinline)) void *allocate_freed(const char *call, size_t bytes, unsigned lane, uintptr_t sp)
 {
     struct mutator *mutator = gc__mutator;
     const struct run *run = &mutator->runs[lane];
@@ -192,12 +188,19 @@ static __attribute__((noinline)) void *allocate_freed(const char *call, size_t b
     if (GC_LIKELY(run->freed != 0 && mutator->allowance >= run->cell_bytes && gc__heap.options.stress == 0)) {
         object = gc__magazine_take(&gc__heap, mutator, lane);
         gc__note_claimed(&gc__heap, mutator, run->cell_bytes);
-        if (zeroed)
-            memset(object, 0, run->cell_bytes);
     }
-    gc__world_end(&gc__heap.world, mutator);
+    if (GC_UNLIKELY(gc__world_end_is_asked(mutator)))
+        return stop_and_allocate(object, call, bytes, sp);
     end();
     return GC_LIKELY(object != NULL) ? object : allocate_slow(call, bytes, 1, sp);
+}
+
+static __attribute__((noinline)) void *allocate_freed_zeroed(const char *call, size_t bytes, unsigned lane,
+                                                             uintptr_t sp)
+{
+    void *object = allocate_freed(call, bytes, lane, sp);
+
+    return object != NULL ? memset(object, 0, bytes) : NULL;
 }
 
 static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, bool zeroed)
@@ -212,7 +215,8 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
     lane = GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes);
     run = &mutator->runs[lane];
     if (run->freed != 0)
-        return allocate_freed(call, bytes, lane, zeroed, CALLER_SP);
+        return zeroed ? allocate_freed_zeroed(call, bytes, lane, CALLER_SP)
+                      : allocate_freed(call, bytes, lane, CALLER_SP);
     begin();
     if (GC_UNLIKELY(run->cur == run->end)) {
         end();
@@ -225,14 +229,19 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
 
 /* ---- Objects by address ----------------------------------------------------------------- */
 
-static inline bool find_cell(const void *address, struct object *object)
+static inline bool is_in_heap(const void *address)
+{
+    return gc__region_offset(&gc__heap.region, (uintptr_t)address) < gc__region_span(&gc__heap.region);
+}
+
+/* Of an address in the heap: the live cell that starts there, if one does. In a run of
+ * another thread it may not have been handed out yet. */
+static inline __attribute__((always_inline)) bool find_cell(const void *address, struct object *object)
 {
     const struct region *region = &gc__heap.region;
-    uintptr_t offset = gc__region_offset(region, (uintptr_t)address);
 
-    return offset < gc__region_span(region) && gc__resolve_cell(region->blocks, offset, object) &&
-           gc__object_start(region, object) == address && gc__object_is_live(region, object) &&
-           !gc__mutator_holds_unissued(gc__mutator, object->block, address);
+    return gc__resolve_cell(region->blocks, gc__region_offset(region, (uintptr_t)address), object) &&
+           gc__object_start(region, object) == address && gc__object_is_live(region, object);
 }
 
 /* What the program may hold: the start of an object, or, where it asked for an alignment
@@ -241,7 +250,8 @@ static bool find(const void *address, struct object *object)
 {
     const struct region *region = &gc__heap.region;
 
-    if (find_cell(address, object))
+    if (is_in_heap(address) && find_cell(address, object) &&
+        !gc__mutator_holds_unissued(gc__mutator, object->block, address))
         return true;
     if (!gc__resolve(region, gc__ambiguous(address), object) || object->block != NULL)
         return false;
@@ -260,11 +270,6 @@ static size_t usable_bytes(const void *address)
            (size_t)((const char *)address - gc__object_start(&gc__heap.region, &object));
 }
 
-static bool is_in_heap(const void *address)
-{
-    return gc__region_offset(&gc__heap.region, (uintptr_t)address) < gc__region_span(&gc__heap.region);
-}
-
 /* ---- Freeing ------------------------------------------------------------------------------ */
 
 static bool frees_are_honoured(void)
@@ -277,23 +282,6 @@ static bool frees_are_honoured(void)
 static bool is_over(void)
 {
     return gc__mutator->over;
-}
-
-/* As nearly all are. False: it is to take the long way, be it right or wrong. */
-static bool free_to_magazine(void *address)
-{
-    struct mutator *mutator = gc__mutator;
-    struct object object;
-    bool done;
-
-    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)
-        return false;
-    begin();
-    gc__world_begin(mutator);
-    done = find_cell(address, &object) && gc__magazine_put(&gc__heap, mutator, &object);
-    gc__world_end(&gc__heap.world, mutator);
-    end();
-    return done;
 }
 
 /* What is not ours is the C library's from before, or the loader's: it stays. */
@@ -329,13 +317,67 @@ static __attribute__((noinline)) void unprotect(void *address)
     gc__unprotect((struct gc__range){start, start + gc__object_bytes(&gc__heap.region, &object)});
 }
 
-EXPORT void free(void *address)
+static __attribute__((noinline)) void free_slowly(void *address)
 {
     if (GC_UNLIKELY(gc__protected_count != 0))
         unprotect(address);
-    if (frees_are_honoured() && free_to_magazine(address))
-        return;
     free_object("free", address);
+}
+
+static __attribute__((noinline)) void stop_and_free(bool done, void *address)
+{
+    gc__world_stop_here(&gc__heap.world, gc__mutator);
+    end();
+    if (!done)
+        free_slowly(address);
+}
+
+/* Of a cell that was handed out. */
+static inline __attribute__((always_inline)) bool put_into_magazine(struct mutator *mutator, const void *address)
+{
+    struct object object;
+    struct run *run;
+    unsigned lane;
+
+    if (!find_cell(address, &object))
+        return false;
+    lane = object.block->lane;
+    if (GC_UNLIKELY(lane >= GC_BUILTIN_LANES))
+        return false;
+    run = &mutator->runs[lane];
+    return !((const char *)address >= run->cur && (const char *)address < run->end) &&
+           gc__magazine_put_at(&gc__heap, mutator, run, &mutator->magazines[lane], &object);
+}
+
+/* Into the magazine, as nearly all are that are in the heap; else the long way, be it
+ * right or wrong. */
+static __attribute__((noinline)) void free_honoured(void *address)
+{
+    struct mutator *mutator = gc__mutator;
+    bool done;
+
+    if (GC_UNLIKELY(in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)) {
+        free_slowly(address);
+        return;
+    }
+    begin();
+    gc__world_begin(mutator);
+    done = put_into_magazine(mutator, address);
+    if (GC_UNLIKELY(gc__world_end_is_asked(mutator))) {
+        stop_and_free(done, address);
+        return;
+    }
+    end();
+    if (GC_UNLIKELY(!done))
+        free_slowly(address);
+}
+
+EXPORT void free(void *address)
+{
+    if (GC_UNLIKELY(!is_in_heap(address) || gc__protected_count != 0))
+        free_slowly(address);
+    else if (frees_are_honoured())
+        free_honoured(address);
 }
 
 /* ---- Resizing ------------------------------------------------------------------------------ */
@@ -485,43 +527,6 @@ EXPORT size_t malloc_usable_size(void *address)
     return address != NULL ? usable_bytes(address) : 0;
 }
 
-static struct gc_stats figures(void)
-{
-    struct gc_stats stats;
-
-    gc_get_stats(&stats, sizeof stats);
-    return stats;
-}
-
-EXPORT struct mallinfo2 mallinfo2(void)
-{
-    struct gc_stats stats = figures();
-
-    return (struct mallinfo2){
-        .arena = stats.heap_bytes,
-        .uordblks = gc__min(stats.live_bytes, stats.heap_bytes),
-        .fordblks = stats.heap_bytes - gc__min(stats.live_bytes, stats.heap_bytes),
-    };
-}
-
-EXPORT struct mallinfo mallinfo(void)
-{
-    struct mallinfo2 info = mallinfo2();
-
-    return (struct mallinfo){
-        .arena = (int)info.arena,
-        .uordblks = (int)info.uordblks,
-        .fordblks = (int)info.fordblks,
-    };
-}
-
-/* There is nothing of glibc's to be tuned. */
-EXPORT int mallopt(int parameter, int value)
-{
-    (void)parameter, (void)value;
-    return 1;
-}
-
 static void *trim_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t b)
 {
     struct mutator *mutator = gc__enter_spilled(call, sp);
@@ -543,26 +548,4 @@ EXPORT int malloc_trim(size_t pad)
     begin();
     gc__os_spill_registers(trim_spilled, "malloc_trim", 0, 0);
     return 1;
-}
-
-EXPORT int malloc_info(int options, FILE *stream)
-{
-    struct gc_stats stats = figures();
-
-    if (options != 0)
-        return EINVAL;
-    fprintf(stream,
-            "<malloc version=\"broom-%s\">\n<heap nr=\"0\">\n</heap>\n<system type=\"current\" size=\"%llu\"/>\n"
-            "<system type=\"max\" size=\"%llu\"/>\n</malloc>\n",
-            gc_version(), (unsigned long long)stats.heap_bytes, (unsigned long long)stats.heap_peak_bytes);
-    return 0;
-}
-
-EXPORT void malloc_stats(void)
-{
-    struct gc_stats stats = figures();
-
-    gc__message("heap %llu bytes, live %llu bytes at the last of %llu collections",
-                (unsigned long long)stats.heap_bytes, (unsigned long long)stats.live_bytes,
-                (unsigned long long)stats.collections);
 }

@@ -380,6 +380,10 @@ void gc__os_keep_stderr(void);
 /* That the process has, by its name: the first of it. NULL: none. */
 void *gc__os_find_function(const char *name);
 
+/* The path of the program or library that it lies in; whether that is what we are in. */
+const char *gc__os_file_of(const void *function);
+bool gc__os_is_own(const void *function);
+
 /* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
  * in its environment; its children are not. Both strings stay. */
 void gc__os_keep_across_exec(const char *preload, const char *once);

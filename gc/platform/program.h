@@ -16,6 +16,7 @@ enum gc__obstacle {
     OBSTACLE_OTHER_LOADER,   /* of another C library: `detail` is its path */
     OBSTACLE_PRIVILEGED,     /* set-uid or the like: the loader ignores what it is told */
     OBSTACLE_OWN_ALLOCATOR,  /* `detail` is the first name of the family that it defines */
+    OBSTACLE_ITS_ALLOCATOR,  /* it calls more of an allocator than malloc and its like: `detail` says what of which */
     OBSTACLE_IS_OURS_ALREADY /* it is linked with Broom */
 };
 

@@ -106,7 +106,7 @@ static inline bool gc__mutator_exists(const struct mutator *mutator)
  * during which a collection may find the run empty still. */
 static inline void gc__mutator_use_run(struct mutator *mutator, unsigned lane)
 {
-    gc__bitmap_set(mutator->used, lane, lane + 1);
+    mutator->used[lane / GC_WORD_BITS] |= (uint64_t)1 << lane % GC_WORD_BITS;
 }
 
 /* The first lane from there on whose run is used; or `mutator->lanes`. */

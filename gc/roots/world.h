@@ -135,12 +135,18 @@ static inline void gc__world_begin(struct mutator *mutator)
 
 void gc__world_stop_here(struct world *world, struct mutator *mutator);
 
-static inline void gc__world_end(struct world *world, struct mutator *mutator)
+/* True: the caller has to call gc__world_stop_here. */
+static inline bool gc__world_end_is_asked(struct mutator *mutator)
 {
     atomic_signal_fence(memory_order_seq_cst);
     mutator->inside = false;
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(&mutator->state, memory_order_relaxed) == MUTATOR_ASKED, 0))
+    return atomic_load_explicit(&mutator->state, memory_order_relaxed) == MUTATOR_ASKED;
+}
+
+static inline void gc__world_end(struct world *world, struct mutator *mutator)
+{
+    if (__builtin_expect(gc__world_end_is_asked(mutator), 0))
         gc__world_stop_here(world, mutator);
 }
 

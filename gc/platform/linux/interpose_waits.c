@@ -18,9 +18,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/msg.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
@@ -121,6 +124,21 @@ static long call_until_not_ours(struct wait *wait)
 static void restore_mask(void *mask)
 {
     GC_REAL(pthread_sigmask)(SIG_SETMASK, mask, NULL);
+}
+
+/* Those that take no mask. A signal of the program's that comes between ours and the next
+ * try has its handler called, but does not end the wait. */
+static long call_without_mask(struct wait *wait)
+{
+    int type, error;
+    long result;
+
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+    result = call_until_not_ours(wait);
+    error = errno;
+    pthread_setcanceltype(type, NULL);
+    errno = error;
+    return result;
 }
 
 /* A thread may be cancelled while it waits. */
@@ -292,21 +310,17 @@ EXPORT int nanosleep(const struct timespec *time, struct timespec *left_over)
     return result;
 }
 
-/* By the kernel's own call, where the clock may be set meanwhile, or is of another sort. */
-static int sleep_by_clock(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+/* By the kernel's own call, where the clock may be set meanwhile, or is of another sort:
+ * it writes what is left. */
+static int sleep_by_clock(clockid_t clock, int flags, const struct timespec *time, struct timespec *left_over)
 {
-    long unused = 0;
-    struct wait wait = {SYS_clock_nanosleep, {clock, flags, ADDRESS(time), ADDRESS(left)}, .mask = &unused};
-    bool was_ours;
-    int type;
-    long result;
+    struct timespec left = *time;
+    struct wait wait = {SYS_clock_nanosleep, {clock, flags, ADDRESS(&left), ADDRESS(&left)}, .mask = NULL};
+    int error = call_without_mask(&wait) == 0 ? 0 : errno;
 
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-    do
-        result = call(&wait, &was_ours) == 0 ? 0 : errno;
-    while (result != 0 && was_ours && (flags & TIMER_ABSTIME) != 0);
-    pthread_setcanceltype(type, NULL);
-    return (int)result;
+    if (error == EINTR && left_over != NULL && (flags & TIMER_ABSTIME) == 0)
+        *left_over = left;
+    return error;
 }
 
 EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
@@ -336,6 +350,61 @@ EXPORT int usleep(useconds_t microseconds)
     struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000L};
 
     return nanosleep(&time, NULL);
+}
+
+/* ---- Waiting for messages and semaphores ------------------------------------------------------ */
+
+EXPORT ssize_t msgrcv(int queue, void *message, size_t bytes, long type, int flags)
+{
+    struct wait wait = {SYS_msgrcv, {queue, ADDRESS(message), (long)bytes, type, flags}, .mask = NULL};
+
+    return call_without_mask(&wait);
+}
+
+EXPORT int msgsnd(int queue, const void *message, size_t bytes, int flags)
+{
+    struct wait wait = {SYS_msgsnd, {queue, ADDRESS(message), (long)bytes, flags}, .mask = NULL};
+
+    return (int)call_without_mask(&wait);
+}
+
+EXPORT int semtimedop(int set, struct sembuf *operations, size_t count, const struct timespec *timeout)
+{
+    struct timespec left = timeout != NULL ? *timeout : (struct timespec){0, 0};
+    struct wait wait = {SYS_semtimedop,
+                        {set, ADDRESS(operations), (long)count, ADDRESS(timeout != NULL ? &left : NULL)},
+                        .left = timeout != NULL ? &left : NULL};
+
+    if (timeout != NULL)
+        wait.until = sum(monotonic_time(), left);
+    return (int)call_without_mask(&wait);
+}
+
+EXPORT int semop(int set, struct sembuf *operations, size_t count)
+{
+    return semtimedop(set, operations, count, NULL);
+}
+
+/* The C library goes on after a signal where there is no time; with one the kernel does
+ * not, whatever SA_RESTART says. */
+EXPORT int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    struct gc__interruption before = gc__interruption;
+    bool was_ours;
+    int result;
+
+    do {
+        gc__interruption = (struct gc__interruption){(uintptr_t)__builtin_dwarf_cfa(), false};
+        result = GC_REAL(sem_clockwait)(semaphore, clock, until);
+        was_ours = result == -1 && errno == EINTR && gc__interruption.came;
+        gc__interruption = before;
+    } while (was_ours);
+    return result;
+}
+
+EXPORT int sem_timedwait(sem_t *semaphore, const struct timespec *until)
+{
+    return sem_clockwait(semaphore, CLOCK_REALTIME, until);
 }
 
 /* ---- Waiting for signals --------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "gc/platform/platform.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -46,6 +47,11 @@ size_t gc__os_copy(void *to, uintptr_t from, size_t bytes)
     int saved_errno = errno;
     ssize_t copied = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 
+    if (copied < 0 && errno != EFAULT) { /* the call is not allowed: it may be gone after all */
+        copied = (ssize_t)(gc__min(gc__readable_end(from, from + bytes), from + bytes) - from);
+        copied = gc__page_is_readable(gc__align_down(from, gc__os_page_bytes())) ? copied : 0;
+        memcpy(to, (const void *)from, (size_t)copied);
+    }
     errno = saved_errno;
     return copied > 0 ? (size_t)copied : 0;
 }

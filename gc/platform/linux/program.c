@@ -139,16 +139,45 @@ static const char *own_allocator(const struct image *image, const Elf64_Ehdr *el
     return NULL;
 }
 
-static bool is_linked_with_broom(const struct image *image, const Elf64_Ehdr *elf)
+static bool begins_with_any(const char *name, const char *const *beginnings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+/* The first library that it is linked with whose name begins so. NULL: none. */
+static const char *linked_with(const struct image *image, const Elf64_Ehdr *elf, const char *const *names, size_t count)
 {
     const Elf64_Shdr *section = find_section(image, elf, SHT_DYNAMIC);
     const Elf64_Dyn *entry = section != NULL ? part(image, section->sh_offset, 1, section->sh_size) : NULL;
 
-    for (size_t i = 0; entry != NULL && i < section->sh_size / sizeof *entry; i++)
-        if (entry[i].d_tag == DT_NEEDED &&
-            strncmp(text_at(image, names_of(image, elf, section) + entry[i].d_un.d_val), "libbroom", 8) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; entry != NULL && i < section->sh_size / sizeof *entry; i++) {
+        const char *name = text_at(image, names_of(image, elf, section) + entry[i].d_un.d_val);
+
+        if (entry[i].d_tag == DT_NEEDED && begins_with_any(name, names, count))
+            return name;
+    }
+    return NULL;
+}
+
+/* What gives or takes memory of an allocator's beside malloc and its like: these libraries
+ * define C++'s operators, too. */
+static const char *call_of_allocator(const struct image *image, const Elf64_Ehdr *elf)
+{
+    static const char *const calls[] = {"_Znw",    "_Zna",     "_Zdl", "_Zda", "mallocx", "rallocx",
+                                        "dallocx", "sdallocx", "je_",  "tc_",  "mi_"};
+    const Elf64_Shdr *section = find_section(image, elf, SHT_DYNSYM);
+    const Elf64_Sym *symbol = section != NULL ? part(image, section->sh_offset, 1, section->sh_size) : NULL;
+
+    for (size_t i = 0; symbol != NULL && i < section->sh_size / sizeof *symbol; i++) {
+        const char *name = text_at(image, names_of(image, elf, section) + symbol[i].st_name);
+
+        if (symbol[i].st_shndx == SHN_UNDEF && begins_with_any(name, calls, sizeof calls / sizeof calls[0]))
+            return name;
+    }
+    return NULL;
 }
 
 /* ---- Judging it ------------------------------------------------------------------------- */
@@ -171,8 +200,24 @@ static enum gc__obstacle obstacle(struct gc__program *program, enum gc__obstacle
     return what;
 }
 
+/* Malloc and its like are ours before they are those of a library that it is linked with.
+ * All else would stay, and the two know nothing of each other's memory. */
+static enum gc__obstacle judge_allocator(const struct image *image, const Elf64_Ehdr *elf, struct gc__program *program)
+{
+    static const char *const allocators[] = {"libjemalloc", "libtcmalloc", "libmimalloc", "libtbbmalloc",
+                                             "libhoard",    "libsnmalloc", "librpmalloc"};
+    const char *library = linked_with(image, elf, allocators, sizeof allocators / sizeof allocators[0]);
+    const char *call = library != NULL ? call_of_allocator(image, elf) : NULL;
+
+    if (call == NULL)
+        return OBSTACLE_NONE;
+    snprintf(program->detail, sizeof program->detail, "%s of %s", call, library);
+    return OBSTACLE_ITS_ALLOCATOR;
+}
+
 static enum gc__obstacle judge_elf(const struct image *image, struct gc__program *program)
 {
+    static const char *const ours[] = {"libbroom"};
     const Elf64_Ehdr *elf = part(image, 0, 1, sizeof *elf);
     const Elf64_Phdr *interpreter;
     const char *name;
@@ -185,10 +230,10 @@ static enum gc__obstacle judge_elf(const struct image *image, struct gc__program
     name = text_at(image, interpreter->p_offset);
     if (strstr(name, "/ld-linux-") == NULL)
         return obstacle(program, OBSTACLE_OTHER_LOADER, name);
-    if (is_linked_with_broom(image, elf))
+    if (linked_with(image, elf, ours, 1) != NULL)
         return OBSTACLE_IS_OURS_ALREADY;
     name = own_allocator(image, elf);
-    return name != NULL ? obstacle(program, OBSTACLE_OWN_ALLOCATOR, name) : OBSTACLE_NONE;
+    return name != NULL ? obstacle(program, OBSTACLE_OWN_ALLOCATOR, name) : judge_allocator(image, elf, program);
 }
 
 /* The interpreter of a script, from "#! /path argument". */

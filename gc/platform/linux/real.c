@@ -25,6 +25,7 @@ OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
 OTHER_NAME(execvpe);
+extern char ___sem_clockwait[] __attribute__((weak));
 
 static const struct {
     const char *name;
@@ -42,6 +43,7 @@ static const struct {
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
     {"execvpe", __execvpe},
+    {"sem_clockwait", ___sem_clockwait},
 };
 
 #define NAMES (sizeof in_archive / sizeof in_archive[0])
@@ -85,6 +87,21 @@ static void *look_up(const char *name)
 void *gc__os_find_function(const char *name)
 {
     return dlsym(RTLD_DEFAULT, name);
+}
+
+bool gc__os_is_own(const void *function)
+{
+    Dl_info theirs, ours;
+
+    return dladdr(function, &theirs) != 0 && dladdr((const void *)(uintptr_t)gc__os_is_own, &ours) != 0 &&
+           theirs.dli_fbase == ours.dli_fbase;
+}
+
+const char *gc__os_file_of(const void *function)
+{
+    Dl_info info;
+
+    return dladdr(function, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "something";
 }
 
 void gc__real_prepare(void)

@@ -1,0 +1,33 @@
+#!/bin/sh
+# replaced_cplusplus.sh - C++ with the library broom-malloc in the place of malloc:
+# exceptions in flight, destructors of threads, new and delete.
+set -eu
+build=${top_builddir:-.}
+library=$build/.libs/libbroom-malloc.so
+
+cxx=
+for name in ${CXX:-g++ clang++ c++}; do
+    if command -v "$name" >/dev/null; then
+        cxx=$name
+        break
+    fi
+done
+if [ -z "$cxx" ] || [ ! -e "$library" ]; then
+    echo "no C++ compiler, or no shared library"
+    exit 77
+fi
+if nm "$library" | grep -qE '__(asan|tsan)_init'; then
+    echo "a sanitizer's malloc and ours exclude each other"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$cxx" -std=c++17 -O1 -Wall -Wextra -Werror -pthread -o "$work/program" "${top_srcdir:-.}/test/replaced_cplusplus.cc"
+"$work/program"
+for free in ignore honour; do
+    for stress in 0 97; do
+        echo "free: $free, stress: $stress"
+        BROOM_FREE=$free BROOM_STRESS=$stress LD_PRELOAD=$library "$work/program"
+    done
+done

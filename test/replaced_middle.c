@@ -1,0 +1,298 @@
+/* replaced_middle.c - a program that knows of no collector: as replaced.c, in the middle of
+ * things: in signal handlers, forks and threads that end.
+ *
+ *   replaced_middle CHECK */
+#define _GNU_SOURCE
+#include "test/replaced.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+/* ---- Signals ------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t signals;
+
+static void allocate_in_handler(int number)
+{
+    int saved_errno = errno;
+
+    (void)number;
+    for (size_t bytes = 8; bytes < 20000; bytes *= 3) {
+        char *object = malloc(bytes);
+
+        memset(object, (int)bytes, bytes);
+        object = realloc(object, bytes + 50);
+        REQUIRE(object != NULL && object[0] == (char)bytes && object[bytes - 1] == (char)bytes);
+        free(object);
+    }
+    signals++;
+    errno = saved_errno;
+}
+
+struct cell {
+    struct cell *next;
+    size_t check, bytes;
+};
+
+static void check_signals(void)
+{
+    struct itimerval soon = {{0, 50}, {0, 50}};
+    struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
+    struct cell *cells = NULL;
+
+    REQUIRE(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &soon, NULL) == 0);
+    for (unsigned i = 0; i < 3000000 && signals < 5000; i++) {
+        size_t bytes = sizeof(struct cell) + i % 400;
+        struct cell *cell = malloc(bytes);
+
+        *cell = (struct cell){i % 100 == 0 ? NULL : cells, ~(uintptr_t)cell, bytes};
+        cells = cell;
+        for (unsigned count = 0; i % 100 == 99 && cell != NULL; cell = cell->next, count++)
+            REQUIRE(cell->check == ~(uintptr_t)cell && cell->bytes >= sizeof *cell);
+        if (i % 7 == 0)
+            free(malloc(300));
+    }
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    REQUIRE(signals > 10);
+}
+
+static sigjmp_buf out;
+
+static void jump_out(int number)
+{
+    (void)number;
+    siglongjmp(out, 1);
+}
+
+/* A handler that leaves by a jump what it interrupted: malloc, as a rule. */
+static void check_jumps(void)
+{
+    struct itimerval soon = {{0, 0}, {0, 200}};
+    struct kept *kept = make_kept("kept");
+    volatile unsigned jumps = 0;
+
+    REQUIRE(signal(SIGALRM, jump_out) != SIG_ERR);
+    for (; jumps < 1000; jumps++)
+        if (sigsetjmp(out, 1) == 0) {
+            REQUIRE(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+            for (unsigned i = 0;; i++) {
+                sink = malloc(24 + i % 64);
+                free(sink);
+                if (i % 512 == 0)
+                    sink = malloc(100000);
+            }
+        }
+    for (unsigned i = 0; i < 64; i++)
+        REQUIRE((sink = malloc(1 << 20)) != NULL);
+    litter(64);
+    REQUIRE(is_kept(kept, "kept"));
+}
+
+static volatile bool over;
+
+/* ---- Forks ------------------------------------------------------------------------------------ */
+
+static void *allocate_all_the_time(void *unused)
+{
+    while (!over)
+        litter(1);
+    return unused;
+}
+
+static void check_forks(void)
+{
+    pthread_t thread[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, allocate_all_the_time, NULL) == 0);
+    for (unsigned i = 0; i < 60; i++) {
+        int status;
+        pid_t child = i % 3 == 2 ? vfork() : fork();
+
+        if (child == 0 && i % 3 == 2)
+            _exit(malloc(20) != NULL ? 0 : 1);
+        if (child == 0) {
+            litter(i % 3 == 0 ? 16 : 1);
+            exit(0);
+        }
+        REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    }
+    over = true;
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+}
+
+static void *read_lines(void *unused)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    FILE *file = tmpfile();
+
+    for (unsigned i = 0; i < 1000; i++)
+        fprintf(file, "%0*u\n", (int)(i % 300) + 1, i);
+    while (!over) {
+        rewind(file);
+        while (getline(&line, &capacity, file) >= 0) {
+            free(line);
+            line = NULL;
+            capacity = 0;
+        }
+    }
+    return unused;
+}
+
+static void *flush_all(void *unused)
+{
+    while (!over) {
+        fflush(NULL);
+        usleep(100);
+    }
+    return unused;
+}
+
+/* getline holds a stream and wants the heap, fflush holds the list of streams and wants
+ * that one: who forks must not hold the heap and want the list. */
+static void check_fork_streams(void)
+{
+    pthread_t thread[4];
+
+    for (unsigned i = 0; i < 4; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, i % 2 == 0 ? read_lines : flush_all, NULL) == 0);
+    for (unsigned i = 0; i < 30; i++) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            fflush(NULL);
+            litter(1);
+            _exit(0);
+        }
+        REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    }
+    over = true;
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+}
+
+/* A child of whom no handler is told. */
+static void check_raw_fork(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        pid_t child = i == 0 ? _Fork() : (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        struct rusage usage;
+        int status;
+
+        if (child == 0) {
+            litter(400);
+            getrusage(RUSAGE_SELF, &usage);
+            _exit(usage.ru_maxrss < 100 << 10 ? 0 : 1);
+        }
+        REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        litter(16);
+    }
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------------- */
+
+static void *leak_some(void *unused)
+{
+    volatile char deep[200000];
+
+    memset((char *)deep, 1, sizeof deep);
+    litter(1);
+    return unused;
+}
+
+static void *make_detached(void *rounds)
+{
+    pthread_attr_t detached;
+
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    for (uintptr_t i = 0; i < (uintptr_t)rounds; i++) {
+        pthread_t thread;
+
+        while (pthread_create(&thread, &detached, leak_some, NULL) != 0)
+            usleep(1000);
+    }
+    return NULL;
+}
+
+/* Their stacks are unmapped by other threads that end, also while the world stands. */
+static void check_churn(void)
+{
+    const char *rounds = getenv("REPLACED_ROUNDS");
+    pthread_t thread[8];
+
+    for (unsigned i = 0; i < 8; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, make_detached, (void *)(uintptr_t)(rounds ? atoi(rounds) : 8)) == 0);
+    for (unsigned i = 0; i < 8; i++)
+        pthread_join(thread[i], NULL);
+}
+
+/* Not joined while somebody holds the lock and asks. */
+static _Atomic(pthread_t) looked_at;
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+
+static void *ask_for_attributes(void *unused)
+{
+    while (!over) {
+        pthread_attr_t attributes;
+
+        pthread_mutex_lock(&looking);
+        if (looked_at != 0 && pthread_getattr_np(looked_at, &attributes) == 0)
+            pthread_attr_destroy(&attributes);
+        pthread_mutex_unlock(&looking);
+    }
+    return unused;
+}
+
+static void *end_slowly(void *unused)
+{
+    (void)unused;
+    looked_at = pthread_self();
+    litter(1);
+    return malloc(10);
+}
+
+static void check_attributes(void)
+{
+    pthread_t asking, thread;
+
+    REQUIRE(pthread_create(&asking, NULL, ask_for_attributes, NULL) == 0);
+    for (unsigned i = 0; i < 300; i++) {
+        void *result;
+
+        REQUIRE(pthread_create(&thread, NULL, end_slowly, NULL) == 0);
+        while (looked_at != thread)
+            sched_yield();
+        usleep(300);
+        pthread_mutex_lock(&looking);
+        looked_at = 0;
+        pthread_mutex_unlock(&looking);
+        REQUIRE(pthread_join(thread, &result) == 0);
+    }
+    over = true;
+    pthread_join(asking, NULL);
+}
+
+/* ---- Which ------------------------------------------------------------------------------------------------ */
+
+static const struct check checks[] = {
+    {"signals", check_signals},           {"jumps", check_jumps},       {"forks", check_forks},
+    {"fork_streams", check_fork_streams}, {"raw_fork", check_raw_fork}, {"churn", check_churn},
+    {"attributes", check_attributes},
+};
+
+int main(int count, char **argument)
+{
+    return run_check(checks, sizeof checks / sizeof checks[0], count, argument);
+}

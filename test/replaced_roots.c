@@ -1,0 +1,185 @@
+/* replaced_roots.c - a program that knows of no collector: as replaced.c, about where it
+ * keeps its pointers.
+ *
+ *   replaced_roots CHECK */
+#define _GNU_SOURCE
+#include "test/replaced.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* ---- What lives, and what dies ------------------------------------------------------------ */
+
+static void check_static(void)
+{
+    static struct kept *in_bss;
+
+    in_bss = make_kept("static");
+    clear_stack();
+    litter(64);
+    REQUIRE(is_kept(in_bss, "static"));
+}
+
+static void check_mapped(void)
+{
+    size_t bytes = (size_t)64 << 20;
+    struct kept **mapped =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    REQUIRE(mapped != MAP_FAILED);
+    mapped[5000000] = make_kept("mapped");
+    REQUIRE(mprotect(mapped, bytes, PROT_READ) == 0); /* as RELRO is */
+    clear_stack();
+    litter(64);
+    REQUIRE(is_kept(mapped[5000000], "mapped"));
+}
+
+/* What nobody has touched of a large object is not read either. */
+static void check_sparse(void)
+{
+    enum { PAGES = 16384 };
+    static unsigned char resident[PAGES];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), touched = 0;
+    struct kept **sparse = malloc((PAGES + 1) * page);
+
+    sparse = (struct kept **)(((uintptr_t)sparse + page - 1) / page * page);
+    for (size_t i = 0; i < PAGES; i += 1999) {
+        sparse[i * (page / sizeof *sparse)] = make_kept("sparse");
+        litter(8);
+    }
+    for (size_t i = 0; i < PAGES; i += 1999)
+        REQUIRE(is_kept(sparse[i * (page / sizeof *sparse)], "sparse"));
+    REQUIRE(mincore(sparse, PAGES * page, resident) == 0);
+    for (size_t i = 0; i < PAGES; i++)
+        touched += resident[i] & 1;
+    REQUIRE(touched < PAGES / 8 || getenv("BROOM_STRESS") != NULL); /* the audit reads all */
+}
+
+static void check_brk(void)
+{
+    struct kept **place = sbrk(4096);
+
+    REQUIRE(place != (void *)-1);
+    *place = make_kept("brk");
+    clear_stack();
+    litter(64);
+    REQUIRE(is_kept(*place, "brk"));
+}
+
+static void check_unaligned(void)
+{
+    struct __attribute__((packed)) {
+        uint32_t number;
+        struct kept *kept;
+    } *packed = malloc(sizeof *packed);
+
+    packed->kept = make_kept("unaligned");
+    clear_stack();
+    litter(64);
+    REQUIRE(is_kept(packed->kept, "unaligned"));
+}
+
+static _Thread_local struct kept *thread_local_kept;
+static pthread_key_t key, later_key;
+static pthread_barrier_t barrier;
+
+static void check_destroyed(void *value)
+{
+    litter(8);
+    REQUIRE(is_kept(value, "specific"));
+    sink = malloc(100);
+}
+
+static void *hold(void *argument)
+{
+    thread_local_kept = make_kept("thread-local");
+    REQUIRE(pthread_setspecific(key, make_kept("specific")) == 0);
+    REQUIRE(pthread_setspecific(later_key, make_kept("specific")) == 0);
+    clear_stack();
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    REQUIRE(is_kept(argument, "argument") && is_kept(thread_local_kept, "thread-local"));
+    REQUIRE(is_kept(pthread_getspecific(key), "specific") && is_kept(pthread_getspecific(later_key), "specific"));
+    return make_kept("result");
+}
+
+/* The later key's value lies in a block that the C library allocates. */
+static void check_threads(void)
+{
+    pthread_t thread[8];
+
+    pthread_key_create(&key, check_destroyed);
+    for (unsigned i = 0; i < 60; i++)
+        pthread_key_create(&later_key, i == 59 ? check_destroyed : NULL);
+    for (unsigned round = 0; round < 4; round++) {
+        pthread_barrier_init(&barrier, NULL, 9);
+        for (unsigned i = 0; i < 8; i++)
+            REQUIRE(pthread_create(&thread[i], NULL, hold, make_kept("argument")) == 0);
+        pthread_barrier_wait(&barrier);
+        litter(32);
+        pthread_barrier_wait(&barrier);
+        litter(16);
+        for (unsigned i = 0; i < 8; i++) {
+            void *result;
+
+            REQUIRE(pthread_join(thread[i], &result) == 0 && is_kept(result, "result"));
+        }
+    }
+}
+
+static void check_epoll(void)
+{
+    int poll = epoll_create1(EPOLL_CLOEXEC), pipe_ends[2];
+    struct epoll_event event = {.events = EPOLLIN}, got;
+
+    REQUIRE(poll >= 0 && pipe(pipe_ends) == 0);
+    event.data.ptr = make_kept("epoll");
+    REQUIRE(epoll_ctl(poll, EPOLL_CTL_ADD, pipe_ends[0], &event) == 0);
+    memset(&event, 0, sizeof event);
+    clear_stack();
+    litter(64);
+    REQUIRE(write(pipe_ends[1], "x", 1) == 1 && epoll_wait(poll, &got, 1, 1000) == 1);
+    REQUIRE(is_kept(got.data.ptr, "epoll"));
+    REQUIRE(epoll_ctl(poll, EPOLL_CTL_DEL, pipe_ends[0], NULL) == 0);
+}
+
+static _Atomic unsigned expired;
+
+static void note_expired(union sigval value)
+{
+    REQUIRE(is_kept(value.sival_ptr, "a timer's"));
+    expired++;
+}
+
+/* Of a timer that makes threads the C library knows the value; of others the kernel alone. */
+static void check_timer(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = note_expired};
+    struct itimerspec often = {{0, 3000000}, {0, 3000000}};
+    timer_t timer;
+
+    event.sigev_value.sival_ptr = make_kept("a timer's");
+    REQUIRE(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    event.sigev_value.sival_ptr = NULL;
+    clear_stack();
+    REQUIRE(timer_settime(timer, 0, &often, NULL) == 0);
+    while (expired < 20)
+        litter(4);
+    timer_delete(timer);
+}
+
+/* ---- Which ------------------------------------------------------------------------------------------------ */
+
+static const struct check checks[] = {
+    {"static", check_static},       {"mapped", check_mapped},   {"sparse", check_sparse}, {"brk", check_brk},
+    {"unaligned", check_unaligned}, {"threads", check_threads}, {"epoll", check_epoll},   {"timer", check_timer},
+};
+
+int main(int count, char **argument)
+{
+    return run_check(checks, sizeof checks / sizeof checks[0], count, argument);
+}
