@@ -110,6 +110,13 @@ expect 126 'allocator of its own, and defines: malloc' "$broom" run "$work/own"
 
 expect 134 '/own has an allocator of its own' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/own"
 
+# To take the address of malloc is not to define it: at a fixed place, it is the program's.
+echo '#include <stdlib.h>
+void *(*volatile get)(size_t);
+int main(void) { get = malloc; return get(1) == NULL; }' >"$work/fixed.c"
+$CC -fno-pie -no-pie -o "$work/fixed" "$work/fixed.c"
+expect 0 '' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/fixed"
+
 # A library that has malloc is no obstacle, but what else of it is called.
 echo 'void *mallocx(unsigned long n, int flags) { return __builtin_malloc(n + (unsigned)flags); }
 void *_Znwm(unsigned long n) { return __builtin_malloc(n); }' >"$work/allocator.c"

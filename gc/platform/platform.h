@@ -380,7 +380,8 @@ void gc__os_keep_stderr(void);
 /* That the process has, by its name: the first of it. NULL: none. */
 void *gc__os_find_function(const char *name);
 
-/* The path of the program or library that it lies in; whether that is what we are in. */
+/* The path of the program or library that it lies in; whether that is what we are in, or
+ * only an entry of the program that leads to the definition. */
 const char *gc__os_file_of(const void *function);
 bool gc__os_is_own(const void *function);
 

@@ -7,15 +7,15 @@
 
 static size_t bytes_of_places(size_t capacity)
 {
-    return gc__align_up(capacity * sizeof(struct place), gc__os_page_bytes());
+    return gc__align_up(capacity * sizeof(struct ready_place), gc__os_page_bytes());
 }
 
 static bool grow(struct finalizers *finalizers)
 {
     size_t capacity = gc__max(2 * finalizers->capacity, 256), bytes = bytes_of_places(capacity);
-    struct place *place = finalizers->capacity == 0
-                              ? gc__os_map(bytes)
-                              : gc__os_resize(finalizers->place, bytes_of_places(finalizers->capacity), bytes);
+    struct ready_place *place = finalizers->capacity == 0
+                                    ? gc__os_map(bytes)
+                                    : gc__os_resize(finalizers->place, bytes_of_places(finalizers->capacity), bytes);
 
     if (place == NULL)
         return false;
@@ -28,7 +28,7 @@ static void populate(struct finalizers *finalizers, size_t places)
 {
     size_t done = finalizers->populated_bytes, step;
 
-    if (places * sizeof(struct place) <= done)
+    if (places * sizeof(struct ready_place) <= done)
         return;
     step = gc__min(GC_POPULATE_STEP_BYTES, bytes_of_places(finalizers->capacity) - done);
     gc__os_populate((char *)finalizers->place + done, step);
@@ -58,7 +58,7 @@ static uint32_t free_place(struct finalizers *finalizers)
 }
 
 /* Returns the number of its place. */
-static uint32_t append(struct finalizers *finalizers, struct place place)
+static uint32_t append(struct finalizers *finalizers, struct ready_place place)
 {
     struct gc_finalizer_queue *queue = &finalizers->queue[place.queue];
     uint32_t number = free_place(finalizers);
@@ -96,18 +96,18 @@ static size_t find(const struct attachments *table, uintptr_t object, uint32_t q
     return index;
 }
 
-static struct place *place_of(const struct finalizers *finalizers, const struct attachment *entry)
+static struct ready_place *place_of(const struct finalizers *finalizers, const struct attachment *entry)
 {
     return &finalizers->place[entry->next_place - 1];
 }
 
 /* That it is in a cycle, if that is still to be told. Few objects ever are. */
-static struct place *report_of(const struct finalizers *finalizers, const struct attachment *entry)
+static struct ready_place *report_of(const struct finalizers *finalizers, const struct attachment *entry)
 {
     if ((entry->note & GC_FINALIZER_REPORTED) == 0)
         return NULL;
     for (size_t i = 0; i < finalizers->used; i++) {
-        struct place *place = &finalizers->place[i];
+        struct ready_place *place = &finalizers->place[i];
 
         if (place->report && (uintptr_t)place->object == entry->object && place->queue == queue_of(entry))
             return place;
@@ -119,7 +119,7 @@ static struct place *report_of(const struct finalizers *finalizers, const struct
 static void drop(struct finalizers *finalizers, size_t index)
 {
     const struct attachment *entry = &finalizers->table.entry[index];
-    struct place *report = report_of(finalizers, entry);
+    struct ready_place *report = report_of(finalizers, entry);
 
     if (report != NULL)
         report->object = NULL;
@@ -178,7 +178,7 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
     struct attachments *table = &finalizers->table;
 
     for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i)) {
-        struct place *report = report_of(finalizers, &table->entry[i]);
+        struct ready_place *report = report_of(finalizers, &table->entry[i]);
 
         if (report != NULL)
             report->object = (void *)to;
@@ -192,7 +192,8 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
 
 static void make_ready(struct finalizers *finalizers, struct attachment *entry)
 {
-    entry->next_place = append(finalizers, (struct place){.object = (void *)entry->object, .queue = queue_of(entry)});
+    entry->next_place =
+        append(finalizers, (struct ready_place){.object = (void *)entry->object, .queue = queue_of(entry)});
     entry->note |= GC_FINALIZER_READY;
 }
 
@@ -206,15 +207,15 @@ void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue
     }
 }
 
-static struct place take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
+static struct ready_place take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
 {
     uint32_t number = queue->first;
-    struct place *place = &finalizers->place[number - 1], taken = *place;
+    struct ready_place *place = &finalizers->place[number - 1], taken = *place;
 
     queue->first = place->next;
     queue->last = queue->first != 0 ? queue->last : 0;
     finalizers->ready_count--;
-    *place = (struct place){.next = finalizers->free};
+    *place = (struct ready_place){.next = finalizers->free};
     finalizers->free = number;
     if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
         finalizers->used = 0;
@@ -229,7 +230,7 @@ bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct r
     struct gc_finalizer_queue *queue = &finalizers->queue[index];
 
     while (queue->first != 0) {
-        struct place place = take_first(finalizers, queue);
+        struct ready_place place = take_first(finalizers, queue);
         size_t entry = place.object != NULL ? find(&finalizers->table, (uintptr_t)place.object, index) : SIZE_MAX;
 
         if (entry == SIZE_MAX)
@@ -307,7 +308,7 @@ static void report_cycle(struct finalizers *finalizers, struct attachment *entry
     if ((entry->note & GC_FINALIZER_REPORTED) != 0)
         return;
     entry->note |= GC_FINALIZER_REPORTED;
-    append(finalizers, (struct place){.object = (void *)entry->object, .queue = queue_of(entry), .report = true});
+    append(finalizers, (struct ready_place){.object = (void *)entry->object, .queue = queue_of(entry), .report = true});
 }
 
 /* All that an object leads to, and itself only if others of those lead to it: its own

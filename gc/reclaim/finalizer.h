@@ -37,7 +37,7 @@
 #define GC_FINALIZER_READY 0x80000u    /* it has a place in the list */
 
 /* A place in the list of what was found, and not run yet. */
-struct place {
+struct ready_place {
     void *object;  /* NULL: it was dropped meanwhile */
     uint32_t next; /* of its queue, or of those that are free: number plus one; 0: the last */
     uint16_t queue;
@@ -60,7 +60,7 @@ struct gc_finalizer_queue {
 
 struct finalizers {
     struct attachments table;
-    struct place *place; /* room for all that are registered or ready */
+    struct ready_place *place; /* room for all that are registered or ready */
     size_t capacity;
     size_t populated_bytes; /* there is memory for those */
     size_t used;            /* the first so many were ever in use, */

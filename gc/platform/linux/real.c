@@ -5,6 +5,7 @@
 #include "gc/platform/platform.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -89,12 +90,19 @@ void *gc__os_find_function(const char *name)
     return dlsym(RTLD_DEFAULT, name);
 }
 
+/* A program that is not position-independent has an entry of its own for a function whose
+ * address it takes: a symbol with a value, but without a section, that leads on to the
+ * definition. */
 bool gc__os_is_own(const void *function)
 {
     Dl_info theirs, ours;
+    const ElfW(Sym) *symbol = NULL;
 
-    return dladdr(function, &theirs) != 0 && dladdr((const void *)(uintptr_t)gc__os_is_own, &ours) != 0 &&
-           theirs.dli_fbase == ours.dli_fbase;
+    if (dladdr1(function, &theirs, (void **)&symbol, RTLD_DL_SYMENT) == 0)
+        return false;
+    if (symbol != NULL && symbol->st_shndx == SHN_UNDEF)
+        return true;
+    return dladdr((const void *)(uintptr_t)gc__os_is_own, &ours) != 0 && theirs.dli_fbase == ours.dli_fbase;
 }
 
 const char *gc__os_file_of(const void *function)
