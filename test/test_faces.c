@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What the child is to run. */
 static const char *program, *check, *free_means, *stress;
@@ -132,7 +133,22 @@ BOTH_WAYS(replaced_habits, guards)
 BOTH_WAYS(replaced_habits, forgotten_guards)
 BOTH_WAYS(replaced_habits, light_guards)
 BOTH_WAYS(replaced_habits, no_files)
-BOTH_WAYS(replaced_habits, no_files_for_good)
+
+static void check_that_it_is_said_once(const char *its_program, const char *name, const char *means, const char *said)
+{
+    struct child child = check_child(its_program, name, means);
+    const char *first = strstr(child.text, said);
+
+    cr_assert(first != NULL && strstr(first + 1, said) == NULL, "%s, free: %s\n%s", name, means, child.text);
+}
+
+Test(replaced_habits, no_files_for_good, .disabled = SANITIZED)
+{
+    const char *said = "no collection is possible, as the system does not list";
+
+    check_that_it_is_said_once("replaced_habits", "no_files_for_good", "ignore", said);
+    check_that_it_is_said_once("replaced_habits", "no_files_for_good", "honour", said);
+}
 
 Test(replaced, free_may_be_ignored, .disabled = SANITIZED)
 {
