@@ -28,7 +28,8 @@ const struct option gc__options[] = {
     {"BROOM_STOP_SIGNAL", OPTION_COUNT, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
      "number of the signal that stops threads for a collection"},
     {"BROOM_NO_MINOR", OPTION_COUNT, FIELD(no_minor), 0, 1, 0, "0",
-     "1: full collections alone; the kernel is not asked which pages were written"},
+     "1: full collections alone; the kernel is not asked which pages were written, and large heaps are marked in a "
+     "copy of the process"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
     {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",

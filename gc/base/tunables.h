@@ -255,6 +255,19 @@
 /* After so many failures in a row the system is not asked any more. */
 #define GC_CONCURRENT_MAX_FAILURES 3
 
+/* The bytes of a process that the system is taken to copy in a microsecond: sixteen
+ * milliseconds a gigabyte, where pages are small. */
+#define GC_COPIED_BYTES_PER_US 65536
+
+/* It is looked so often whether the copy has ended; and the copy looks after so many
+ * objects whether anybody waits for it. */
+#define GC_COPY_WAIT_NS ((uint64_t)250 * 1000)
+#define GC_ORPHAN_OBJECTS 65536
+
+/* Among so many cycles one stops the world, if anything is weak: only then weak links
+ * can be cleared. */
+#define GC_SNAPSHOT_ROW 4
+
 /* The pause that is aimed at, and the bytes that a marker is taken to scan in a
  * microsecond while the world stands. */
 #define GC_PAUSE_TARGET_US 1000

@@ -39,6 +39,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0);
     gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0 && !gc__heap_roots_are_mappings(heap));
+    gc__snapshot_init(&heap->snapshot, options->no_minor != 0);
     heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
@@ -60,7 +61,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
 
-    if (!heap->concurrent.possible)
+    if (!heap->concurrent.possible || (heap->snapshot.needed && !gc__snapshot_is_better(heap)))
         return false;
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;

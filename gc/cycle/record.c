@@ -84,6 +84,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
     size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
 
     heap->concurrent.now = heap->concurrent.marks_stand = false;
+    gc__snapshot_note_stopped(&heap->snapshot);
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {
@@ -96,6 +97,14 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         keep_runway(heap);
 }
 
+/* What a copy of the process knows nothing of is no more likely to live than what is born
+ * later: it is for the next cycle. Else each cycle would let the heap grow by what was born
+ * in the one before. */
+static size_t born_meanwhile(const struct heap *heap)
+{
+    return heap->snapshot.now ? gc__min(heap->snapshot.born_bytes, heap->record.live_bytes) : 0;
+}
+
 /* What was allocated since the finish is not the next cycle's to forget; and memory that
  * is held beyond what lives is no reason to let the heap grow. */
 void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping)
@@ -103,17 +112,19 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
     const struct concurrent *concurrent = &heap->concurrent;
     size_t live_bytes = note_live(heap, marked, keeping), allocated = gc__pace_allocated(&heap->pace);
     size_t since_finish = allocated - gc__min(concurrent->allocated, allocated); /* what is freed is taken off */
+    size_t born = born_meanwhile(heap);
 
     heap->record.concurrent_collections++;
     heap->concurrent.now = true;
     if (heap->minor.now) {
         note_minor(heap, marked, concurrent->rescanned_total << GC_PAGE_SHIFT, live_bytes);
     } else {
+        live_bytes -= born;
         gc__minor_note_full(&heap->minor);
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
                              keeping->active);
     }
     note_limits(heap, concurrent->allocated);
     keep_runway(heap);
-    gc__pace_note_allocated(&heap->pace, since_finish);
+    gc__pace_note_allocated(&heap->pace, since_finish + born);
 }
