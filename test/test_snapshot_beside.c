@@ -55,6 +55,18 @@ Test(by_itself, moves)
     cr_assert(gc__heap.snapshot.possible);
 }
 
+/* What was born beside a copy is for the next cycle to judge: the heap does not grow by it. */
+Test(by_itself, births_are_no_reason_to_grow)
+{
+    begin_beside();
+    make_moves(2000);
+    wait_for_the_cycle();
+    if (!gc__heap.concurrent.now)
+        cr_skip_test("a collection was due that stopped the world");
+    cr_assert_eq(gc__heap.pace.full_live_bytes + gc__heap.snapshot.born_bytes, gc__heap.record.live_bytes);
+    check();
+}
+
 /* Each has chains of its own on its stack, and passes some on. */
 static struct parcel *passed[8];
 
