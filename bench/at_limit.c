@@ -1,8 +1,9 @@
 /* at_limit.c - a program whose live data are 70 % of what it may have: binary trees
  * in slots, of which one at random is replaced each time, and eight are looked
- * through. Under the soft limit, the
- * hard limit, and RLIMIT_AS, each in a process of its own. Prints what part of the
- * time collections took, and the most that was held. Broom only.
+ * through. Under the soft limit, the hard limit, and RLIMIT_AS, with collections that
+ * always stop the program and with those of the default, each in a process of its own.
+ * Prints what part of the time the program stood, and how long other threads ran as a
+ * part of it: collections take the sum. And the most that was held. Broom only.
  */
 #include "program.h"
 
@@ -18,7 +19,7 @@ enum {
     DEPTH = 8,
     NODES = (2 << DEPTH) - 1,
     TURNOVERS = 4,
-    LOOKS = 8
+    LOOKS = 8 /* 0: nothing but allocation */
 };
 
 struct node {
@@ -27,9 +28,12 @@ struct node {
 };
 
 struct figures {
-    double seconds, share, held_mib;
+    double seconds, stood, beside, held_mib;
     bool correct;
 };
+
+enum mode { STOPPED, BESIDE, MODES };
+static const char *const mode_names[MODES] = {"stopped", "beside"};
 
 enum sort { SOFT, HARD, ADDRESS_SPACE, SORTS };
 static const char *const names[SORTS] = {"soft", "hard", "rlimit"};
@@ -51,14 +55,15 @@ static size_t count(const struct node *node, uint64_t number)
 }
 
 /* Returns how many bytes may be held. */
-static size_t set_limit(enum sort sort)
+static size_t set_limit(enum sort sort, enum mode mode)
 {
     size_t mib = bench_scaled(LIMIT_MIB), bytes = (mib > LEAST_MIB ? mib : LEAST_MIB) << 20;
     struct rlimit limit = {2 * bytes, 2 * bytes};
     struct gc_stats stats;
     if (sort == ADDRESS_SPACE && setrlimit(RLIMIT_AS, &limit) != 0)
         abort();
-    setenv("BROOM_PAUSE_TARGET_US", "never", 1); /* nothing beside the program: pauses are all of the work */
+    if (mode == STOPPED)
+        setenv("BROOM_PAUSE_TARGET_US", "never", 1);
     bench_init();
     gc_set_memory_limit(sort == SOFT ? bytes : 0);
     if (sort == HARD && gc_set_hard_limit(bytes) != 0)
@@ -67,15 +72,29 @@ static size_t set_limit(enum sort sort)
     return sort == ADDRESS_SPACE ? (size_t)stats.reserved_bytes / 16 * 15 : bytes;
 }
 
-static struct figures run(enum sort sort)
+static double seconds_of(clockid_t clock)
 {
-    size_t slots = set_limit(sort) / 100 * LIVE_PERCENT / (NODES * sizeof(struct node));
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* That threads other than this one have run. */
+static double seconds_beside(void)
+{
+    return seconds_of(CLOCK_PROCESS_CPUTIME_ID) - seconds_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static struct figures run(enum sort sort, enum mode mode)
+{
+    size_t slots = set_limit(sort, mode) / 100 * LIVE_PERCENT / (NODES * sizeof(struct node));
     struct node **slot = bench_alloc(slots * sizeof *slot);
     struct figures figures = {.correct = true};
     struct gc_stats before, after;
     for (size_t i = 0; i < slots; i++)
         slot[i] = new_tree(DEPTH, i);
     gc_get_stats(&before, sizeof before);
+    double beside = seconds_beside();
     uint64_t start_ns = bench_now_ns();
     for (size_t i = 0; i < TURNOVERS * slots; i++) {
         size_t at = bench_random_below(slots);
@@ -87,14 +106,15 @@ static struct figures run(enum sort sort)
     }
     figures.seconds = (double)(bench_now_ns() - start_ns) * 1e-9;
     gc_get_stats(&after, sizeof after);
-    figures.share = (double)(after.pause_total_ns - before.pause_total_ns) * 1e-9 / figures.seconds;
+    figures.beside = (seconds_beside() - beside) / figures.seconds;
+    figures.stood = (double)(after.pause_total_ns - before.pause_total_ns) * 1e-9 / figures.seconds;
     figures.held_mib = (double)(after.heap_peak_bytes + after.metadata_bytes) / (1 << 20);
     for (size_t i = 0; i < slots; i++)
         figures.correct &= count(slot[i], i) == NODES;
     return figures;
 }
 
-static struct figures run_in_child(enum sort sort)
+static struct figures run_in_child(enum sort sort, enum mode mode)
 {
     struct figures figures = {0};
     int pipe_ends[2], status;
@@ -102,7 +122,7 @@ static struct figures run_in_child(enum sort sort)
         abort();
     pid_t child = fork();
     if (child == 0) {
-        figures = run(sort);
+        figures = run(sort, mode);
         if (write(pipe_ends[1], &figures, sizeof figures) != (ssize_t)sizeof figures)
             abort();
         _exit(0);
@@ -123,14 +143,20 @@ int main(int argc, char **argv)
     bench.seconds = 0;
     if (argc > 1)
         bench.scale = strtod(argv[1], NULL);
-    for (enum sort sort = SOFT; sort < SORTS; sort++) {
-        struct figures figures = run_in_child(sort);
-        char name[40];
-        printf("%-6s %6.2f s, %3.0f %% of them in collections, at most %6.1f MiB held\n", names[sort], figures.seconds,
-               100 * figures.share, figures.held_mib);
-        snprintf(name, sizeof name, "%s_share_percent", names[sort]);
-        bench_detail(name, 100 * figures.share);
-        snprintf(name, sizeof name, "%s_held_mib", names[sort]);
+    for (unsigned i = 0; i < SORTS * MODES; i++) {
+        enum sort sort = i % SORTS;
+        enum mode mode = i / SORTS;
+        struct figures figures = run_in_child(sort, mode);
+        char name[60];
+        printf("%-6s %-7s %6.2f s, the program stood for %3.0f %% of them, others ran for %3.0f %%, at most %6.1f MiB "
+               "held\n",
+               names[sort], mode_names[mode], figures.seconds, 100 * figures.stood, 100 * figures.beside,
+               figures.held_mib);
+        snprintf(name, sizeof name, "%s_%s_stood_percent", names[sort], mode_names[mode]);
+        bench_detail(name, 100 * figures.stood);
+        snprintf(name, sizeof name, "%s_%s_beside_percent", names[sort], mode_names[mode]);
+        bench_detail(name, 100 * figures.beside);
+        snprintf(name, sizeof name, "%s_%s_held_mib", names[sort], mode_names[mode]);
         bench_detail(name, figures.held_mib);
         bench.seconds += figures.seconds;
         correct &= figures.correct;

@@ -56,8 +56,9 @@ enum gc_roots {
     GC_ROOTS_SHARED    /* the same, and in shared memory */
 };
 
-/* What free does, and realloc with what it leaves, where they stand for Broom's
- * (broom/replace.h, and the library broom-malloc). gc_free always frees. */
+/* What free does where Broom replaces malloc (broom/replace.h, and the library
+ * broom-malloc), and what becomes of the old object when realloc moves one. gc_free
+ * always frees. */
 enum gc_free_means {
     GC_FREE_DEFAULT,
     GC_FREE_IGNORE, /* nothing: the object lives as long as something points at it. The default */
@@ -67,25 +68,29 @@ enum gc_free_means {
 /* Every option has an environment variable, BROOM_ and its name in capitals,
  * which wins over the struct. Zero in a field means the default. */
 struct gc_options {
-    size_t initial_heap;       /* bytes: no collection is due before the heap is so large */
-    size_t max_heap;           /* bytes the heap may hold; default: as many as there are */
-    uint32_t growth_percent;   /* allocation between two collections, as a share of the live bytes that are scanned */
+    size_t initial_heap;       /* bytes: heap size below which no collection starts; at least 1536K */
+    size_t max_heap;           /* bytes the heap may hold; default: no limit */
+    uint32_t growth_percent;   /* percent of the live, pointer-bearing bytes that may be allocated before the next
+                                * collection */
     uint32_t past_end;         /* an enum gc_past_end */
-    int32_t decommit_delay_ms; /* free memory goes back to the OS after this time; -1: never */
+    int32_t decommit_delay_ms; /* milliseconds after which free memory goes back to the OS; -1: never */
     uint32_t log;              /* 1: one line on stderr for each collection */
     uint32_t stats;            /* 1: a summary on stderr at exit */
     uint32_t stress;           /* n: collect at every n-th allocation, and audit the heap */
     uint32_t stop_signal;      /* number of the signal that stops threads for a collection */
-    uint32_t no_minor;         /* 1: full collections alone; the kernel is not asked which pages were written */
+    uint32_t no_minor;         /* 1: every collection is full; with no pause target, the kernel tracks no writes */
     uint32_t markers;          /* threads that mark together, at most 16; default: as many as there are CPUs */
-    int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs beside it;
-                                * -1: the program always stops */
-    size_t memory_limit;       /* bytes of heap and tables beyond which collections become more frequent;
-                                  default: 80 % of what the control group allows */
-    uint32_t check_arenas;     /* 1: whether something still points into an arena is looked for at its release */
+    int32_t pause_target_us;   /* microseconds: a collection that would stop the program for longer runs concurrently;
+                                * -1: every collection stops the program. (BROOM_PAUSE_TARGET_US=0 means that as
+                                * well; 0 in this field means the default) */
+    size_t memory_limit;       /* bytes of heap and tables above which collections become more frequent;
+                                * default: 80 % of what the control group allows */
+    uint32_t check_arenas;     /* 1: releasing an arena reports pointers that still lead into it */
     uint32_t roots;            /* an enum gc_roots */
     uint32_t free;             /* an enum gc_free_means */
-    uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count as well, unless past_end is "always" */
+    uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count too, unless past_end is "always" */
+    uint32_t no_tracking;      /* 1: the kernel tracks no writes: every collection is full, and a large heap is marked
+                                * in a copy of the process */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any
@@ -167,6 +172,18 @@ GC__EXPORT void *gc_base(const void *pointer);
  * collects: never. */
 GC__EXPORT size_t gc_usable_size(const void *object);
 
+/* ---- Keeping ----------------------------------------------------------- */
+
+/* Keeps the object that `pointer` leads to alive until this call, and does nothing else.
+ * A compiler drops a pointer after its last use. The object may then be finalized while
+ * something that belongs to it is still in use: a file descriptor, memory outside the
+ * heap. Call this after the last such use.
+ * collects: never. */
+static inline void gc_keep_alive(const void *pointer)
+{
+    __asm__ volatile("" : : "g"(pointer) : "memory");
+}
+
 /* ---- Steering ---------------------------------------------------------- */
 
 /* A full collection, also while collections are disabled.
@@ -188,45 +205,49 @@ GC__EXPORT int gc_add_roots(const void *start, const void *end);
 GC__EXPORT int gc_remove_roots(const void *start, const void *end);
 
 /* ---- Threads ------------------------------------------------------------ *
- * None of this is needed: threads are known by themselves. */
+ * None of this is required: Broom finds the threads by itself. */
 
-/* Makes the calling thread known now rather than with its first allocation.
- * Returns 0.
+/* Registers the calling thread now rather than at its first allocation. Returns 0.
  * collects: never. */
 GC__EXPORT int gc_thread_register(void);
 
-/* Gives what the calling thread holds of the heap back to the others now, rather
- * than when it ends. Its stack is scanned all the same, and it may allocate
+/* Returns the free memory that the calling thread holds to the other threads now,
+ * rather than when it ends. Its stack is still scanned, and it may allocate
  * again.
  * collects: never. */
 GC__EXPORT void gc_thread_unregister(void);
 
-/* Returns function(argument), during which collections do not interrupt the
- * calling thread: for calls that block for long, or must not be interrupted by a
- * signal. The function must not call Broom, nor write into objects, nor read any
- * but what `argument` leads to; it may make, join and fork. It leaves by returning.
+/* Calls function(argument) and returns its result. Meanwhile collections do not
+ * interrupt the calling thread: for calls that block for long, or must not be
+ * interrupted by a signal. The function must not call Broom, must not write into objects
+ * of the heap, and may read only those that `argument` leads to. It may create and join
+ * threads, and fork. It must return normally.
  * collects: never. */
 GC__EXPORT void *gc_thread_blocking(void *(*function)(void *argument), void *argument);
 
 /* ---- When memory or the program fails ----------------------------------- */
 
-/* Called when `bytes` bytes cannot be had, after a full collection (while
- * collections are disabled: without one). Returns true when it made room and
- * the allocation is to be tried again (it is asked again as long as that
- * fails), false to let the allocation return NULL. About a request that not
- * even an empty heap could hold it is told once, whatever it returns. It may
- * allocate (it is not asked about that), collect, and leave by longjmp or a C++
- * exception. What is called after that from deeper in the stack, or on another
- * stack, may still be taken for its own; so let it call gc_set_oom_handler
- * before it leaves, which says that it is done. `data` is a root.
- * Returns the handler before; NULL for none.
+/* The out-of-memory handler: called when `bytes` bytes cannot be allocated even after
+ * a full collection (or without one, while collections are disabled). It returns true if
+ * it made room: the allocation is tried again, and the handler called again each time that
+ * fails. It returns false to let the allocation return NULL. For a request that not even
+ * an empty heap could hold, it is called once, and the allocation fails whatever it
+ * returns. `data` is a root.
+ *
+ * The handler may allocate and collect; if an allocation of its own fails, it is not
+ * called for that. It may leave by longjmp or a C++ exception, but must then call
+ * gc_set_oom_handler first, to say that it is done: otherwise later allocations, from
+ * deeper in the stack or on another stack, may be taken for its own and fail without a
+ * call.
+ *
+ * gc_set_oom_handler returns the previous handler; NULL: there was none.
  * collects: never. */
 typedef bool (*gc_oom_handler)(size_t bytes, void *data);
 GC__EXPORT gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data);
 
-/* Called with the whole message, after it was written to stderr, on misuse or
- * a failed audit. When it returns, the program is aborted; it may leave by
- * longjmp after a misuse. Returns the hook before; NULL for none.
+/* The fatal hook: called on misuse or a failed audit with the whole message, after that
+ * was written to stderr. When it returns, the program aborts. After a misuse it may leave
+ * by longjmp. gc_set_fatal_hook returns the previous hook; NULL: there was none.
  * collects: never. */
 typedef void (*gc_fatal_hook)(const char *message);
 GC__EXPORT gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook);
@@ -243,12 +264,12 @@ struct gc_stats {
     uint64_t heap_peak_bytes;        /* the most heap_bytes ever was */
     uint64_t reserved_bytes;         /* address space, most of it without memory */
     uint64_t metadata_bytes;         /* held from the OS for the collector itself */
-    uint64_t pause_last_ns;          /* how long the program stood still in the last pause, */
+    uint64_t pause_last_ns;          /* how long the program was stopped in the last pause, */
     uint64_t pause_max_ns;           /* in the longest, */
     uint64_t pause_total_ns;         /* in all */
-    uint64_t minor_collections;      /* of the collections: those that left old objects unlooked at */
-    uint64_t concurrent_collections; /* of the collections: those beside the program, with three pauses or more */
-    uint64_t external_bytes;         /* held outside of the heap, as gc_note_external was told */
+    uint64_t minor_collections;      /* of the collections: those that examined young objects only */
+    uint64_t concurrent_collections; /* of the collections: those beside the program, with several short pauses */
+    uint64_t external_bytes;         /* held outside of the heap: the sum of gc_note_external */
     uint64_t memory_limit;           /* see gc_options; UINT64_MAX: none */
 };
 

@@ -55,6 +55,8 @@ END
 $CC -o "$work/whose" "$work/whose.c"
 expect 0 'broom' "$broom" run "$work/whose"
 expect 0 'broom' "$broom" run --children sh -c "exec '$work/whose'"
+expect 0 'broom' "$broom" run env X=1 "$work/whose"
+expect 0 'broom' "$broom" run sh -c "exec '$work/whose'"
 expect 0 '<arena|<heap|malloc version="1"' "$broom" run sh -c "'$work/whose'; exit"
 
 # ---- What it says of what it cannot run
@@ -92,6 +94,13 @@ expect 126 'neither a program nor a script' "$broom" run "$work/text"
 if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
     expect 126 'statically linked' "$broom" run "$work/static"
 fi
+
+echo '#include <broom.h>
+int main(void) { return gc_malloc(1) == NULL; }' >"$work/twice.c"
+folder=$(cd "${top_builddir:-.}/.libs" && pwd)
+$CC -I"${top_srcdir:-.}/include" -o "$work/twice" "$work/twice.c" -L"$folder" -lbroom -Wl,-rpath,"$folder"
+expect 126 'linked with Broom already' "$broom" run "$work/twice"
+expect 134 'has Broom already' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/twice"
 
 echo '#include <stddef.h>
 void *malloc(size_t n) { (void)n; return NULL; }

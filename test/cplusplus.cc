@@ -11,6 +11,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -171,6 +172,220 @@ struct folder : broom::cleanup {
     file *child;
 };
 
+// What lies in an object may point at it: short texts, and the heads of lists and trees.
+struct holder : broom::cleanup {
+    explicit holder(long count) : text("short"), name("short")
+    {
+        for (long i = 0; i < count; i++) {
+            numbers.push_back(i);
+            queue.push_back(i);
+            entries.push_back(i);
+            keys.insert(i);
+            names[i] = "a string that is too long to lie in the string itself";
+            values[i] = i;
+        }
+        sum = count;
+    }
+    ~holder() override
+    {
+        CHECK(text == "short" && name == "short");
+        CHECK(numbers.size() == static_cast<std::size_t>(sum) && entries.size() == numbers.size());
+        for (long i = 0; i < sum; i++)
+            CHECK(keys.count(i) == 1 && names.at(i).size() == 53 && values.at(i) == i);
+        destroyed++;
+    }
+    string text;
+    std::string name;
+    vector<long> numbers;
+    deque<long> queue;
+    list<long> entries;
+    set<long> keys;
+    map<long, string> names;
+    hash_map<long, long> values;
+    long sum;
+};
+
+__attribute__((noinline)) static void drop_holders(int count)
+{
+    for (int i = 0; i < count; i++)
+        new holder(i % 4);
+}
+
+static void check_cleanup_of_containers()
+{
+    int before = destroyed;
+
+    drop_holders(1000);
+    gc_collect_and_finalize(nullptr);
+    CHECK(destroyed >= before + 950);
+}
+
+// The destructor of the whole sees to its members'.
+static int inner, outer;
+
+struct part : broom::cleanup {
+    ~part() override { inner++; }
+    long word = 1;
+};
+
+struct whole : broom::cleanup {
+    ~whole() override
+    {
+        CHECK(first.word == 1 && second.word == 1);
+        outer++;
+    }
+    part first, second;
+    std::optional<part> third = part();
+};
+
+struct plain {
+    part first, second;
+};
+
+__attribute__((noinline)) static void drop_wholes(int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (i % 2 == 0)
+            (new whole)->third.reset();
+        else
+            (void)broom::gc_new<whole>();
+        (void)broom::gc_new<plain>();
+    }
+}
+
+static void check_cleanup_of_members()
+{
+    gc_collect_and_finalize(nullptr);
+    inner = outer = 0;
+    drop_wholes(400);
+    gc_collect_and_finalize(nullptr);
+    CHECK(outer >= 380 && outer <= 400);
+    // 600 are what `third` was made from, and half of those themselves.
+    CHECK(inner >= 600 + 2 * outer && inner <= 600 + 3 * outer);
+    auto *deleted = new whole;
+    inner = outer = 0;
+    delete deleted;
+    CHECK(outer == 1 && inner == 3);
+}
+
+static int ended_in_arena;
+
+struct in_arena : broom::cleanup {
+    ~in_arena() override { ended_in_arena++; }
+};
+
+// In an arena nobody runs it.
+static void check_cleanup_in_arena()
+{
+    gc_arena *arena = gc_arena_new();
+
+    for (int i = 0; i < 100; i++) {
+        for (int j = 0; j < 100; j++)
+            new (gc_arena_malloc(arena, sizeof(in_arena))) in_arena;
+        gc_arena_release(arena);
+    }
+    for (int i = 0; i < 3; i++)
+        gc_collect_and_finalize(nullptr);
+    CHECK(ended_in_arena == 0);
+}
+
+static int orders_kept;
+
+struct log : broom::ordered_cleanup {
+    explicit log(log *next) : next(next) {}
+    log(const log &other) = default;
+    ~log() override
+    {
+        CHECK(next == nullptr || !next->closed);
+        closed = true;
+        orders_kept++;
+    }
+    log *next;
+    bool closed = false;
+};
+
+__attribute__((noinline)) static void drop_logs(int count)
+{
+    for (int i = 0; i < count; i++) {
+        log *child = new log(nullptr), *parent = new log(child);
+        new log(*parent);
+    }
+}
+
+static void check_ordered_cleanup()
+{
+    drop_logs(300);
+    for (int i = 0; i < 3; i++)
+        gc_collect_and_finalize(nullptr);
+    CHECK(orders_kept >= 850);
+}
+
+// ---- Without exceptions, and arrays ---------------------------------------------------
+
+struct alignas(64) aligned_object : broom::object {
+    long word = 5;
+};
+
+struct alignas(64) aligned_part : part {
+};
+
+template <class T> static void check_aligned(const T *made)
+{
+    CHECK(reinterpret_cast<std::uintptr_t>(made) % 64 == 0);
+}
+
+static void check_new()
+{
+    for (int i = 0; i < 100; i++) {
+        auto *array = new aligned_object[3];
+        check_aligned(array);
+        CHECK(array[2].word == 5);
+        delete[] array;
+        check_aligned(new (std::nothrow) aligned_object);
+        check_aligned(new (std::nothrow) aligned_object[3]);
+        check_aligned(new aligned_part);
+        check_aligned(new (std::nothrow) aligned_part);
+        delete new (std::nothrow) part;
+    }
+}
+
+// ---- Tagged words ------------------------------------------------------------------------
+
+template <class Words> static long dead_behind(Words &words)
+{
+    gc_weak_ref *reference[200];
+
+    for (auto &each : reference) {
+        auto *made = broom::gc_new<number>(7);
+        words.push_back(reinterpret_cast<std::uintptr_t>(made) | 1);
+        each = gc_weak_ref_new(made, GC_CLEAR_EARLY);
+    }
+    collect_and_overwrite();
+    long dead = 0;
+    for (auto &each : reference)
+        dead += gc_weak_ref_get(each) == nullptr;
+    return dead;
+}
+
+static void check_tagged()
+{
+    vector<std::uintptr_t> words;
+    deque<std::uintptr_t> more;
+    std::vector<std::uintptr_t, broom::atomic_allocator<std::uintptr_t>> numbers;
+    std::deque<std::uintptr_t, broom::atomic_allocator<std::uintptr_t>> queue;
+    std::list<long, broom::atomic_allocator<long>> list(100, 3);
+
+    static_assert(broom::is_atomic<double>::value && broom::is_atomic<int>::value && broom::is_atomic<char>::value);
+    static_assert(!broom::is_atomic<std::uintptr_t>::value && !broom::is_atomic<void *>::value);
+    CHECK(dead_behind(words) == 0);
+    CHECK(dead_behind(more) == 0);
+    CHECK(dead_behind(numbers) >= 180);
+    CHECK(dead_behind(queue) >= 180);
+    collect_and_overwrite();
+    for (long each : list)
+        CHECK(each == 3);
+}
+
 static void check_cleanup_of_all()
 {
     vector<folder *> kept;
@@ -217,6 +432,56 @@ static bool throws(std::size_t, void *)
     throw out_of_memory();
 }
 
+static int thrown;
+
+static void throw_out(void *, void *)
+{
+    thrown++;
+    throw out_of_memory();
+}
+
+__attribute__((noinline)) static void drop_throwing(gc_finalizer_queue *queue, int count)
+{
+    for (int i = 0; i < count; i++)
+        CHECK(gc_set_finalizer_in(queue, gc_malloc(32), throw_out, nullptr, GC_FINALIZE_ORDERED) == 0);
+}
+
+// One that throws is done with, and the others are there still.
+static void check_throwing_finalizers()
+{
+    gc_finalizer_queue *queue = gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND);
+    int caught = 0;
+
+    drop_throwing(queue, 100);
+    for (bool more = true; more;) {
+        try {
+            more = gc_collect_and_finalize(queue) != 0;
+        } catch (const out_of_memory &) {
+            caught++;
+        }
+    }
+    CHECK(caught == thrown && caught >= 95 && caught <= 100);
+
+    caught = thrown = 0;
+    drop_throwing(nullptr, 100); // while something is allocated
+    for (int i = 0; i < 100000 && caught < 90; i++) {
+        try {
+            (void)!gc_malloc(1000);
+        } catch (const out_of_memory &) {
+            caught++;
+        }
+    }
+    CHECK(caught == thrown && caught >= 90);
+    for (bool more = true; more;) {
+        try {
+            more = gc_finalize_all(nullptr) != 0;
+        } catch (const out_of_memory &) {
+            caught++;
+        }
+    }
+    CHECK(caught == 100 && thrown == 100);
+}
+
 static void check_exceptions()
 {
     volatile std::size_t most = SIZE_MAX / 4;
@@ -251,7 +516,14 @@ int main()
     check_dropped();
     check_alignment();
     check_cleanup();
+    check_cleanup_of_containers();
+    check_cleanup_of_members();
+    check_cleanup_in_arena();
+    check_ordered_cleanup();
+    check_new();
+    check_tagged();
     check_exceptions();
+    check_throwing_finalizers();
     check_cleanup_of_all();
     auto shared = std::allocate_shared<number>(broom::allocator<number>(), 5);
     collect_and_overwrite();

@@ -119,11 +119,25 @@ static __attribute__((noinline, unused)) void drop_list(void)
     clear_stack();
 }
 
+/* That a machine is far too busy may be said at any time. */
+static inline void forget_starvation(struct child *child)
+{
+    char *found, *line, *end;
+
+    while ((found = strstr(child->text, "it gets no CPU")) != NULL && (end = strchr(found, '\n')) != NULL) {
+        for (line = found; line > child->text && line[-1] != '\n'; line--)
+            ;
+        memmove(line, end + 1, strlen(end + 1) + 1);
+        child->length = strlen(child->text);
+    }
+}
+
 /* Runs a function in a child: it must succeed, and say nothing. */
 static inline void check_child(void (*function)(void))
 {
     struct child child = child_run(function);
 
+    forget_starvation(&child);
     cr_assert(child_returned(&child), "status %d: %s", child.status, child.text);
     cr_assert(child.length == 0, "%s", child.text);
 }

@@ -49,6 +49,13 @@ static inline void prepare(void)
     cr_assert_not_null(queue);
 }
 
+/* For tests that need to know when there is a collection. */
+static inline void prepare_undisturbed(void)
+{
+    without_stress();
+    prepare();
+}
+
 static inline void set(void *object, gc_finalizer finalizer, void *data, enum gc_finalizer_order how)
 {
     cr_assert_eq(gc_set_finalizer_in(queue, object, finalizer, data, how), 0);

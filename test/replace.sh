@@ -58,7 +58,7 @@ int main(void)
         REQUIRE(atoi(keep[i] + 5) == i);
     REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 40 << 10);
 
-    stream = open_memstream(&buffer, &bytes); /* the C library's memory */
+    stream = open_memstream(&buffer, &bytes);
     for (int i = 0; i < 5000; i++)
         fprintf(stream, "line %d%s\n", i, i % 100 == 0 ? keep[0] : "");
     fclose(stream);
@@ -71,6 +71,25 @@ int main(void)
     fclose(stream);
     buffer = (char *)realloc(buffer, 100000);
     REQUIRE(strncmp(buffer, "line 0", 6) == 0 && malloc_usable_size(buffer) >= 100000);
+
+    {
+        char **grown = (char **)strdup("text that comes to hold pointers");
+
+        grown = (char **)realloc(grown, 1000);
+        for (int i = 0; i < 100; i++)
+            asprintf(&grown[i], "grown %d", i);
+        for (int i = 0; i < 1000000; i++)
+            text = (char *)memset(malloc(32), 1, 32);
+        for (int i = 0; i < 100; i++)
+            REQUIRE(atoi(grown[i] + 6) == i);
+    }
+    stream = open_memstream(&text, &bytes);
+    fputs("12345", stream);
+    REQUIRE(fflush(stream) == 0 && bytes == 5 && strcmp(text, "12345") == 0);
+    REQUIRE(fseek(stream, 8, SEEK_SET) == 0 && fputc('8', stream) == '8' && fclose(stream) == 0);
+    REQUIRE(bytes == 9 && memcmp(text, "12345\0\0\0008", 10) == 0);
+    REQUIRE((uintptr_t)memalign(24, 10) % 32 == 0 && (uintptr_t)valloc(10) % 4096 == 0);
+    REQUIRE(malloc_usable_size(pvalloc(10)) >= 4096);
 
     operations.free(buffer);
     free(buffer); /* ignored, as BROOM_FREE says nothing */

@@ -3,6 +3,8 @@
  *
  *   replaced CHECK */
 #define _GNU_SOURCE
+#include "test/replaced.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
@@ -24,54 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                            \
-            _exit(1);                                                                                                  \
-        }                                                                                                              \
-    } while (0)
-
-static void *volatile sink;
-
 /* ---- What lives, and what dies ------------------------------------------------------------ */
-
-/* Enough garbage for collections, of the size that those kept below have, and of
- * others: what was lost is written over. */
-static __attribute__((noinline)) void litter(size_t megabytes)
-{
-    for (size_t bytes = 0, size = 48; bytes < megabytes << 20; bytes += size, size = size == 48 ? 200 : 48)
-        sink = memset(malloc(size), 0x5a, size);
-}
-
-struct kept {
-    char text[40];
-    void *next;
-};
-
-static __attribute__((noinline)) struct kept *make_kept(const char *text)
-{
-    struct kept *kept = malloc(sizeof *kept);
-
-    strcpy(kept->text, text);
-    kept->next = malloc(sizeof *kept);
-    strcpy(((struct kept *)kept->next)->text, "behind");
-    return kept;
-}
-
-static bool is_kept(const struct kept *kept, const char *text)
-{
-    return strcmp(kept->text, text) == 0 && strcmp(((struct kept *)kept->next)->text, "behind") == 0;
-}
-
-/* Old words on the stack are not to keep what is checked. */
-static __attribute__((noinline)) void clear_stack(void)
-{
-    volatile char area[16384];
-
-    for (size_t i = 0; i < sizeof area; i++)
-        area[i] = 0;
-}
 
 static void check_static(void)
 {

@@ -19,7 +19,7 @@ typedef void spin_function(struct hidden hidden[SPIN_HELD], struct spin *spin);
 
 #if defined __x86_64__
 
-spin_function spin_callee_saved, spin_caller_saved, spin_vector, spin_red_zone;
+spin_function spin_callee_saved, spin_caller_saved, spin_vector, spin_wide_vector, spin_red_zone;
 
 #define SPIN_FUNCTION(name, ...)                                                                                       \
     __asm__("    .text\n"                                                                                              \
@@ -72,6 +72,22 @@ SPIN_FUNCTION(spin_vector,
                   SPIN_GIVE_VECTOR(8, xmm1) SPIN_GIVE_VECTOR(0, xmm1) SPIN_GIVE_VECTOR(24, xmm7) //
               SPIN_GIVE_VECTOR(16, xmm7) SPIN_GIVE_VECTOR(40, xmm15) SPIN_GIVE_VECTOR(32, xmm15) //
               "    xorl %eax, %eax\n");
+
+/* The upper halves of three registers, by AVX. */
+#define SPIN_LIFT(wide) "    vperm2f128 $8, %" #wide ", %" #wide ", %" #wide "\n"
+#define SPIN_LOWER(wide, narrow) "    vextractf128 $1, %" #wide ", %" #narrow "\n"
+
+SPIN_FUNCTION(spin_wide_vector,
+              "    pxor %xmm1, %xmm1\n    pxor %xmm7, %xmm7\n    pxor %xmm15, %xmm15\n"          //
+              SPIN_TAKE_VECTOR(0, xmm1) SPIN_TAKE_VECTOR(8, xmm1) SPIN_TAKE_VECTOR(16, xmm7)     //
+              SPIN_TAKE_VECTOR(24, xmm7) SPIN_TAKE_VECTOR(32, xmm15) SPIN_TAKE_VECTOR(40, xmm15) //
+              SPIN_LIFT(ymm1) SPIN_LIFT(ymm7) SPIN_LIFT(ymm15)                                   //
+              "    pxor %xmm0, %xmm0\n    xorl %eax, %eax\n"                                     //
+              SPIN_LOOP                                                                          //
+                  SPIN_LOWER(ymm1, xmm1) SPIN_LOWER(ymm7, xmm7) SPIN_LOWER(ymm15, xmm15)         //
+              SPIN_GIVE_VECTOR(8, xmm1) SPIN_GIVE_VECTOR(0, xmm1) SPIN_GIVE_VECTOR(24, xmm7)     //
+              SPIN_GIVE_VECTOR(16, xmm7) SPIN_GIVE_VECTOR(40, xmm15) SPIN_GIVE_VECTOR(32, xmm15) //
+              "    vzeroall\n    xorl %eax, %eax\n");
 
 #define SPIN_TAKE_BELOW(at, into) SPIN_TAKE(at, rax) "    movq %rax, -" #into "(%rsp)\n"
 #define SPIN_GIVE_BELOW(at, from) "    movq -" #from "(%rsp), %rax\n    movq $0, -" #from "(%rsp)\n" SPIN_GIVE(at, rax)

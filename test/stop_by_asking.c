@@ -24,6 +24,16 @@ void gc__os_unblock_stop_signal(void)
 {
 }
 
+uint64_t gc__os_hold_signals(void)
+{
+    return 0;
+}
+
+void gc__os_release_signals(uint64_t blocked)
+{
+    (void)blocked;
+}
+
 bool gc__os_thread_exists(long thread_id)
 {
     return syscall(SYS_tgkill, getpid(), thread_id, 0) == 0 || errno != ESRCH;

@@ -285,6 +285,45 @@ Test(pool, what_is_given_back_keeps_nothing)
     cr_assert_leq(count_alive(hidden, OBJECTS), OBJECTS / 50);
 }
 
+static void give_back_twice(void)
+{
+    struct gc_pool *pool;
+    char *first, *second;
+
+    setenv("BROOM_CHECK_ARENAS", "1", 1);
+    pool = gc_pool_new(24);
+    first = gc_pool_get(pool);
+    second = gc_pool_get(pool);
+    gc_pool_put(pool, first);
+    gc_pool_put(pool, second);
+    gc_pool_put(pool, first);
+}
+
+static void give_back_once(void)
+{
+    struct gc_pool *pool;
+    void *object[100];
+
+    setenv("BROOM_CHECK_ARENAS", "1", 1);
+    pool = gc_pool_new(24);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            object[i] = gc_pool_get(pool);
+        for (int i = 0; i < 100; i++)
+            gc_pool_put(pool, object[i]);
+    }
+}
+
+Test(pool, to_give_back_twice_is_a_misuse_that_the_option_finds)
+{
+    struct child child = child_run(give_back_twice);
+
+    cr_assert(child_aborted(&child));
+    cr_assert(child_wrote(&child, "gc_pool_put"));
+    child = child_run(give_back_once);
+    cr_assert(child_returned(&child), "%s", child.text);
+}
+
 Test(pool, release_takes_all)
 {
     struct gc_pool *pool = gc_pool_new(1);

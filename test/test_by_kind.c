@@ -393,3 +393,58 @@ Test(by_kind, attachments_are_found_by_their_objects)
     gc__attachments_audit(&table, region);
     cr_assert_lt(gc__attachments_metadata_bytes(&table), 64 << 10);
 }
+
+/* Each with a place of its own, as links have: in the words of a range. */
+Test(by_kind, attachments_are_found_by_their_places)
+{
+    enum { WORDS = 3000, OBJECTS = 7 };
+    static uintptr_t place[WORDS];
+    static bool expected[WORDS];
+    void *object[OBJECTS];
+    size_t count = 0;
+
+    random_begin("places");
+    table.placed = true;
+    for (size_t i = 0; i < OBJECTS; i++)
+        object[i] = build_cell(GC_KIND_ATOMIC, 16);
+    for (size_t step = 0; step < 60000; step++) {
+        size_t i = random_below(WORDS), end = i + random_below(WORDS - i) / (step % 97 == 0 ? 1 : 100);
+        uintptr_t target = (uintptr_t)object[random_below(OBJECTS)];
+
+        cr_assert_eq(gc__attachments_at(&table, &place[i]) != SIZE_MAX, expected[i]);
+        if (!expected[i]) {
+            cr_assert_not_null(gc__attachments_add(&table, (struct attachment){.object = target, .a = &place[i]}));
+            expected[i] = true;
+        } else if (step % 3 == 0) {
+            gc__attachments_remove(&table, gc__attachments_at(&table, &place[i]));
+            expected[i] = false;
+        } else {
+            gc__attachments_remove_within(&table, (uintptr_t)&place[i], (uintptr_t)&place[end]);
+            memset(&expected[i], 0, (end - i) * sizeof *expected);
+        }
+        if (step % 5000 == 0) {
+            gc__attachments_age(&table);
+            gc__attachments_audit(&table, region);
+        }
+    }
+    for (size_t i = 0; i < WORDS; i++)
+        count += expected[i];
+    cr_assert_eq(count, table.count);
+}
+
+/* In any order, and in a few steps each: to walk the chain would take hours. */
+Test(by_kind, a_million_attachments_of_one_object_are_removed)
+{
+    uintptr_t object = (uintptr_t)build_cell(GC_KIND_ATOMIC, 16), place = 0;
+    size_t count = 1000000;
+
+    table.placed = true;
+    for (size_t i = 0; i < count; i++)
+        cr_assert_not_null(gc__attachments_add(
+            &table, (struct attachment){.object = object, .a = (void *)(place + (i + 1) * sizeof place)}));
+    for (size_t i = 0; i < count / 2; i++)
+        gc__attachments_remove(&table, gc__attachments_at(&table, (void *)(place + (i + 1) * sizeof place)));
+    while (table.count > 0)
+        gc__attachments_remove(&table, 0);
+    cr_assert_eq(gc__attachments_first(&table, object), SIZE_MAX);
+}

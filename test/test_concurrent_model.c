@@ -53,15 +53,14 @@ static const struct layout no_leaf = {{{0, NO_FIELD}, {0, NO_FIELD}, {1, NO_FIEL
  * ends of a cycle that fails. */
 enum phase {
     OFF,
-    WHITEN,
     WATCH,
+    WHITEN,
     SNAPSHOT,
     SEGMENTS,
     TRACE,
     ASK,
     TAKE,
-    WATCH_AGAIN, /* with */
-    RESCAN,      /* one step in the code, which can only fail halfway */
+    RESCAN, /* one step in the code */
     STACKS,
     FAIL,
     PUBLISH, /* the finish goes before it, whatever the phase is */
@@ -81,9 +80,10 @@ struct state {
     bool minor;
 
     uint8_t written; /* pages, as the system knows it, */
-    uint8_t noted;   /* as we know it, and have not taken */
-    uint8_t to_watch, to_scan;
-    uint8_t known; /* to hold something marked: no others are taken */
+    uint8_t noted;   /* as we know it, and have not taken; */
+    uint8_t to_scan; /* taken */
+    bool scans;      /* halfway through the step that scans them */
+    uint8_t known;   /* to hold something marked: no others are taken */
 
     uint8_t phase;
     uint8_t at;     /* how far the phase is */
@@ -95,7 +95,8 @@ struct state {
 enum defect {
     NONE,
     SCANS_BEFORE_WATCHING_AGAIN,
-    JOINS_MARKED_PAGES, /* which were not taken */
+    ASKS_BEFORE_WATCHING_AGAIN,   /* not at the same moment */
+    FORGETS_WHAT_IT_WAS_NOT_TOLD, /* though it is watched again, perhaps */
     KNOWS_WHERE_OBJECTS_BEGIN,
     KNOWS_NOTHING_OF_THE_FINISH, /* that was put off */
     MINOR_KNOWS_WHAT_THE_LAST_CYCLE_KNEW,
@@ -106,11 +107,11 @@ enum defect {
     FORGETS_VARIABLES,
     FORGETS_WRITTEN_PAGES,
     FORGETS_WHAT_IS_GREY,
-    ASKING_RESETS,             /* what was asked for counts as not written from then on */
+    FORGETS_NOTED_PAGES, /* at the finish, when somebody took the cycle over; and */
+    FORGETS_TAKEN_PAGES,
     SCANS_WHERE_OBJECTS_BEGIN, /* and not what else is on a page */
     MINOR_WATCHES,
     MINOR_AFTER_GIVING_UP,
-    FINISHES_AFTER_A_FAILURE,
     /* These are not wrong, only slow, or of no use. */
     PASSES_WITHOUT_STACKS,
     MINOR_WHITENS
@@ -169,12 +170,8 @@ static void give_marks_up(struct state *state)
     state->marks_stand = is(MINOR_AFTER_GIVING_UP);
     state->minor = false;
     state->grey = state->traced = state->seen = 0;
-    state->noted = state->to_watch = state->to_scan = 0;
-}
-
-static bool is_before_watching(const struct state *state)
-{
-    return state->phase == WHITEN || ((state->phase == OFF || state->phase == FAIL) && !state->marks_stand);
+    state->noted = state->to_scan = 0;
+    state->scans = false;
 }
 
 static bool is_marking(const struct state *state)
@@ -188,9 +185,11 @@ static void forget_what_does_not_matter(struct state *state)
 {
     unsigned read;
 
-    if (state->phase == FAIL && !is(FINISHES_AFTER_A_FAILURE))
+    if (state->phase == FAIL)
         give_marks_up(state);
-    if (is_before_watching(state)) {
+    if (!state->minor && (state->phase == WATCH || state->phase == WHITEN))
+        state->marked = 0;
+    if (!state->marks_stand && (state->phase == OFF || state->phase == FAIL)) {
         state->marked = 0;
         state->written = ALL_PAGES;
     }
@@ -342,7 +341,7 @@ static void drop(struct state state)
 
 static void begin(struct state state)
 {
-    go_to(state, WHITEN);
+    go_to(state, WATCH);
     if (!state.marks_stand)
         return;
     state.minor = true;
@@ -354,16 +353,16 @@ static void begin(struct state state)
 static void whiten(struct state state)
 {
     state.marked = state.known = 0;
-    go_to(state, state.minor ? SNAPSHOT : WATCH);
+    go_to(state, SNAPSHOT);
 }
 
-/* Or not, if cells of it are likely to be claimed. */
+/* Or not, if cells of it are likely to be claimed, or to be young. */
 static void watch(struct state state)
 {
     uint8_t page = (uint8_t)(1u << state.at++);
 
     if (state.at == PAGES)
-        go_on_with(&state, SNAPSHOT);
+        go_on_with(&state, state.minor ? SNAPSHOT : WHITEN);
     visit(state);
     state.written &= (uint8_t)~page;
     visit(state);
@@ -421,59 +420,50 @@ static void trace(struct state state)
     }
 }
 
-/* Which of them are not watched again is left open here, as those of blocks from which
- * cells are claimed are not; and which others are, that hold nothing marked. */
+/* As many as there is room for; those that are passed over are noted no more. */
 static void take(struct state state)
 {
-    unsigned room = search.layout->batch, can_be_watched;
+    unsigned room = search.layout->batch, pages = pages_to_take(&state, state.noted);
 
-    state.noted = (uint8_t)pages_to_take(&state, state.noted);
-    for (unsigned p = 0; p < PAGES && room > 0; p++)
-        if (has(state.noted, p)) {
-            state.to_scan |= (uint8_t)(1u << p);
-            state.noted &= (uint8_t) ~(1u << p);
-            room--;
-        }
-    if (state.to_scan == 0) {
-        go_on_with(&state, is(PASSES_WITHOUT_STACKS) ? TRACE : STACKS);
+    state.written &= is(ASKS_BEFORE_WATCHING_AGAIN) ? 0 : ALL_PAGES;
+    for (unsigned p = 0; p < PAGES && room > 0; p++) {
+        state.noted &= (uint8_t) ~(1u << p);
+        state.to_scan |= (uint8_t)(pages & 1u << p);
+        room -= has(pages, p);
+    }
+    if (state.to_scan != 0)
+        go_to(state, RESCAN);
+    else
+        go_to(state, is(PASSES_WITHOUT_STACKS) ? TRACE : STACKS);
+}
+
+static void ask_no_more(struct state state, bool was_told)
+{
+    if (state.at < PAGES) {
         visit(state);
         return;
     }
-    can_be_watched = is(JOINS_MARKED_PAGES) ? ALL_PAGES : state.to_scan | (ALL_PAGES & ~pages_of(state.marked, FIELDS));
-    for (unsigned pages = 0; pages <= ALL_PAGES; pages++)
-        if ((pages & ~can_be_watched) == 0) {
-            state.to_watch = (uint8_t)pages;
-            go_to(state, is(SCANS_BEFORE_WATCHING_AGAIN) ? RESCAN : WATCH_AGAIN);
-        }
+    go_to(state, TAKE);
+    if (!was_told)
+        go_to(state, FAIL);
 }
 
-/* Page by page, while they are written. */
+/* Page by page, while they are written. If the system refuses to tell, it may have
+ * watched the page all the same. */
 static void ask(struct state state)
 {
-    unsigned page = 1u << state.at++;
+    uint8_t page = (uint8_t)(1u << state.at), written = state.written & page;
+    bool resets = !is(SCANS_BEFORE_WATCHING_AGAIN) && !is(ASKS_BEFORE_WATCHING_AGAIN);
 
-    state.noted |= (uint8_t)(state.written & page);
-    if (is(ASKING_RESETS))
-        state.written &= (uint8_t)~page;
-    if (state.at == PAGES)
-        take(state);
-    else
-        visit(state);
-}
-
-/* One page after the other; any may be refused. */
-static void watch_again(struct state state)
-{
-    if (state.to_watch != 0) {
-        uint8_t page = (uint8_t)(1u << (unsigned)__builtin_ctz(state.to_watch));
-
-        go_to(state, FAIL);
-        state.written &= (uint8_t)~page;
-        state.to_watch &= (uint8_t)~page;
-    }
-    if (state.to_watch == 0)
-        go_on_with(&state, is(SCANS_BEFORE_WATCHING_AGAIN) ? TAKE : RESCAN);
-    visit(state);
+    state.at++;
+    if ((state.known & page) == 0)
+        ask_no_more(state, true); /* nothing is marked there */
+    state.noted |= is(FORGETS_WHAT_IT_WAS_NOT_TOLD) ? 0 : page;
+    ask_no_more(state, false);
+    state.written &= resets ? (uint8_t)~page : ALL_PAGES;
+    ask_no_more(state, false);
+    state.noted = (uint8_t)((state.noted & ~page) | written);
+    ask_no_more(state, true);
 }
 
 static unsigned objects_on(unsigned page)
@@ -506,20 +496,26 @@ static void rescan(struct state state)
 {
     unsigned page = (unsigned)__builtin_ctz(state.to_scan);
 
+    state.scans = true;
     if (state.seen == 0)
         state.seen = (uint8_t)(state.marked & objects_on(page));
     else
         rescan_field(&state, page);
-    if (state.seen == 0)
+    if (state.seen == 0) {
         state.to_scan &= (uint8_t) ~(1u << page);
-    if (state.to_scan == 0)
-        go_on_with(&state, is(SCANS_BEFORE_WATCHING_AGAIN) ? WATCH_AGAIN : TAKE);
+        state.written &= is(SCANS_BEFORE_WATCHING_AGAIN) ? (uint8_t) ~(1u << page) : ALL_PAGES;
+    }
+    if (state.to_scan == 0) {
+        state.scans = false;
+        go_on_with(&state, TAKE);
+    }
     visit(state);
 }
 
 static void rescan_the_last(struct state *state)
 {
-    unsigned pages = pages_to_take(state, state->written), marked = state->marked;
+    unsigned noted = is(FORGETS_NOTED_PAGES) ? 0 : state->noted, taken = is(FORGETS_TAKEN_PAGES) ? 0 : state->to_scan;
+    unsigned pages = pages_to_take(state, state->written | noted | taken), marked = state->marked;
 
     for (unsigned i = 0; i < OBJECTS; i++)
         for (unsigned f = 0; has(marked, i) && f < FIELDS; f++)
@@ -560,7 +556,7 @@ static void finish(struct state state)
     drain(&state);
     search.lost |= (reachable(&state) & ~(unsigned)state.marked) != 0;
     search.disliked |= (all_that_follows(&state, state.marked) & ~(unsigned)state.marked) != 0;
-    state.noted = state.to_watch = state.to_scan = state.seen = 0;
+    state.noted = state.to_scan = state.seen = 0;
     go_to(state, PUBLISH);
 }
 
@@ -596,13 +592,12 @@ static void publish(struct state state)
  * can. */
 static void take_over(const struct state *state)
 {
-    bool in_a_step = state->phase == WATCH_AGAIN || state->phase == RESCAN;
     bool can_finish = state->phase > SNAPSHOT && state->phase < FAIL;
 
-    if (in_a_step || state->phase == OFF || state->phase == PUBLISH)
+    if (state->scans || state->phase == OFF || state->phase == PUBLISH)
         return;
     drop(*state);
-    if (can_finish || (state->phase == FAIL && is(FINISHES_AFTER_A_FAILURE)))
+    if (can_finish)
         finish(*state);
 }
 
@@ -617,7 +612,6 @@ static void make_step(struct state state)
     case TRACE: trace(state); break;
     case ASK: ask(state); break;
     case TAKE: take(state); break;
-    case WATCH_AGAIN: watch_again(state); break;
     case RESCAN: rescan(state); break;
     case STACKS: stacks(state); break;
     case FAIL: drop(state); break;

@@ -84,3 +84,51 @@ Test(documents, presets_are_what_their_text_says)
         cr_assert_eq(value, option->preset, "%s", option->variable);
     }
 }
+
+/* ---- Functions --------------------------------------------------------------------- */
+
+/* The name before the next parenthesis; NULL: it is no function of ours. */
+static const char *name_declared_at(const char *text, char *name, size_t capacity)
+{
+    size_t length = strcspn(text, "(");
+    const char *end = text + length;
+
+    while (length > 0 && (end[-1] == '_' || (end[-1] >= 'a' && end[-1] <= 'z'))) {
+        end--;
+        length--;
+    }
+    snprintf(name, capacity, "%.*s", (int)strcspn(end, "("), end);
+    return strncmp(name, "gc_", 3) == 0 ? name : NULL;
+}
+
+static unsigned check_functions(const char *header, const char *document)
+{
+    char *text = read_document(header), *described = read_document(document);
+    unsigned count = 0;
+
+    for (const char *at = strstr(text, "\nGC__EXPORT"); at != NULL; at = strstr(at + 1, "\nGC__EXPORT")) {
+        char name[128];
+
+        if (name_declared_at(at, name, sizeof name) == NULL)
+            continue;
+        cr_assert_not_null(strstr(described, name), "%s does not mention %s of %s", document, name, header);
+        count++;
+    }
+    free(text);
+    free(described);
+    return count;
+}
+
+Test(documents, the_manual_and_the_man_page_name_all_functions)
+{
+    static const char *const headers[] = {"include/broom.h",           "include/broom/arena.h", "include/broom/event.h",
+                                          "include/broom/finalizer.h", "include/broom/kind.h",  "include/broom/limit.h",
+                                          "include/broom/stack.h",     "include/broom/weak.h"};
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        count += check_functions(headers[i], "doc/manual.md");
+        cr_assert(check_functions(headers[i], "doc/man/broom.3") > 0, "nothing is found in %s", headers[i]);
+    }
+    cr_assert(count > 80);
+}

@@ -6,10 +6,12 @@
 #include "test/hidden.h"
 
 #include <broom/event.h>
+#include <broom/finalizer.h>
 #include <broom/limit.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <unistd.h>
 
 enum { MOST = 100000 };
@@ -136,6 +138,126 @@ Test(events, of_threads)
     cr_assert_eq(count_of(GC_EVENT_THREAD_BEGIN), 10);
     cr_assert_eq(count_of(GC_EVENT_THREAD_END), 10);
     cr_assert_neq(told.event[0].thread, gettid());
+}
+
+static void *unregister_and_live(void *argument)
+{
+    make_garbage(10);
+    gc_thread_unregister();
+    make_garbage(10);
+    return argument;
+}
+
+Test(events, of_threads_that_unregister_come_once)
+{
+    pthread_t thread;
+
+    gc_set_event_callback(GC_EVENT_THREAD_BEGIN | GC_EVENT_THREAD_END, note, NULL);
+    pthread_create(&thread, NULL, unregister_and_live, NULL);
+    pthread_join(thread, NULL);
+    gc_collect();
+    cr_assert_eq(count_of(GC_EVENT_THREAD_BEGIN), 1);
+    cr_assert_eq(count_of(GC_EVENT_THREAD_END), 1);
+}
+
+/* ---- Callbacks that do not return ---------------------------------------------------- */
+
+static bool leaves;
+
+static void end_thread(const struct gc_event *event, void *data)
+{
+    note(event, data);
+    if (leaves)
+        pthread_exit(NULL);
+}
+
+static void *collect_to_the_end(void *argument)
+{
+    leaves = true;
+    gc_collect();
+    return argument;
+}
+
+Test(events, go_on_when_a_thread_ends_in_a_callback)
+{
+    pthread_t thread;
+    size_t before;
+
+    without_stress();
+    gc_set_event_callback(GC_EVENT_END, end_thread, NULL);
+    pthread_create(&thread, NULL, collect_to_the_end, NULL);
+    pthread_join(thread, NULL);
+    leaves = false;
+    before = told.count;
+    gc_collect();
+    cr_assert_gt(told.count, before);
+}
+
+static jmp_buf way_out;
+static volatile size_t jumps;
+
+static void jump(const struct gc_event *event, void *data)
+{
+    note(event, data);
+    if (jumps++ == 0)
+        longjmp(way_out, 1);
+}
+
+Test(events, go_on_when_a_callback_is_left)
+{
+    without_stress();
+    gc_set_event_callback(GC_EVENT_END, jump, NULL);
+    setjmp(way_out);
+    gc_collect();
+    gc_collect();
+    cr_assert_eq(jumps, 3);
+}
+
+/* ---- Finalizers ------------------------------------------------------------------------ */
+
+static bool telling;
+static size_t finalized;
+
+static void leave(void *object, void *data)
+{
+    (void)object, (void)data;
+    cr_assert_not(telling, "a finalizer runs inside of a callback");
+    finalized++;
+    longjmp(way_out, 1);
+}
+
+static __attribute__((noinline)) void make_finalizable(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(gc_set_finalizer(gc_malloc(64), leave, NULL), 0);
+}
+
+static void find_finalizable(const struct gc_event *event, void *data)
+{
+    telling = true;
+    note(event, data);
+    if (told.count <= 10) {
+        make_finalizable(10);
+        collect_with_clear_stack();
+    }
+    telling = false;
+}
+
+/* What a callback finds, as it collects, waits until it has returned. */
+Test(events, are_not_ended_by_finalizers_that_leave)
+{
+    volatile size_t rounds = 0;
+    size_t before;
+
+    without_stress();
+    gc_set_event_callback(GC_EVENT_END, find_finalizable, NULL);
+    setjmp(way_out);
+    while (rounds++ < 300)
+        gc_collect();
+    cr_assert_geq(finalized, 90);
+    before = told.count;
+    gc_collect();
+    cr_assert_gt(told.count, before);
 }
 
 Test(events, of_exhaustion)

@@ -1,5 +1,5 @@
 /* test_faces.c - the library broom-malloc in the place of malloc, under
- * test/replaced.c, which knows nothing of it. */
+ * test/replaced.c and replaced_habits.c, which know nothing of it. */
 #define _GNU_SOURCE
 #include "test/child.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* What the child is to run. */
-static const char *check, *free_means;
+static const char *replaced, *check, *free_means;
 
 static void become_replaced(void)
 {
@@ -20,7 +20,7 @@ static void become_replaced(void)
     char library[4096], program[4096];
 
     snprintf(library, sizeof library, "%s/.libs/libbroom-malloc.so", top != NULL ? top : ".");
-    snprintf(program, sizeof program, "%s/test/replaced", top != NULL ? top : ".");
+    snprintf(program, sizeof program, "%s/test/%s", top != NULL ? top : ".", replaced);
     setenv("LD_PRELOAD", library, 1);
     setenv("BROOM_FREE", free_means, 1);
     alarm(300);
@@ -28,18 +28,24 @@ static void become_replaced(void)
     _exit(127);
 }
 
-static struct child run(const char *name, const char *means)
+static struct child run(const char *program, const char *name, const char *means)
 {
+    replaced = program;
     check = name;
     free_means = means;
     return child_run(become_replaced);
 }
 
-static void check_child(const char *name, const char *means)
+static void check_child_of(const char *program, const char *name, const char *means)
 {
-    struct child child = run(name, means);
+    struct child child = run(program, name, means);
 
     cr_assert(child_returned(&child), "%s, free: %s: status %#x\n%s", name, means, (unsigned)child.status, child.text);
+}
+
+static void check_child(const char *name, const char *means)
+{
+    check_child_of("replaced", name, means);
 }
 
 /* A sanitizer's malloc and ours exclude each other. */
@@ -57,6 +63,31 @@ static void check_child(const char *name, const char *means)
         check_child(#name, "ignore");                                                                                  \
         check_child(#name, "honour");                                                                                  \
     }
+
+#define HABIT(name)                                                                                                    \
+    Test(habits, name, .disabled = SANITIZED)                                                                          \
+    {                                                                                                                  \
+        check_child_of("replaced_habits", #name, "ignore");                                                            \
+        check_child_of("replaced_habits", #name, "honour");                                                            \
+    }
+
+HABIT(cleared)
+HABIT(alternate)
+HABIT(jumps)
+HABIT(fork_streams)
+HABIT(attributes)
+HABIT(growth)
+HABIT(reset)
+HABIT(raw_fork)
+HABIT(churn)
+HABIT(guards)
+HABIT(forgotten_guards)
+HABIT(light_guards)
+HABIT(no_files)
+HABIT(no_files_for_good)
+HABIT(waits_in_full)
+HABIT(woken)
+HABIT(wakes_sleepers)
 
 BOTH_WAYS(static)
 BOTH_WAYS(mapped)
@@ -87,7 +118,7 @@ Test(replaced, free_may_be_honoured, .disabled = SANITIZED)
     struct child child;
 
     check_child("honoured", "honour");
-    child = run("twice", "honour");
+    child = run("replaced", "twice", "honour");
     cr_assert(child_aborted(&child), "status %#x", (unsigned)child.status);
     cr_assert(child_wrote(&child, "broom: free: ") && child_wrote(&child, "is free already"), "%s", child.text);
 }

@@ -1,6 +1,5 @@
 /* test_finalizer.c - finalizers: when they run, and in which order. */
 #define _GNU_SOURCE
-#include "test/child.h"
 #include "test/finalizable.h"
 
 #include <errno.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 TestSuite(finalizers, .init = prepare);
+TestSuite(finalizers_undisturbed, .init = prepare_undisturbed);
 
 /* ---- When ---------------------------------------------------------------------------- */
 
@@ -131,6 +131,41 @@ Test(finalizers, that_are_ready_are_dropped_with_gc_free)
         cr_assert_leq(times[i], 1);
 }
 
+static void ask_for_other(void *object, void *data)
+{
+    gc_finalizer finalizer = NULL;
+    struct node *other = ((struct node *)object)->next;
+
+    note(object, data);
+    cr_assert_not(gc_get_finalizer(queue, object, NULL, NULL));
+    if (times[other->number] == 0)
+        cr_assert(gc_get_finalizer(queue, other, &finalizer, NULL) && finalizer == ask_for_other);
+}
+
+Test(finalizers, one_in_each_queue)
+{
+    gc_finalizer_queue *other = gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND);
+
+    make_living(0, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_set_finalizer_in(other, (void *)root_words()[i], note, NULL, GC_FINALIZE_ORDERED), 0);
+    drop_roots();
+    collect_and_run();
+    check_nearly(runs, MANY);
+    collect_with_clear_stack();
+    gc_run_finalizers(other, SIZE_MAX);
+    check_nearly(runs, 2 * MANY);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_leq(times[i], 2);
+}
+
+Test(finalizers, that_are_ready_can_be_asked_for)
+{
+    make_dead_pairs(ask_for_other);
+    collect_and_run();
+    check_nearly(runs, 2 * MANY);
+}
+
 Test(finalizers, that_are_ready_can_be_dropped)
 {
     make_dead_pairs(drop_other);
@@ -191,12 +226,10 @@ Test(finalizers, ordered_run_before_those_of_what_they_lead_to)
             cr_assert(order[before] / 10 != order[i] / 10 || order[before] < order[i]);
 }
 
-Test(finalizers, unordered_run_together, .init = NULL)
+Test(finalizers_undisturbed, unordered_run_together)
 {
     size_t ready;
 
-    without_stress();
-    prepare();
     for (size_t chain = 0; chain < 10; chain++)
         make_chain(chain * 10, 10, GC_FINALIZE_UNORDERED);
     collect_with_clear_stack();
@@ -205,11 +238,9 @@ Test(finalizers, unordered_run_together, .init = NULL)
     cr_assert_eq(gc_run_finalizers(queue, SIZE_MAX), ready);
 }
 
-/* An ordered one waits for the unordered that leads to it, not the other way. */
-Test(finalizers, of_both_sorts, .init = NULL)
+/* An unordered one waits for the ordered that leads to it, not the other way. */
+Test(finalizers_undisturbed, of_both_sorts)
 {
-    without_stress();
-    prepare();
     for (size_t i = 0; i < MANY; i += 4) {
         struct node *low = new_node(i, NULL), *high = new_node(i + 1, low);
 
@@ -224,95 +255,32 @@ Test(finalizers, of_both_sorts, .init = NULL)
     gc_run_finalizers(queue, SIZE_MAX);
     check_nearly(runs, MANY * 3 / 4);
     for (size_t i = 0; i < MANY; i += 4)
-        cr_assert_eq(times[i], 0);
+        cr_assert_eq(times[i + 2], 0);
     collect_and_run();
     check_nearly(runs, MANY);
 }
 
-Test(finalizers, one_in_each_queue)
+static void ignore(void *object, void *data)
 {
-    gc_finalizer_queue *other = gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND);
-
-    make_living(0, MANY);
-    for (size_t i = 0; i < MANY; i++)
-        cr_assert_eq(gc_set_finalizer_in(other, (void *)root_words()[i], note, NULL, GC_FINALIZE_ORDERED), 0);
-    drop_roots();
-    collect_and_run();
-    check_nearly(runs, MANY);
-    collect_with_clear_stack();
-    gc_run_finalizers(other, SIZE_MAX);
-    check_nearly(runs, 2 * MANY);
-    for (size_t i = 0; i < MANY; i++)
-        cr_assert_leq(times[i], 2);
+    (void)object, (void)data;
 }
 
-/* ---- Cycles -------------------------------------------------------------------------------- */
-
-static size_t reports;
-
-static void break_cycle(void *object)
+Test(finalizers, can_be_asked_for)
 {
-    struct node *node = object;
+    static int data;
+    gc_finalizer finalizer = NULL;
+    void *found = NULL, *object = gc_malloc(64), *other = gc_malloc(64);
 
-    cr_assert_eq(node->sum, ~node->number);
-    node->next = NULL;
-    reports++;
-}
-
-static __attribute__((noinline)) void make_rings(size_t count, size_t nodes)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct node *last = new_node(i * nodes, NULL), *node = last;
-
-        set(last, note, NULL, GC_FINALIZE_ORDERED);
-        for (size_t j = 1; j < nodes; j++) {
-            node = new_node(i * nodes + j, node);
-            set(node, note, NULL, GC_FINALIZE_ORDERED);
-        }
-        last->next = node;
-    }
-}
-
-Test(finalizers, in_cycles_are_reported_once)
-{
-    gc_set_finalizer_cycle_report(break_cycle);
-    make_rings(100, 1);
-    make_rings(0, 3);
-    collect_and_run();
-    gc_run_finalizers(queue, SIZE_MAX);
-    check_nearly(reports, 100);
-    for (size_t i = 0; i < 5; i++)
-        collect_and_run();
-    check_nearly(runs, 100); /* they were broken */
-    cr_assert_leq(reports, 100);
-}
-
-Test(finalizers, in_longer_cycles_too)
-{
-    gc_set_finalizer_cycle_report(break_cycle);
-    make_rings(50, 4);
-    for (size_t i = 0; i < 10; i++) {
-        collect_and_run();
-        gc_run_finalizers(queue, SIZE_MAX);
-    }
-    check_nearly(runs, 200);
-}
-
-static void leave_a_cycle(void)
-{
-    prepare();
-    make_rings(20, 2);
-    for (size_t i = 0; i < 3; i++)
-        collect_and_run();
-}
-
-Test(finalizers, in_cycles_are_told_on_stderr, .init = NULL)
-{
-    struct child child = child_run(leave_a_cycle);
-
-    cr_assert(child_returned(&child));
-    cr_assert(child_wrote(&child, "has an ordered finalizer and leads to itself"), "%s", child.text);
-    cr_assert_eq(strchr(child.text, '\n'), strrchr(child.text, '\n'), "once: %s", child.text);
+    cr_assert_not(gc_get_finalizer(queue, object, &finalizer, &found));
+    set(object, ignore, &data, GC_FINALIZE_ORDERED);
+    cr_assert_not(gc_get_finalizer(NULL, object, &finalizer, &found));
+    cr_assert_not(gc_get_finalizer(queue, other, &finalizer, &found));
+    cr_assert_null(finalizer);
+    cr_assert(gc_get_finalizer(queue, object, NULL, NULL));
+    cr_assert(gc_get_finalizer(queue, object, &finalizer, &found));
+    cr_assert(finalizer == ignore && found == &data);
+    set(object, NULL, NULL, GC_FINALIZE_ORDERED);
+    cr_assert_not(gc_get_finalizer(queue, object, NULL, NULL));
 }
 
 /* ---- Data --------------------------------------------------------------------------------------- */

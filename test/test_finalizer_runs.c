@@ -7,6 +7,7 @@
 #include <setjmp.h>
 
 TestSuite(finalizers, .init = prepare);
+TestSuite(finalizers_undisturbed, .init = prepare_undisturbed);
 
 /* ---- What they may do ------------------------------------------------------------------------- */
 
@@ -156,6 +157,43 @@ Test(finalizers, all_run_at_the_end_if_asked)
     cr_assert_eq(gc_finalize_all(queue), 0);
 }
 
+enum { CHAINS = 50, LINKS = 3 };
+
+/* Links are finalized one after the other, a collection each. */
+static __attribute__((noinline)) void make_chains_of_program(gc_finalizer finalizer)
+{
+    for (size_t i = 0; i < CHAINS; i++) {
+        struct node *node = NULL;
+
+        for (size_t j = 0; j < LINKS; j++) {
+            node = new_node(i * 5 + 1, node); /* small: no collection comes meanwhile */
+            cr_assert_eq(gc_set_finalizer(node, finalizer, NULL), 0);
+        }
+    }
+}
+
+static void finalize_chains(enum gc_finalizer_mode mode)
+{
+    size_t ran;
+
+    cr_assert_eq(gc_set_finalizer_mode(NULL, mode), 0);
+    make_chains_of_program(note);
+    clear_stack();
+    ran = gc_collect_and_finalize(NULL);
+    cr_assert_eq(ran, runs);
+    check_nearly(runs, CHAINS * LINKS);
+}
+
+Test(finalizers_undisturbed, of_the_program_run_and_are_counted_if_asked)
+{
+    finalize_chains(GC_FINALIZE_AT_ALLOCATION);
+}
+
+Test(finalizers_undisturbed, of_a_thread_run_and_are_counted_if_asked)
+{
+    finalize_chains(GC_FINALIZE_IN_THREAD);
+}
+
 static void allocate_until(size_t count)
 {
     for (size_t i = 0; runs < count && i < 40000000; i++)
@@ -202,6 +240,14 @@ static void leave_allocation(void *object, void *data)
     leave(object, data);
 }
 
+Test(finalizers_undisturbed, that_were_asked_for_do_not_nest)
+{
+    make_dead_of_program(allocate_much, 20);
+    cr_assert_eq(gc_finalize_all(NULL), 20);
+    cr_assert_eq(deepest, 1);
+    cr_assert_eq(runs, 20);
+}
+
 Test(finalizers, at_allocation_may_leave_by_longjmp)
 {
     make_dead_of_program(leave_allocation, 30);
@@ -235,6 +281,36 @@ Test(finalizers, in_a_thread_of_ours)
         cr_assert_geq(runs, round * (MANY - MANY / 20));
         cr_assert_not(pthread_equal(finalizer_thread, pthread_self()));
     }
+}
+
+static gc_finalizer_queue *of_thread;
+
+static __attribute__((noinline)) void make_dead_of_thread(void)
+{
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_set_finalizer_in(of_thread, new_node(i, NULL), note_thread, NULL, GC_FINALIZE_ORDERED), 0);
+}
+
+/* One of those that are dead is enough. */
+static void find_more(void *object, void *data)
+{
+    static size_t calls;
+
+    (void)object, (void)data;
+    if (calls++ > 0)
+        return;
+    make_dead_of_thread();
+    collect_with_clear_stack();
+}
+
+/* What is found while others run here is not forgotten, though nobody allocates again. */
+Test(finalizers, in_a_thread_are_found_by_one_at_allocation)
+{
+    of_thread = gc_finalizer_queue_new(GC_FINALIZE_IN_THREAD);
+    make_dead_of_program(find_more, 20);
+    collect_with_clear_stack();
+    wait_for(MANY - MANY / 20);
+    cr_assert_geq(runs, MANY - MANY / 20);
 }
 
 /* Then another takes its place. */

@@ -1,5 +1,6 @@
 /* test_helper.c - how many CPUs there are, and threads that help. */
 #define _GNU_SOURCE
+#include "gc/base/tunables.h"
 #include "gc/platform/linux/cgroup.h"
 #include "gc/platform/platform.h"
 
@@ -154,18 +155,67 @@ static void block_in_kernel(uint64_t signals)
     cr_assert_eq(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof signals), 0);
 }
 
-/* In our handler all are blocked that sigfillset knows; the two that it does not know
- * are the C library's. */
+static struct gc__thread_look look_with(uint64_t blocked)
+{
+    struct gc__thread_look look;
+
+    block_in_kernel(blocked);
+    look = gc__os_look_at_thread(gc__os_thread_id());
+    block_in_kernel(0);
+    return look;
+}
+
+/* What sigfillset makes leaves out the two that are the C library's. */
 Test(signals, only_the_c_library_blocks_all)
 {
-    long self = gc__os_thread_id();
+    struct gc__thread_look none = look_with(0);
+    struct gc__thread_look program = look_with(~(UINT64_C(3) << 31));
+    struct gc__thread_look library = look_with(~(UINT64_C(1) << 32)); /* at the end of a thread */
 
-    cr_assert_not(gc__os_thread_blocks_stop_signal(self));
-    block_in_kernel(~(UINT64_C(3) << 31));
-    cr_assert(gc__os_thread_blocks_stop_signal(self) && !gc__os_thread_blocks_all_signals(self));
-    block_in_kernel(~UINT64_C(0));
-    cr_assert(gc__os_thread_blocks_stop_signal(self) && gc__os_thread_blocks_all_signals(self));
-    block_in_kernel(0);
+    cr_assert(none.state == 'R' && program.state == 'R' && library.state == 'R');
+    cr_assert(none.cpu_ns > 0 && none.cpu_ns < program.cpu_ns && program.cpu_ns < library.cpu_ns);
+    cr_assert_not(gc__os_blocks_stop_signal(none));
+    cr_assert(gc__os_blocks_stop_signal(program) && gc__os_blocks_stop_signal(library));
+    cr_assert_not(gc__os_sleeps_inside_library(library), "it runs");
+    none.state = program.state = library.state = 'S';
+    cr_assert(gc__os_sleeps_inside_library(library));
+    cr_assert_not(gc__os_sleeps_inside_library(program) || gc__os_sleeps_inside_library(none));
+}
+
+static enum gc__hindrance hindrance(bool blocks_before, bool blocks_now, const char states[2], uint64_t had_ns)
+{
+    uint64_t all = ~UINT64_C(0);
+    struct gc__thread_look before = {blocks_before ? all : 0, 1000, states[0]};
+    struct gc__thread_look now = {blocks_now ? all : 0, 1000 + had_ns, states[1]};
+
+    return gc__os_hindrance(before, now);
+}
+
+/* Whoever wants for a CPU may be anywhere, also in our handler. */
+Test(signals, nothing_keeps_a_thread_that_starves)
+{
+    cr_assert_eq(hindrance(false, false, "RR", 0), GC_HINDRANCE_NONE);
+    cr_assert_eq(hindrance(true, true, "RR", 0), GC_HINDRANCE_NONE);
+    cr_assert_eq(hindrance(true, true, "RR", GC_STOP_MASKED_CPU_NS - 1), GC_HINDRANCE_NONE);
+    cr_assert_eq(hindrance(false, true, "RR", 1000000000), GC_HINDRANCE_NONE);
+    cr_assert_eq(hindrance(true, false, "RR", 1000000000), GC_HINDRANCE_NONE);
+    cr_assert_eq(hindrance(true, true, "SS", 5000), GC_HINDRANCE_NONE, "it was awake");
+    cr_assert_eq(hindrance(false, false, "DD", 5000), GC_HINDRANCE_NONE, "so was that");
+    cr_assert_eq(hindrance(false, false, "SS", 0), GC_HINDRANCE_NONE, "a signal would wake it");
+    cr_assert_eq(hindrance(false, false, "RD", 0), GC_HINDRANCE_NONE);
+}
+
+Test(signals, what_keeps_a_thread)
+{
+    struct gc__thread_look nothing = {0};
+
+    cr_assert_eq(hindrance(true, true, "RR", GC_STOP_MASKED_CPU_NS), GC_HINDRANCE_MASK);
+    cr_assert_eq(hindrance(true, true, "SS", 0), GC_HINDRANCE_MASK);
+    cr_assert_eq(hindrance(true, true, "DD", 0), GC_HINDRANCE_MASK);
+    cr_assert_eq(hindrance(false, false, "DD", 0), GC_HINDRANCE_DEEP);
+    cr_assert_eq(hindrance(false, false, "tt", 0), GC_HINDRANCE_HALT);
+    cr_assert_eq(hindrance(false, false, "TT", 0), GC_HINDRANCE_HALT);
+    cr_assert_eq(gc__os_hindrance(nothing, nothing), GC_HINDRANCE_NONE, "the system does not tell");
 }
 
 Test(helper, runs_in_a_thread_of_its_own_with_signals_blocked)

@@ -2,7 +2,7 @@
  * collections in idle time. */
 #define _GNU_SOURCE
 #include "gc/base/tunables.h"
-#include "gc/cycle/limit.h"
+#include "gc/cycle/heap.h"
 #include "test/child.h"
 #include "test/effort.h"
 #include "test/hidden.h"
@@ -38,7 +38,7 @@ static struct limit_state with_intervals_of(unsigned ms)
 {
     struct limit_state state = live(1);
 
-    state.pause_ns = 1000000;
+    state.work_ns = 1000000;
     state.mutator_ns = ms * UINT64_C(1000000);
     state.allocated_bytes = 4 * MIB;
     return state;
@@ -52,10 +52,10 @@ Test(thrifty_budget, is_what_is_allocated_while_collections_take_a_small_share)
     gc__limit_note(&thrifty, &state);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 4 * MIB);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 3 * MIB), 3 * MIB, "the pace wants less");
-    state.pause_ns = 1;
+    state.work_ns = 1;
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB / GC_THRIFT_LEAST_SHARE);
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 2 * MIB), GC_THRIFT_MIN_BYTES);
-    state.pause_ns = 0; /* nothing was collected */
+    state.work_ns = 0; /* nothing was collected */
     cr_assert_eq(gc__limit_budget(&thrifty, &state, 8 * MIB), 8 * MIB);
 }
 
@@ -104,7 +104,7 @@ Test(limit_budget, lets_the_program_have_half_of_the_time)
 
     state.allocated_bytes = 20 * MIB;
     state.mutator_ns = 5000000;
-    state.pause_ns = 10000000;
+    state.work_ns = 10000000;
     cr_assert_eq(gc__limit_budget(&of_100, &state, 98 * MIB), 40 * MIB);
     cr_assert_eq(gc__limit_budget(&of_100, &state, 30 * MIB), 30 * MIB, "never more than the pace wants");
     state.mutator_ns = 0; /* the clock stood still */
@@ -116,6 +116,20 @@ Test(limit_budget, is_never_nothing)
     struct limit_state state = live(200);
 
     cr_assert_eq(gc__limit_budget(&of_100, &state, 200 * MIB), GC_LIMIT_MIN_BYTES);
+}
+
+/* 4 MiB a millisecond, and 32 MiB of which three quarters are the runway: enough for 6 ms. */
+Test(limit, makes_mutators_wait_if_they_claim_more_than_there_is_room_for)
+{
+    struct limit near = of_100;
+    struct limit_state state = with_intervals_of(1);
+
+    gc__limit_note(&near, &state);
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 100000000), "it is not near");
+    near.near = true;
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 5900000));
+    cr_assert(gc__limit_makes_wait(&near, 32 * MIB, 6100000));
+    cr_assert_not(gc__limit_makes_wait(&near, 32 * MIB, 0), "no cycle was seen");
 }
 
 Test(limit, is_exceeded_by_all_that_is_held)
@@ -319,6 +333,39 @@ Test(growth, can_be_changed)
     make_garbage(320 * MIB);
     cr_assert_gt(stats().collections - before, 3 * at_100 / 2);
     check_list(list, 32 * MIB);
+}
+
+/* ---- Pauses against throughput ---------------------------------------------------------- */
+
+static void check_wants_concurrent(bool expected)
+{
+    cr_assert_eq(gc__heap_wants_concurrent(&gc__heap), expected && gc__heap.concurrent.possible);
+}
+
+Test(pause_target, can_be_changed)
+{
+    uint64_t before;
+    struct node *list;
+
+    without_stress();
+    setenv("BROOM_PAUSE_TARGET_US", "0", 1); /* as "never" */
+    list = new_list(64 * MIB);
+    gc_collect();
+    check_wants_concurrent(false);
+    make_garbage(200 * MIB);
+    cr_assert_eq(stats().concurrent_collections, 0);
+    cr_assert_eq(gc_set_pause_target(-1), EINVAL);
+    cr_assert_eq(gc_set_pause_target((long)INT32_MAX + 1), EINVAL);
+    check_wants_concurrent(false);
+    cr_assert_eq(gc_set_pause_target(1), 0);
+    check_wants_concurrent(true);
+    cr_assert_eq(gc_set_pause_target(INT32_MAX), 0);
+    check_wants_concurrent(false);
+    cr_assert_eq(gc_set_pause_target(0), 0);
+    before = stats().concurrent_collections;
+    make_garbage(200 * MIB);
+    cr_assert_eq(stats().concurrent_collections, before);
+    check_list(list, 64 * MIB);
 }
 
 /* ---- Elsewhere -------------------------------------------------------------------------- */

@@ -56,6 +56,16 @@ static void call_set_finalizer(void *address)
     usable = (size_t)gc_set_finalizer(address, finalize, NULL);
 }
 
+static void call_set_finalizer_in(void *address)
+{
+    usable = (size_t)gc_set_finalizer_in(NULL, address, finalize, NULL, GC_FINALIZE_UNORDERED);
+}
+
+static void call_get_finalizer(void *address)
+{
+    usable = gc_get_finalizer(NULL, address, NULL, NULL);
+}
+
 struct call {
     const char *name;
     void (*function)(void *address);
@@ -69,6 +79,8 @@ static const struct call calls[] = {
     {"gc_reallocarray", call_reallocarray},
     {"gc_usable_size", call_usable_size},
     {"gc_set_finalizer", call_set_finalizer},
+    {"gc_set_finalizer_in", call_set_finalizer_in},
+    {"gc_get_finalizer", call_get_finalizer},
 };
 
 enum { CALLS = sizeof calls / sizeof calls[0] };

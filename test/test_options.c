@@ -115,7 +115,7 @@ Test(values, that_are_no_numbers_are_rejected)
         for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
             int64_t value;
 
-            if (strcmp(texts[i], "never") == 0 && gc__options[o].form >= OPTION_MS)
+            if (strcmp(texts[i], "never") == 0 && gc__options[o].form >= OPTION_TIME)
                 continue;
             cr_assert_not(gc__option_parse(&gc__options[o], texts[i], &value), "%s=%s", gc__options[o].variable,
                           texts[i]);

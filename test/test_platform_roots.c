@@ -362,6 +362,7 @@ struct search_in_segments {
 /* All that is found without looking at stacks. */
 static void each_range(void (*visit)(struct gc__range range, void *argument), void *argument)
 {
+    gc__os_look_up_names();
     gc__os_prepare_thread_areas();
     gc__os_each_data_segment(visit, argument);
     gc__os_each_thread_area(gc__os_thread_pointer(), visit, argument);

@@ -25,7 +25,7 @@ TestSuite(by_steps, .timeout = 300);
 static void be_the_collector(void)
 {
     unsetenv("BROOM_STRESS");
-    setenv("BROOM_NO_MINOR", "1", 1);
+    setenv("BROOM_NO_TRACKING", "1", 1);
     gc_init();
     gc__heap.background.started = true;
 }

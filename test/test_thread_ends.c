@@ -310,15 +310,17 @@ Test(thread_ends, cancelled)
     check_child(cancel_threads);
 }
 
-/* The destructor runs after the function was left. */
+/* The destructor runs after the function was left, and what that was given is no root
+ * any more. */
 static void *block_with_destructor(void *tree)
 {
     pthread_setspecific(early_key, tree);
-    return gc_thread_blocking(read_silence, NULL);
+    return gc_thread_blocking(read_silence, tree);
 }
 
 static void allocate_after_blocking(void *tree)
 {
+    REQUIRE(gc__mutator->held[0] == NULL && gc__mutator->held[1] == NULL);
     consume_tree(tree);
     use_several_classes();
     gc_collect();

@@ -96,6 +96,7 @@ Test(thread_roots, waiting_for_the_lock)
     struct keeper *keeper = new_keeper(wait_for_the_lock);
     pthread_t thread;
 
+    gc_init();
     cr_assert(pthread_create(&thread, NULL, keep_on_stack, keeper) == 0);
     while (!keeper->filled) {
         usleep(100);
@@ -399,12 +400,51 @@ Test(thread_roots, vector_registers)
     check_spinning_with_both_stacks(spin_vector);
 }
 
+Test(thread_roots, wide_vector_registers)
+{
+    if (!__builtin_cpu_supports("avx"))
+        cr_skip_test("no AVX");
+    check_spinning_with_both_stacks(spin_wide_vector);
+}
+
 Test(thread_roots, below_the_stack_pointer)
 {
     check_spinning_with_both_stacks(spin_red_zone);
 }
 
 #endif
+
+/* ---- Copies ------------------------------------------------------------------------------------------ */
+
+static void *ring[WORDS];
+static atomic_bool ring_stops;
+
+/* memmove has in registers what it is about to write over. */
+static void *turn_ring(void *unused)
+{
+    while (!ring_stops) {
+        void *last = ring[WORDS - 1];
+
+        memmove(ring + 1, ring, sizeof ring - sizeof ring[0]);
+        ring[0] = last;
+    }
+    return unused;
+}
+
+Test(thread_roots, words_that_are_being_copied)
+{
+    struct hidden hidden[WORDS];
+    pthread_t thread;
+
+    for (size_t i = 0; i < WORDS; i++)
+        hidden[i] = hide(ring[i] = gc_malloc(64));
+    cr_assert(pthread_create(&thread, NULL, turn_ring, NULL) == 0);
+    for (size_t i = 0; i < effort(300); i++)
+        collect_with_clear_stack();
+    ring_stops = true;
+    cr_assert(pthread_join(thread, NULL) == 0);
+    cr_assert(count_alive(hidden, WORDS) == WORDS);
+}
 
 /* ---- Data of the thread -------------------------------------------------------------------------------- */
 

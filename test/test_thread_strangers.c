@@ -312,3 +312,73 @@ Test(thread_strangers, in_coroutine_right_below_the_usual_stack)
     check_lent_both();
     cr_assert(pthread_join(thread, NULL) == 0);
 }
+
+static atomic_bool is_shallow, may_go_deep;
+
+static __attribute__((noinline)) void lend_deep(void *keeper)
+{
+    char above[STACK_BYTES / 4];
+
+    __asm__ volatile("" : : "r"(above) : "memory");
+    lend_stack(keeper);
+    __asm__ volatile("" : : "r"(above) : "memory");
+}
+
+static void *lend_deep_when_told(void *keeper)
+{
+    is_shallow = true;
+    await(&may_go_deep);
+    lend_deep(keeper);
+    return NULL;
+}
+
+Test(thread_strangers, in_coroutine_when_the_usual_stack_is_used_further_than_a_stop_has_seen)
+{
+    pthread_t thread;
+
+    on_own = new_keeper(wait_in_coroutine);
+    on_own->other_stack = hide(malloc(STACK_BYTES));
+    on_other = new_keeper(wait_in_loop);
+    cr_assert(pthread_create(&thread, NULL, lend_deep_when_told, on_own) == 0);
+    await(&is_shallow);
+    gc_collect();
+    may_go_deep = true;
+    await(&on_own->filled);
+    release(on_own);
+    check_lent_both();
+    cr_assert(pthread_join(thread, NULL) == 0);
+}
+
+/* ---- What a stop costs ------------------------------------------------------------------------------ */
+
+static size_t resident_pages(pthread_t thread)
+{
+    static unsigned char resident[64 << 10];
+    size_t bytes, pages, page_bytes = (size_t)sysconf(_SC_PAGESIZE), count = 0;
+    pthread_attr_t attributes;
+    void *start;
+
+    cr_assert(pthread_getattr_np(thread, &attributes) == 0);
+    cr_assert(pthread_attr_getstack(&attributes, &start, &bytes) == 0);
+    pages = bytes / page_bytes < sizeof resident ? bytes / page_bytes : sizeof resident;
+    cr_assert(mincore((char *)start + bytes - pages * page_bytes, pages * page_bytes, resident) == 0);
+    for (size_t i = 0; i < pages; i++)
+        count += resident[i] & 1u;
+    pthread_attr_destroy(&attributes);
+    return count;
+}
+
+Test(thread_strangers, what_a_stack_does_not_use_is_not_touched)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    size_t before;
+
+    pthread_attr_init(&attributes);
+    cr_assert(pthread_attr_setstacksize(&attributes, (size_t)8 << 20) == 0);
+    cr_assert(pthread_create(&thread, &attributes, keep_when_told, new_keeper(NULL)) == 0);
+    before = resident_pages(thread);
+    gc_init();
+    gc_collect();
+    cr_assert(resident_pages(thread) < before + 100);
+}

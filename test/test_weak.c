@@ -186,6 +186,37 @@ Test(weak, links_die_with_the_object_they_lie_in)
     cr_assert_lt(stats_now().metadata_bytes, 30 << 20);
 }
 
+/* What was a link is an ordinary pointer of the next object at the same place, and even
+ * points to the same object, which is freed: that is no business of the link's. */
+static void check_reuse_of(size_t bytes)
+{
+    uintptr_t *holder[MANY];
+
+    hold(0, 1);
+    for (size_t i = 0; i < MANY; i++) {
+        holder[i] = gc_malloc_atomic(bytes);
+        for (size_t word = 0; word < bytes / sizeof(void *); word += 3)
+            cr_assert_eq(gc_weak_link((void **)&holder[i][word], (void *)root_words()[0], GC_CLEAR_EARLY), 0);
+        gc_free(holder[i]);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        holder[i] = gc_malloc_atomic(bytes);
+        for (size_t word = 0; word < bytes / sizeof(void *); word++)
+            holder[i][word] = root_words()[0];
+    }
+    gc_free((void *)root_words()[0]);
+    for (size_t i = 0; i < MANY; i++)
+        for (size_t word = 0; word < bytes / sizeof(void *); word++)
+            cr_assert_eq(holder[i][word], root_words()[0]);
+}
+
+Test(weak, links_end_when_the_object_they_lie_in_is_freed)
+{
+    check_reuse_of(32);
+    check_reuse_of(4000);
+    check_reuse_of(70000);
+}
+
 /* ---- Links and finalizers ------------------------------------------------------------- */
 
 static size_t early, late, finalized;
@@ -279,6 +310,59 @@ Test(weak, references_that_die_are_forgotten)
         gc_collect();
     }
     cr_assert_leq(stats_now().metadata_bytes, before + (8 << 20));
+}
+
+/* Half of them die while the object lives: in a step each, not one through all that it
+ * has. */
+static __attribute__((noinline)) void refer_to_one(void **kept, size_t count)
+{
+    hold(0, 1);
+    for (size_t i = 0; i < count; i++) {
+        gc_weak_ref *ref = gc_weak_ref_new((void *)root_words()[0], GC_CLEAR_EARLY);
+        void *ephemeron = gc_ephemeron_new((void *)root_words()[0], ref);
+
+        cr_assert(ref != NULL && ephemeron != NULL);
+        if (i % 2 == 0)
+            kept[i / 2] = ephemeron;
+    }
+}
+
+Test(weak, a_million_references_to_one_object, .init = NULL)
+{
+    size_t count = effort(1000000);
+    void **kept;
+
+    without_stress();
+    prepare();
+    kept = gc_calloc(count / 2 + 1, sizeof *kept);
+    root_words()[1] = (uintptr_t)kept;
+    refer_to_one(kept, count);
+    collect_with_clear_stack();
+    for (size_t i = 0; i < count / 2; i++)
+        cr_assert_eq(gc_weak_ref_get(gc_ephemeron_value(kept[i])), (void *)root_words()[0]);
+    gc_free((void *)root_words()[0]);
+    for (size_t i = 0; i < count / 2; i++)
+        cr_assert_null(gc_ephemeron_key(kept[i]));
+}
+
+Test(weak, a_million_links_to_one_object_end_in_any_order, .init = NULL)
+{
+    size_t count = effort(1000000);
+    void **link;
+
+    without_stress();
+    prepare();
+    link = calloc(count, sizeof *link);
+    hold(0, 1);
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(gc_weak_link(&link[i], (void *)root_words()[0], GC_CLEAR_EARLY), 0);
+    for (size_t i = 0; i < count / 2; i++)
+        gc_weak_unlink(&link[i]);
+    for (size_t i = count / 2; i < count; i++)
+        cr_assert_eq(gc_weak_link(&link[i], (void *)root_words()[0], GC_CLEAR_LATE), 0);
+    collect_with_clear_stack();
+    cr_assert(link[0] == NULL && link[count - 1] == (void *)root_words()[0]);
+    free(link);
 }
 
 /* ---- Threads ----------------------------------------------------------------------------------- */

@@ -216,6 +216,38 @@ Test(weak_map, shows_its_entries)
     cr_assert_eq(gc_weak_map_count(map), 0);
 }
 
+/* Wherever a key goes, it finds its value, and nothing finds that under where it was. */
+static void check_moving_keys(enum gc_weak_map_mode mode, size_t moves_at_once)
+{
+    make_map(mode);
+    fill();
+    for (size_t i = 0; i < MANY; i++)
+        for (size_t size = 100; size <= 1000; size *= 3) { /* several times before the map hears of it, too */
+            uintptr_t old = root_words()[2 * i];
+
+            root_words()[2 * i] = (uintptr_t)gc_realloc((void *)old, size);
+            cr_assert_neq(root_words()[2 * i], old);
+            ((uintptr_t *)root_words()[2 * i + 1])[1] = root_words()[2 * i];
+            if (i % moves_at_once == 0)
+                cr_assert_eq(gc_weak_map_get(map, (void *)root_words()[2 * i]), (void *)root_words()[2 * i + 1]);
+        }
+    check_all_by_key();
+    cr_assert_eq(gc_weak_map_count(map), MANY);
+    collect_with_clear_stack();
+    check_all_by_key();
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_eq(gc_weak_map_remove(map, (void *)root_words()[2 * i]), (void *)root_words()[2 * i + 1]);
+    cr_assert_eq(gc_weak_map_count(map), 0);
+}
+
+Test(weak_map, follows_keys_that_are_resized)
+{
+    check_moving_keys(GC_WEAK_KEYS, 1);
+    check_moving_keys(GC_WEAK_BOTH, 1);
+    check_moving_keys(GC_WEAK_KEYS, 100);
+    check_moving_keys(GC_WEAK_BOTH, MANY + 1); /* more than are remembered */
+}
+
 /* ---- By content: a table of symbols ---------------------------------------------------------- */
 
 struct symbol {
@@ -271,6 +303,29 @@ Test(weak_map, of_symbols, .init = make_symbols)
         cr_assert(intern(i) == (struct symbol *)root_words()[i] && intern(i)->number == i);
 }
 
+/* An equal key takes the place of the old one, whose death means nothing then. */
+Test(weak_map, takes_the_new_one_of_equal_keys, .init = make_symbols)
+{
+    for (unsigned mode = GC_WEAK_KEYS; mode <= GC_WEAK_BOTH; mode++) {
+        map = gc_weak_map_new(mode, hash_text, texts_are_equal);
+        for (size_t i = 0; i < MANY; i++) {
+            char text[32];
+
+            snprintf(text, sizeof text, "key-%zu", i);
+            root_words()[3 * i] = (uintptr_t)gc_strdup(text);
+            root_words()[3 * i + 1] = (uintptr_t)new_object(i);
+            cr_assert_eq(gc_weak_map_put(map, (void *)root_words()[3 * i], (void *)root_words()[3 * i + 1]), 0);
+            root_words()[3 * i] = (uintptr_t)gc_strdup(text);
+            root_words()[3 * i + 2] = (uintptr_t)new_object(i + MANY);
+            cr_assert_eq(gc_weak_map_put(map, (void *)root_words()[3 * i], (void *)root_words()[3 * i + 2]), 0);
+        }
+        collect_with_clear_stack();
+        cr_assert_eq(gc_weak_map_count(map), MANY);
+        for (size_t i = 0; i < MANY; i++)
+            cr_assert_eq(gc_weak_map_get(map, (void *)root_words()[3 * i]), (void *)root_words()[3 * i + 2]);
+    }
+}
+
 static void *intern_many(void *unused)
 {
     struct symbol **symbol = gc_calloc(MANY, sizeof *symbol);
@@ -324,6 +379,31 @@ Test(weak_map, stays_small_while_entries_die, .init = NULL)
     live = stats_now().live_bytes;
     cr_assert_lt(live, 16 << 20, "%llu bytes are alive", (unsigned long long)live);
     check_all_by_key();
+}
+
+/* Nothing is added any more, nor counted: looking for what is not there is enough. */
+Test(weak_map, is_rid_of_the_dead_by_being_read, .init = NULL)
+{
+    size_t count = effort(200000);
+    uint64_t before, live;
+
+    without_stress();
+    make_roots();
+    make_map(GC_WEAK_KEYS);
+    gc_collect();
+    before = stats_now().live_bytes;
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(gc_weak_map_put(map, new_object(i), map), 0);
+    collect_with_clear_stack();
+    for (size_t i = 0; i < 2 * count; i++)
+        cr_assert_null(gc_weak_map_get(map, map));
+    collect_with_clear_stack();
+    live = stats_now().live_bytes;
+    cr_assert_lt(live, before + 24 * count + (64 << 10)); /* the buckets: at most 16 bytes for each */
+    cr_assert_eq(gc_weak_map_put(map, map, map), 0);      /* and the table shrinks */
+    collect_with_clear_stack();
+    cr_assert_lt(stats_now().live_bytes, before + (64 << 10));
+    cr_assert_eq(gc_weak_map_get(map, map), map);
 }
 
 /* ---- Random use, by many threads ----------------------------------------------------------------------- */

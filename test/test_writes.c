@@ -39,7 +39,7 @@ static bool look(void)
 {
     memset(written, 0, sizeof written);
     written_count = 0;
-    return gc__os_each_written(pages(0, PAGES), note, NULL);
+    return gc__os_each_written(pages(0, PAGES), false, note, NULL);
 }
 
 static void watch_all(void)

@@ -15,7 +15,7 @@ typedef struct gc_finalizer_queue gc_finalizer_queue;
 typedef void (*gc_finalizer)(void *object, void *data);
 typedef size_t (*gc_weak_map_hash)(const void *key);
 typedef bool (*gc_weak_map_equal)(const void *a, const void *b);
-enum { GC_TRACE_CONSERVATIVE, GC_TRACE_LAYOUT, GC_WEAK_VALUES, GC_FINALIZE_ORDERED, GC_FINALIZE_ON_DEMAND, GC_PLAIN_BUCKETS = 1021 };
+enum { GC_TRACE_CONSERVATIVE, GC_TRACE_LAYOUT, GC_WEAK_VALUES, GC_FINALIZE_UNORDERED, GC_FINALIZE_ON_DEMAND, GC_PLAIN_BUCKETS = 1021 };
 
 struct gc_kind_options { const char *name; uint32_t tracing; size_t bytes, element_bytes; const uint64_t *pointers, *element_pointers; };
 struct gc_entry { void *key, *value; struct gc_entry *next; };
@@ -25,9 +25,11 @@ typedef struct { gc_weak_map_hash hash; gc_weak_map_equal equal; size_t count; s
 
 static inline gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size) { (void)size; return (gc_kind *)(uintptr_t)options; }
 static inline void *gc_new_bytes(gc_kind *kind, size_t bytes) { (void)kind; return gc_malloc(bytes); }
-static inline gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode) { (void)mode; return NULL; }
+static inline gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode) { (void)mode; return gc_malloc(1); }
 static inline int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data, uint32_t order)
 { (void)queue; (void)object; (void)finalizer; (void)data; (void)order; return 0; }
+static inline bool gc_get_finalizer(gc_finalizer_queue *queue, const void *object, gc_finalizer *finalizer, void **data)
+{ (void)queue; (void)object; (void)finalizer; (void)data; return false; }
 static inline int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data) { (void)object; (void)finalizer; (void)data; return 0; }
 static inline void *gc_stack_new(size_t bytes, void **memory, size_t *size) { *memory = gc_malloc(bytes); *size = bytes; return *memory; }
 static inline struct gc_stack *gc_stack_of_thread(void) { return NULL; }

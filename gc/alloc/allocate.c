@@ -120,12 +120,12 @@ static void forget_attached(struct heap *heap, const struct object *object)
     gc__world_unlock(&heap->world);
 }
 
-static void move_attached(struct heap *heap, const void *from, const void *to)
+static void move_attached(struct heap *heap, const void *from, const void *to, size_t bytes)
 {
     if (!heap->attached.any)
         return;
     gc__world_lock(&heap->world);
-    gc__attached_move(&heap->attached, from, to);
+    gc__attached_move(&heap->attached, from, to, bytes);
     gc__world_unlock(&heap->world);
 }
 
@@ -153,7 +153,7 @@ static void *copy(struct heap *heap, struct mutator *mutator, struct object obje
     if (object.block == NULL && !shrinks)
         gc__os_populate(new, gc__align_down(usable, gc__os_page_bytes()));
     memcpy(new, old, gc__min(usable, bytes));
-    move_attached(heap, old, new);
+    move_attached(heap, old, new, usable);
     if (frees_old)
         free_object(heap, mutator, object);
     return new;

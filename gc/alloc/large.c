@@ -85,7 +85,6 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
 
     if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES)
         return NULL;
-    gc__collect_if_due(heap, mutator, pages << GC_PAGE_SHIFT);
     if (!gc__large_create(region, pages, 1, gc__large_kind(region, head),
                           gc__concurrent_is_publishing(&heap->concurrent), &to))
         return NULL;
@@ -96,7 +95,8 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     gc__large_open(region, to, old_pages, pages);
     note_claimed(heap, mutator, pages);
     if (heap->attached.any)
-        gc__attached_move(&heap->attached, gc__page_address(region, head), gc__page_address(region, to));
+        gc__attached_move(&heap->attached, gc__page_address(region, head), gc__page_address(region, to),
+                          old_pages << GC_PAGE_SHIFT);
     gc__large_free(heap, mutator, (struct object){gc__large_granule(head), NULL});
     return gc__page_address(region, to);
 }
@@ -131,8 +131,11 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
 
 void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move)
 {
+    size_t usable = gc__object_usable_bytes(&heap->region, &object);
     void *resized;
 
+    if (bytes > usable)
+        gc__collect_if_due(heap, mutator, bytes - usable);
     gc__world_lock(&heap->world);
     resized = resize(heap, mutator, object, bytes, may_move);
     gc__world_unlock(&heap->world);

@@ -5,7 +5,6 @@
 
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 

@@ -256,11 +256,31 @@ void *gc_pool_get(struct gc_pool *pool)
     return object;
 }
 
+/* What is free is zero behind its first word. */
+static bool may_be_free(const struct gc_pool *pool, const char *object)
+{
+    for (size_t i = sizeof(void *); i < pool->bytes; i++)
+        if (object[i] != 0)
+            return false;
+    return true;
+}
+
+static bool is_free(const struct gc_pool *pool, const void *object)
+{
+    const void *each = may_be_free(pool, object) ? pool->free : NULL;
+
+    for (; each != NULL && each != object; each = *(void *const *)each)
+        continue;
+    return each != NULL;
+}
+
 /* What it pointed at is not kept any longer. */
 void gc_pool_put(struct gc_pool *pool, void *object)
 {
     if (object == NULL)
         return;
+    if (GC_UNLIKELY(gc__heap.options.check_arenas != 0) && is_free(pool, object))
+        GC_MISUSE("gc_pool_put", "%p was given back already", object);
     memset(object, 0, pool->bytes);
     memcpy(object, &pool->free, sizeof pool->free);
     pool->free = object;

@@ -1,5 +1,5 @@
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
+#include "gc/api/events.h"
 #include "gc/api/options.h"
 #include "gc/api/threads.h"
 #include "gc/base/align.h"
@@ -26,6 +26,7 @@ int gc_init_options(const struct gc_options *options, size_t size)
         return EINVAL;
     gc__options_complete(&complete);
     stack = gc__os_own_stack();
+    gc__os_look_up_names();
     gc__world_lock(&gc__heap.world);
     if (gc__heap.started) /* two threads may call first */
         error = EALREADY;
@@ -72,7 +73,9 @@ struct mutator *gc__enter_spilled(const char *call, uintptr_t sp)
     if (sp >= mutator->asking_sp)
         mutator->asking_sp = 0; /* a longjmp may have left the handler: this call is not its */
     if (sp >= mutator->finalizing_sp)
-        mutator->finalizing_sp = 0; /* or a finalizer */
+        mutator->finalizing_sp = 0; /* or a finalizer, */
+    if (GC_UNLIKELY(mutator->telling_sp != 0 && sp >= mutator->telling_sp))
+        gc__events_tell_no_more(mutator); /* or the callback of an event */
     gc__dead_stack_clear(mutator);
     return mutator;
 }
@@ -215,10 +218,7 @@ gc_oom_handler gc_set_oom_handler(gc_oom_handler handler, void *data)
 
 gc_fatal_hook gc_set_fatal_hook(gc_fatal_hook hook)
 {
-    gc_fatal_hook old = gc__fatal_hook;
-
-    gc__fatal_hook = hook;
-    return old;
+    return atomic_exchange(&gc__fatal_hook, hook);
 }
 
 #define TEXT_OF(x) TEXT(x)

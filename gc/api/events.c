@@ -22,7 +22,9 @@ static bool take(struct gc_event *event, struct watcher watchers[GC_MAX_WATCHERS
     return taken;
 }
 
-static bool begin_telling(void)
+/* A callback may be left, though it must not: its thread is cancelled, say. Calls from
+ * further up the stack then tell. */
+static bool begin_telling(struct mutator *mutator, uintptr_t sp)
 {
     struct events *events = &gc__heap.events;
     bool begins;
@@ -32,6 +34,8 @@ static bool begin_telling(void)
     events->telling = true;
     atomic_store_explicit(&events->news, false, memory_order_relaxed);
     gc__world_unlock(&gc__heap.world);
+    if (begins)
+        mutator->telling_sp = sp;
     return begins;
 }
 
@@ -41,18 +45,30 @@ void gc__events_tell(void)
     int saved_errno = errno;
     struct gc_event event;
 
-    if (!begin_telling())
+    if (!begin_telling(gc__mutator, (uintptr_t)__builtin_frame_address(0)))
         return;
     while (take(&event, watchers))
         for (unsigned i = 0; i < GC_MAX_WATCHERS; i++)
             if ((watchers[i].sorts & event.sort) != 0)
                 watchers[i].callback(&event, watchers[i].data);
+    gc__mutator->telling_sp = 0;
     errno = saved_errno;
+}
+
+void gc__events_tell_no_more(struct mutator *mutator)
+{
+    struct events *events = &gc__heap.events;
+
+    mutator->telling_sp = 0;
+    gc__world_lock(&gc__heap.world);
+    events->telling = false;
+    atomic_store_explicit(&events->news, events->told != events->happened, memory_order_relaxed);
+    gc__world_unlock(&gc__heap.world);
 }
 
 void gc__events_forget_teller(void)
 {
-    gc__heap.events.telling = false;
+    gc__heap.events.telling = gc__mutator->telling_sp != 0;
 }
 
 int gc_set_event_callback(uint32_t sorts, gc_event_callback callback, void *data)

@@ -12,8 +12,7 @@
 
 static struct finalizers *const finalizers = &gc__heap.attached.finalizers;
 
-/* What is in a queue now may run; what comes while that goes on waits its turn, or a
- * finalizer that registers again and collects would run for ever. */
+/* Finalizers that register again would never be done. */
 #define MOST_ROUNDS 1000
 
 static uint32_t index_of(const gc_finalizer_queue *queue)
@@ -73,6 +72,40 @@ static bool take_finalizer(uint32_t queue, struct ready *taken)
     return false;
 }
 
+/* While a thread runs finalizers its allocations run no others: those wait for the
+ * next. A finalizer may leave by longjmp, which calls from further up the stack then
+ * tell. Returns whether the thread was not at it before. */
+static bool begin_finalizing(struct mutator *mutator, uintptr_t sp)
+{
+    if (mutator->finalizing_sp > sp)
+        return false;
+    mutator->finalizing_sp = sp;
+    return true;
+}
+
+static bool any_ready(uint32_t mode)
+{
+    bool any = false;
+
+    gc__world_lock(&gc__heap.world);
+    for (uint32_t i = 0; i <= finalizers->queues; i++)
+        any = any || (finalizers->queue[i].first != 0 && finalizers->queue[i].mode == mode);
+    gc__world_unlock(&gc__heap.world);
+    return any;
+}
+
+static void call_thread(void);
+
+/* What was found meanwhile waits for the next who allocates; the thread need not. */
+static void end_finalizing(struct mutator *mutator, bool began)
+{
+    if (!began)
+        return;
+    mutator->finalizing_sp = 0;
+    if (any_ready(GC_FINALIZE_IN_THREAD))
+        call_thread();
+}
+
 static size_t run(uint32_t queue, size_t max)
 {
     struct ready taken;
@@ -95,10 +128,21 @@ static size_t count_ready(uint32_t queue)
     return count;
 }
 
-/* And at least one try: for reports. */
+/* What comes while that goes on waits its turn, or a finalizer that registers again
+ * and collects would run for ever. And at least one try: for reports. */
 static size_t run_those_ready(uint32_t queue, size_t max)
 {
     return max == 0 ? 0 : run(queue, gc__min(max, gc__max(count_ready(queue), 1)));
+}
+
+static size_t run_here(uint32_t queue, size_t max)
+{
+    struct mutator *mutator = gc__mutator;
+    bool began = begin_finalizing(mutator, (uintptr_t)__builtin_frame_address(0));
+    size_t ran = run_those_ready(queue, max);
+
+    end_finalizing(mutator, began);
+    return ran;
 }
 
 size_t gc_finalizers_ready(gc_finalizer_queue *queue)
@@ -108,7 +152,7 @@ size_t gc_finalizers_ready(gc_finalizer_queue *queue)
 
 size_t gc_run_finalizers(gc_finalizer_queue *queue, size_t max)
 {
-    return run_those_ready(queue_at("gc_run_finalizers", queue)->index, max);
+    return run_here(queue_at("gc_run_finalizers", queue)->index, max);
 }
 
 bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer *finalizer, void **data)
@@ -126,19 +170,30 @@ bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer 
     return true;
 }
 
-size_t gc_collect_and_finalize(gc_finalizer_queue *queue)
+static size_t collect_and_run(uint32_t queue)
 {
-    uint32_t index = queue_at("gc_collect_and_finalize", queue)->index;
     size_t ran, all = 0;
 
     for (unsigned round = 0; round < MOST_ROUNDS; round++) {
         gc_collect();
-        ran = run_those_ready(index, SIZE_MAX);
+        ran = run_those_ready(queue, SIZE_MAX);
         all += ran;
         if (ran == 0)
             break;
     }
     return all;
+}
+
+/* The collections leave what they find to us, whoever else the queue is served by. */
+size_t gc_collect_and_finalize(gc_finalizer_queue *queue)
+{
+    uint32_t index = queue_at("gc_collect_and_finalize", queue)->index;
+    struct mutator *mutator = gc__mutator;
+    bool began = begin_finalizing(mutator, (uintptr_t)__builtin_frame_address(0));
+    size_t ran = collect_and_run(index);
+
+    end_finalizing(mutator, began);
+    return ran;
 }
 
 size_t gc_finalize_all(gc_finalizer_queue *queue)
@@ -148,7 +203,7 @@ size_t gc_finalize_all(gc_finalizer_queue *queue)
     gc__world_lock(&gc__heap.world);
     gc__finalizers_make_all_ready(finalizers, index);
     gc__world_unlock(&gc__heap.world);
-    return run_those_ready(index, SIZE_MAX);
+    return run_here(index, SIZE_MAX);
 }
 
 /* ---- The thread -------------------------------------------------------------------- */
@@ -220,36 +275,27 @@ void gc__finalizers_forget_thread(void)
 
 /* ---- Seeing to it --------------------------------------------------------------------- */
 
-static bool any_ready(uint32_t mode)
-{
-    bool any = false;
-
-    gc__world_lock(&gc__heap.world);
-    for (uint32_t i = 0; i <= finalizers->queues; i++)
-        any = any || (finalizers->queue[i].first != 0 && finalizers->queue[i].mode == mode);
-    gc__world_unlock(&gc__heap.world);
-    return any;
-}
-
-/* A finalizer may leave by longjmp, which calls from further up the stack then tell;
- * others see to what is left. */
+/* If a finalizer leaves by longjmp, others see to what is left. */
 static void run_at_allocation(struct mutator *mutator)
 {
+    bool began = begin_finalizing(mutator, (uintptr_t)__builtin_frame_address(0));
+
     finalizers->news = true;
-    mutator->finalizing_sp = (uintptr_t)__builtin_frame_address(0);
     run_queues_of(GC_FINALIZE_AT_ALLOCATION);
-    mutator->finalizing_sp = 0;
     finalizers->news = false;
+    end_finalizing(mutator, began);
     if (any_ready(GC_FINALIZE_AT_ALLOCATION))
         finalizers->news = true;
 }
 
-/* Not inside of a finalizer that runs at an allocation: what is ready waits for it. */
+/* Not inside of a finalizer or of an event's callback, which must return: what is ready
+ * waits for it. */
 void gc__finalizers_attend(void)
 {
+    const struct mutator *mutator = gc__mutator;
     int saved_errno = errno;
 
-    if (gc__mutator->finalizing_sp != 0 || !atomic_exchange(&finalizers->news, false))
+    if (mutator->finalizing_sp != 0 || mutator->telling_sp != 0 || !atomic_exchange(&finalizers->news, false))
         return;
     if (any_ready(GC_FINALIZE_IN_THREAD))
         call_thread();
@@ -260,17 +306,17 @@ void gc__finalizers_attend(void)
 
 /* ---- Setting ------------------------------------------------------------------------------ */
 
-int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data, uint32_t order)
+static int set_finalizer(const char *call, uint32_t queue, void *object, gc_finalizer finalizer, void *data,
+                         uint32_t order)
 {
     bool set;
 
-    gc__enter_object("gc_set_finalizer", object);
+    gc__enter_object(call, object);
     if (order > GC_FINALIZE_UNORDERED)
         return EINVAL;
     gc__world_lock(&gc__heap.world);
     gc__heap.attached.any = true;
-    set = gc__finalizers_set(finalizers, index_of(queue), (uintptr_t)object, finalizer, data,
-                             order == GC_FINALIZE_ORDERED);
+    set = gc__finalizers_set(finalizers, queue, (uintptr_t)object, finalizer, data, order == GC_FINALIZE_ORDERED);
     gc__world_unlock(&gc__heap.world);
     GC_HOLD_UNTIL_HERE(object);
     return set ? 0 : ENOMEM;
@@ -278,7 +324,29 @@ int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer fi
 
 int gc_set_finalizer(void *object, gc_finalizer finalizer, void *data)
 {
-    return gc_set_finalizer_in(NULL, object, finalizer, data, GC_FINALIZE_ORDERED);
+    return set_finalizer("gc_set_finalizer", 0, object, finalizer, data, GC_FINALIZE_ORDERED);
+}
+
+int gc_set_finalizer_in(gc_finalizer_queue *queue, void *object, gc_finalizer finalizer, void *data, uint32_t order)
+{
+    return set_finalizer("gc_set_finalizer_in", index_of(queue), object, finalizer, data, order);
+}
+
+bool gc_get_finalizer(gc_finalizer_queue *queue, const void *object, gc_finalizer *finalizer, void **data)
+{
+    struct ready found;
+    bool any;
+
+    gc__enter_object("gc_get_finalizer", object);
+    gc__world_lock(&gc__heap.world);
+    any = gc__finalizers_get(finalizers, index_of(queue), (uintptr_t)object, &found);
+    gc__world_unlock(&gc__heap.world);
+    GC_HOLD_UNTIL_HERE(object);
+    if (any && finalizer != NULL)
+        *finalizer = found.finalizer;
+    if (any && data != NULL)
+        *data = found.data;
+    return any;
 }
 
 int gc_set_finalizer_mode(gc_finalizer_queue *queue, uint32_t mode)

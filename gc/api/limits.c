@@ -1,14 +1,11 @@
 #include <broom/limit.h>
 
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 #include "gc/cycle/collect.h"
 #include "gc/cycle/record.h"
 
 #include <errno.h>
-
-#define MIN_HARD_LIMIT ((size_t)4 << 20)
 
 size_t gc_set_memory_limit(size_t bytes)
 {
@@ -26,7 +23,7 @@ size_t gc_set_memory_limit(size_t bytes)
 int gc_set_hard_limit(size_t bytes)
 {
     gc__enter("gc_set_hard_limit");
-    if (bytes != 0 && bytes < MIN_HARD_LIMIT)
+    if (bytes != 0 && bytes < GC_LIMIT_LEAST_BYTES)
         return EINVAL;
     gc__world_lock(&gc__heap.world);
     gc__heap.region.max_pages = bytes != 0 ? bytes >> GC_PAGE_SHIFT : SIZE_MAX >> GC_PAGE_SHIFT;
@@ -38,10 +35,21 @@ int gc_set_hard_limit(size_t bytes)
 int gc_set_growth_percent(unsigned percent)
 {
     gc__enter("gc_set_growth_percent");
-    if (percent < 5 || percent > 1000)
+    if (percent < GC_PACE_GROWTH_MIN_PERCENT || percent > GC_PACE_GROWTH_MAX_PERCENT)
         return EINVAL;
     gc__world_lock(&gc__heap.world);
     gc__heap.pace.growth_percent = percent;
+    gc__world_unlock(&gc__heap.world);
+    return 0;
+}
+
+int gc_set_pause_target(long microseconds)
+{
+    gc__enter("gc_set_pause_target");
+    if (microseconds < 0 || microseconds > INT32_MAX)
+        return EINVAL;
+    gc__world_lock(&gc__heap.world);
+    gc__heap.options.pause_target_us = (int32_t)microseconds;
     gc__world_unlock(&gc__heap.world);
     return 0;
 }

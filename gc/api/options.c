@@ -2,49 +2,52 @@
 
 #include "gc/base/check.h"
 #include "gc/base/tunables.h"
+#include "gc/platform/platform.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FIELD(name) sizeof(((struct gc_options *)0)->name), offsetof(struct gc_options, name)
 
-#define MIB ((int64_t)1 << 20)
-
 const struct option gc__options[] = {
     {"BROOM_INITIAL_HEAP", OPTION_BYTES, FIELD(initial_heap), 0, INT64_MAX, 0, "0",
-     "bytes: no collection is due before the heap is so large; at least 1536K"},
-    {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), 4 * MIB, INT64_MAX, 0, "no limit",
+     "bytes: heap size below which no collection starts; at least 1536K"},
+    {"BROOM_MAX_HEAP", OPTION_BYTES, FIELD(max_heap), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0, "no limit",
      "bytes that the heap may hold; beyond it allocation fails"},
-    {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), 5, 1000, GC_PACE_GROWTH_PERCENT, "100",
-     "allocation between two collections, as a share of the live bytes that are scanned"},
+    {"BROOM_GROWTH_PERCENT", OPTION_COUNT, FIELD(growth_percent), GC_PACE_GROWTH_MIN_PERCENT,
+     GC_PACE_GROWTH_MAX_PERCENT, GC_PACE_GROWTH_PERCENT, "100",
+     "percent of the live, pointer-bearing bytes that may be allocated before the next collection"},
     {"BROOM_PAST_END", OPTION_PAST_END, FIELD(past_end), GC_PAST_END_NEVER, GC_PAST_END_ALWAYS, GC_PAST_END_STACK,
-     "stack", "where an address one past the end keeps its object: never, stack, always"},
-    {"BROOM_DECOMMIT_DELAY_MS", OPTION_MS, FIELD(decommit_delay_ms), 0, INT32_MAX, GC_DECOMMIT_DELAY_MS, "1000",
-     "free memory goes back to the OS after this time; never: it stays"},
+     "stack", "which words may keep an object alive by pointing one past its end: never, stack, always"},
+    {"BROOM_DECOMMIT_DELAY_MS", OPTION_TIME, FIELD(decommit_delay_ms), 0, INT32_MAX, GC_DECOMMIT_DELAY_MS, "1000",
+     "milliseconds after which free memory goes back to the OS; never: it is kept"},
     {"BROOM_LOG", OPTION_COUNT, FIELD(log), 0, 1, 0, "0", "1: one line on stderr for each collection"},
     {"BROOM_STATS", OPTION_COUNT, FIELD(stats), 0, 1, 0, "0", "1: a summary on stderr at exit"},
     {"BROOM_STRESS", OPTION_COUNT, FIELD(stress), 0, INT32_MAX, 0, "0",
      "n: collect at every n-th allocation, and audit the heap"},
-    {"BROOM_STOP_SIGNAL", OPTION_COUNT, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
+    {"BROOM_STOP_SIGNAL", OPTION_SIGNAL, FIELD(stop_signal), 1, 64, GC_STOP_SIGNAL, "41",
      "number of the signal that stops threads for a collection"},
     {"BROOM_NO_MINOR", OPTION_COUNT, FIELD(no_minor), 0, 1, 0, "0",
-     "1: full collections alone; the kernel is not asked which pages were written, and large heaps are marked in a "
-     "copy of the process"},
+     "1: every collection is full; with no pause target, the kernel tracks no writes"},
+    {"BROOM_NO_TRACKING", OPTION_COUNT, FIELD(no_tracking), 0, 1, 0, "0",
+     "1: the kernel tracks no writes: every collection is full, and a large heap is marked in a copy of the process"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
-    {"BROOM_PAUSE_TARGET_US", OPTION_MS, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
-     "microseconds: a collection that would stop the program for longer runs beside it; never: the program always "
-     "stops"},
-    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), 4 * MIB, INT64_MAX, 0, "80 % of the container's",
-     "bytes of heap and tables beyond which collections become more frequent, up to half of the time"},
+    {"BROOM_PAUSE_TARGET_US", OPTION_TIME, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
+     "microseconds: a collection that would stop the program for longer runs concurrently; 0, or never: every "
+     "collection stops the program"},
+    {"BROOM_MEMORY_LIMIT", OPTION_BYTES, FIELD(memory_limit), GC_LIMIT_LEAST_BYTES, INT64_MAX, 0,
+     "80 % of the container's",
+     "bytes of heap and tables above which collections become more frequent, taking up to half of the time"},
     {"BROOM_CHECK_ARENAS", OPTION_COUNT, FIELD(check_arenas), 0, 1, 0, "0",
-     "1: the release of an arena collects, and tells if something still points into it"},
+     "1: releasing an arena collects and reports pointers that still lead into it; returning an object to its pool "
+     "twice is an error"},
     {"BROOM_ROOTS", OPTION_ROOTS, FIELD(roots), GC_ROOTS_SEGMENTS, GC_ROOTS_SHARED, GC_ROOTS_SEGMENTS, "segments",
-     "where roots are sought: segments, mappings (all private memory), shared (all memory)"},
+     "where roots are looked for: segments, mappings (all private memory), shared (all memory)"},
     {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",
-     "what `free` does in the place of malloc: ignore, honour"},
+     "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
-     "1: pointers at odd multiples of 4 bytes count, too, as packed structs have them"},
+     "1: pointers at odd multiples of 4 bytes count too, as in packed structs, unless `BROOM_PAST_END` is always"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];
@@ -107,11 +110,12 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
 {
     switch (option->form) {
     case OPTION_BYTES: return parse_number(text, true, value);
-    case OPTION_COUNT: return parse_number(text, false, value);
+    case OPTION_COUNT:
+    case OPTION_SIGNAL: return parse_number(text, false, value);
     case OPTION_PAST_END: return parse_name(past_end_names, text, value);
     case OPTION_ROOTS: return parse_name(roots_names, text, value);
     case OPTION_FREE: return parse_name(free_names, text, value);
-    case OPTION_MS:
+    case OPTION_TIME:
         if (strcmp(text, "never") != 0)
             return parse_number(text, false, value);
         *value = -1;
@@ -122,7 +126,9 @@ static bool parse_form(const struct option *option, const char *text, int64_t *v
 
 static bool in_range(const struct option *option, int64_t value)
 {
-    return (value >= option->least && value <= option->most) || (option->form == OPTION_MS && value == -1);
+    if (option->form == OPTION_SIGNAL && !gc__os_can_catch((int)value))
+        return false;
+    return (value >= option->least && value <= option->most) || (option->form == OPTION_TIME && value == -1);
 }
 
 bool gc__option_parse(const struct option *option, const char *text, int64_t *value)
@@ -173,7 +179,10 @@ static void complain(const struct gc_options *options, const struct option *opti
     bool preset = get_field(options, option) == option->preset;
     int64_t value;
 
-    if (parse_form(option, text, &value))
+    if (parse_form(option, text, &value) && option->form == OPTION_SIGNAL)
+        gc__message("%s=%.60s is no signal that a program can catch; %s is used instead", option->variable, text,
+                    preset ? option->preset_text : "the program's own value");
+    else if (parse_form(option, text, &value))
         gc__message("%s=%.60s is out of range (%lld to %lld); %s is used instead", option->variable, text,
                     (long long)option->least, (long long)option->most,
                     preset ? option->preset_text : "the program's own value");

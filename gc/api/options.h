@@ -7,9 +7,10 @@
 #include <broom.h>
 
 enum option_form {
-    OPTION_BYTES, /* a number with K, M, G or T behind it (1024s), or without */
-    OPTION_COUNT, /* a number */
-    OPTION_MS,    /* milliseconds; -1 is "never" */
+    OPTION_BYTES,  /* a number with K, M, G or T behind it (1024s), or without */
+    OPTION_COUNT,  /* a number */
+    OPTION_SIGNAL, /* that of one that can be caught */
+    OPTION_TIME,   /* a number, or "never", which is -1 */
     OPTION_PAST_END,
     OPTION_ROOTS,
     OPTION_FREE
@@ -34,7 +35,7 @@ extern const unsigned gc__option_count;
 bool gc__options_are_valid(const struct gc_options *options);
 
 /* Fields that are 0 become the defaults; then the environment wins. A value
- * there that does not parse is told on stderr and passed over. */
+ * there that does not parse is reported on stderr and passed over. */
 void gc__options_complete(struct gc_options *options);
 
 /* The value of `text` for an option; false if it has none. */

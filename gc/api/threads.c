@@ -14,13 +14,25 @@
 /* The C library allocates for it, and holds the lock of the thread's descriptor. */
 static struct gc__range own_stack(void)
 {
-    bool was_busy = gc__thread_is_busy;
+    uintptr_t busy_at = gc__thread_busy_at;
     struct gc__range stack;
 
-    gc__thread_is_busy = true;
+    gc__thread_busy_at = UINTPTR_MAX;
     stack = gc__os_own_stack();
-    gc__thread_is_busy = was_busy;
+    gc__thread_busy_at = busy_at;
     return stack;
+}
+
+/* The same goes for this. Others may have that lock, and wait for the heap's. */
+static bool is_detached(void)
+{
+    uintptr_t busy_at = gc__thread_busy_at;
+    bool detached;
+
+    gc__thread_busy_at = UINTPTR_MAX;
+    detached = gc__os_thread_is_detached();
+    gc__thread_busy_at = busy_at;
+    return detached;
 }
 
 bool gc__threads_enter(void)
@@ -31,7 +43,8 @@ bool gc__threads_enter(void)
     gc__os_unblock_stop_signal();
     gc__world_lock(&gc__heap.world);
     mutator = gc__world_enter(&gc__heap.world, stack);
-    gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
+    if (mutator != NULL)
+        gc__events_put(&gc__heap, GC_EVENT_THREAD_BEGIN, 0, 0);
     gc__world_unlock(&gc__heap.world);
     if (mutator == NULL)
         return false;
@@ -53,8 +66,9 @@ static void leave(void)
     gc__small_give_back_all(&gc__heap, mutator);
     gc__pace_note_freed(&gc__heap.pace, mutator->allowance);
     mutator->allowance = 0;
+    if (!mutator->leaving) /* it may have been unregistered */
+        gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     mutator->leaving = true;
-    gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     gc__world_unlock(&gc__heap.world);
     gc__world_end(&gc__heap.world, mutator);
 }
@@ -113,11 +127,14 @@ static struct gc__start begun(void *ticket)
  * unregistered. */
 static void returning(void *result)
 {
+    bool detached;
+
     if (result == NULL || (!gc__mutator_exists(gc__mutator) && !gc__threads_enter()))
         return;
     gc__os_tell_when_ended();
+    detached = is_detached();
     gc__world_lock(&gc__heap.world);
-    gc__world_return(&gc__heap.world, gc__mutator, result);
+    gc__world_return(&gc__heap.world, gc__mutator, result, detached);
     gc__world_unlock(&gc__heap.world);
 }
 
@@ -152,6 +169,7 @@ static void before_fork(void)
 {
     if (!gc__mutator_exists(gc__mutator))
         gc__threads_enter(); /* other handlers may allocate, under this lock */
+    gc__os_lock_streams();
     gc__world_lock(&gc__heap.world);
     gc__concurrent_hold(&gc__heap); /* a step may be in the loader */
 }
@@ -160,6 +178,7 @@ static void in_parent(void)
 {
     gc__concurrent_release(&gc__heap);
     gc__world_unlock(&gc__heap.world);
+    gc__os_unlock_streams();
 }
 
 static void in_child(void)
@@ -171,11 +190,15 @@ static void in_child(void)
     gc__events_forget_teller();
     gc__finalizers_forget_thread();
     gc__heap.process = gc__os_process_id();
+    gc__os_know_process();
     gc__world_unlock(&gc__heap.world);
+    gc__os_free_streams();
 }
 
 static void ended(void)
 {
+    if (gc__mutator_exists(gc__mutator) && gc__mutator->telling_sp != 0)
+        gc__events_tell_no_more(gc__mutator); /* it was cancelled in a callback */
     leave();
     if (gc__mutator_exists(gc__mutator))
         gc__mutator->over = true;
@@ -222,6 +245,7 @@ static void end_blocking(void *argument)
 
     gc__world_end_safe(&gc__heap.world, mutator);
     gc__world_end(&gc__heap.world, mutator);
+    mutator->held[0] = mutator->held[1] = NULL;
     mutator->sp = 0;
 }
 
@@ -231,12 +255,11 @@ static void *block_spilled(uintptr_t sp, const char *call, uintptr_t function, u
     void *result;
 
     gc__world_begin(mutator);
+    mutator->held[1] = (void *)argument; /* it counts as stopped from then on */
     gc__world_begin_safe(&gc__heap.world, mutator, sp);
-    mutator->held[1] = (void *)argument;
     result = gc__os_run_cancellable((void *(*)(void *))function, (void *)argument, end_blocking, mutator);
     mutator->held[0] = result;
     end_blocking(mutator);
-    mutator->held[0] = mutator->held[1] = NULL;
     return result;
 }
 

@@ -40,7 +40,6 @@ static int weak_link(void **link, void *object, uint32_t clear)
 
     gc__world_lock(&gc__heap.world);
     gc__heap.attached.any = true;
-    gc__weak_remove(&gc__heap.attached.links, link);
     added = gc__weak_add(&gc__heap.attached.links, &gc__heap.region, link, (uintptr_t)object, clear == GC_CLEAR_LATE);
     __atomic_store_n(link, added ? object : NULL, __ATOMIC_RELAXED);
     gc__world_unlock(&gc__heap.world);

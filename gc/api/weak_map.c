@@ -1,7 +1,8 @@
 /* Weak maps: see broom/weak.h. They are hash tables with chained entries, made of
  * what a program could use as well: each entry is an ephemeron, or has weak links in
- * it, and the collector knows nothing of tables. When it clears an entry, that is
- * passed over from then on, and unlinked by those who come by.
+ * it, and the collector knows nothing of tables. What it clears is unlinked by those who
+ * come by; and after each collection every operation looks through a few buckets, until
+ * all were. The array of buckets is made smaller by the next that adds something.
  *
  * A thread may be stopped in the middle of anything here, and what it is at is seen by
  * the collector as it stands: an entry is complete, and attached to what it is weak
@@ -9,6 +10,7 @@
 
 #include "gc/api/weak.h"
 
+#include "gc/api/enter.h"
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
@@ -27,13 +29,13 @@ struct gc_weak_map {
     gc_weak_map_hash hash;
     gc_weak_map_equal equal;
     struct entry **bucket;
-    size_t buckets; /* a power of two */
-    size_t count;   /* of entries, with those that were cleared and not unlinked yet */
-    size_t cursor;  /* the bucket to be tidied next */
+    size_t buckets;       /* a power of two */
+    size_t count;         /* of entries, with those that were cleared and not unlinked yet */
+    size_t cursor;        /* the bucket to be tidied next, */
+    size_t untidy;        /* and how many are still to be, */
+    uint64_t collections; /* after so many of these */
+    uint64_t moves;       /* of objects, that the table takes account of */
 };
-
-#define FIRST_BUCKETS 16
-#define TIDY_BUCKETS 2 /* for each entry that is added: a map that is added to is soon rid of what was cleared */
 
 /* ---- The lock ------------------------------------------------------------------------ */
 
@@ -141,25 +143,29 @@ static bool has_key(const gc_weak_map *map, const struct entry *entry, const voi
     return same;
 }
 
+static void unlink_entry(gc_weak_map *map, struct entry **place)
+{
+    *place = (*place)->next;
+    map->count--;
+}
+
 /* Where the entry of a key is linked, which is not cleared; or where the chain ends.
  * Its value is held by `value` from then on. */
 static struct entry **find(gc_weak_map *map, const void *key, size_t hash, void **value)
 {
     struct entry **place = &map->bucket[hash & (map->buckets - 1)];
 
-    for (; *place != NULL; place = &(*place)->next) {
+    while (*place != NULL) {
         *value = (void *)load(&(*place)->pair.value);
-        if (*value != NULL && has_key(map, *place, key, hash))
+        if (*value == NULL || load(&(*place)->pair.key) == 0)
+            unlink_entry(map, place);
+        else if (has_key(map, *place, key, hash))
             return place;
+        else
+            place = &(*place)->next;
     }
     *value = NULL;
     return place;
-}
-
-static void unlink_entry(gc_weak_map *map, struct entry **place)
-{
-    *place = (*place)->next;
-    map->count--;
 }
 
 static void tidy_bucket(gc_weak_map *map, size_t index)
@@ -173,11 +179,96 @@ static void tidy_bucket(gc_weak_map *map, size_t index)
             place = &(*place)->next;
 }
 
+/* What gc_free clears meanwhile waits for the next collection, or is found in passing. */
 static void tidy_some(gc_weak_map *map)
 {
-    for (unsigned i = 0; i < TIDY_BUCKETS; i++)
+    uint64_t collections = __atomic_load_n(&gc__heap.record.collections, __ATOMIC_RELAXED);
+
+    if (collections != map->collections) {
+        map->collections = collections;
+        map->untidy = map->buckets;
+    }
+    for (unsigned i = 0; i < GC_MAP_TIDY_BUCKETS && map->untidy > 0; i++, map->untidy--)
         tidy_bucket(map, map->cursor++ & (map->buckets - 1));
 }
+
+/* ---- Keys that moved --------------------------------------------------------------------- *
+ * By gc_realloc. Their entries know that, but stand where the old address has its place. */
+
+static bool is_by_weak_address(const gc_weak_map *map)
+{
+    return map->hash == NULL && map->mode != GC_WEAK_VALUES;
+}
+
+/* Out of this bucket, those that belong into another. */
+static void relink_moved(gc_weak_map *map, size_t index)
+{
+    struct entry **place = &map->bucket[index];
+
+    while (*place != NULL) {
+        struct entry *entry = *place, **to;
+        uintptr_t key = load(&entry->pair.key);
+        size_t hash = hash_of(map, (const void *)key);
+
+        if (key == 0 || hash == entry->hash) {
+            place = &entry->next;
+            continue;
+        }
+        *place = entry->next; /* the entry is seen from the stack meanwhile */
+        to = &map->bucket[hash & (map->buckets - 1)];
+        entry->hash = hash;
+        entry->next = *to;
+        *to = entry;
+        GC_HOLD_UNTIL_HERE(entry);
+    }
+}
+
+static void follow_last_moves(gc_weak_map *map)
+{
+    struct attached *attached = &gc__heap.attached;
+
+    for (; map->moves != attached->moves; map->moves++) {
+        uintptr_t from = attached->moved[map->moves % GC_MOVES_KEPT].from;
+
+        relink_moved(map, hash_of(map, (const void *)from) & (map->buckets - 1));
+    }
+}
+
+/* All were looked at, whatever moved. */
+static void follow_all_moves(gc_weak_map *map, uint64_t moves)
+{
+    map->moves = moves;
+    for (size_t i = 0; i < map->buckets; i++)
+        relink_moved(map, i);
+}
+
+static void follow_moves(gc_weak_map *map)
+{
+    uint64_t moves;
+    bool kept;
+
+    if (atomic_load_explicit(&gc__heap.attached.moves, memory_order_acquire) == map->moves || !is_by_weak_address(map))
+        return;
+    gc__enter("gc_weak_map");
+    gc__world_lock(&gc__heap.world);
+    moves = gc__heap.attached.moves;
+    kept = moves - map->moves <= GC_MOVES_KEPT;
+    if (kept)
+        follow_last_moves(map);
+    gc__world_unlock(&gc__heap.world);
+    if (!kept)
+        follow_all_moves(map, moves);
+}
+
+/* Every operation on the table begins so. */
+static void lock_table(gc_weak_map *map)
+{
+    lock(map);
+    follow_moves(map);
+    tidy_some(map);
+}
+
+/* ---- The number of buckets ----------------------------------------------------------------- */
 
 /* Linked into the new bucket first: seen from there or from here at any moment, or
  * from the stack. */
@@ -205,40 +296,48 @@ static void insert(gc_weak_map *map, struct entry *entry)
     entry->next = *place;
     *place = entry;
     map->count++;
-    tidy_some(map);
 }
 
-/* ---- Growing ---------------------------------------------------------------------------------- */
-
-/* Called without the lock, and takes it. Only if most entries are not cleared. */
-static bool grow(gc_weak_map *map, size_t buckets)
+/* A map that is far too large is made to fit, with as much room again. */
+static size_t buckets_for(size_t count, size_t buckets)
 {
-    struct entry **bucket = gc_calloc(2 * buckets, sizeof *bucket);
+    if (count >= buckets)
+        return 2 * buckets;
+    if (count < buckets / GC_MAP_SPARSE_SHARE)
+        for (buckets = GC_MAP_BUCKETS; buckets < 2 * count;)
+            buckets *= 2;
+    return buckets;
+}
+
+/* Called without the lock, and takes it. It grows only if most entries are not
+ * cleared. */
+static void resize(gc_weak_map *map, size_t from, size_t to)
+{
+    struct entry **bucket = gc_calloc(to, sizeof *bucket);
 
     if (bucket == NULL)
-        return false;
+        return;
     lock(map);
-    if (map->buckets == buckets) {
-        for (size_t i = 0; i < buckets; i++)
+    if (map->buckets == from) {
+        for (size_t i = 0; i < from; i++)
             tidy_bucket(map, i);
-        if (map->count > buckets / 2)
-            change_buckets(map, bucket, 2 * buckets);
+        if (to < from || map->count > from / 2)
+            change_buckets(map, bucket, to);
     }
     unlock(map);
-    return true;
 }
 
-/* A map that cannot grow has longer chains. */
+/* For one entry more. A map that cannot grow has longer chains. */
 static void make_room(gc_weak_map *map)
 {
-    size_t count, buckets;
+    size_t buckets, wanted;
 
     lock(map);
-    count = map->count;
     buckets = map->buckets;
+    wanted = buckets_for(map->count, buckets);
     unlock(map);
-    if (count >= buckets)
-        grow(map, buckets);
+    if (wanted != buckets)
+        resize(map, buckets, wanted);
 }
 
 /* ---- The public functions ------------------------------------------------------------------------- */
@@ -257,8 +356,8 @@ gc_weak_map *gc_weak_map_new(uint32_t mode, gc_weak_map_hash hash, gc_weak_map_e
     map->mode = mode;
     map->hash = hash;
     map->equal = equal;
-    map->buckets = FIRST_BUCKETS;
-    map->bucket = gc_calloc(FIRST_BUCKETS, sizeof *map->bucket);
+    map->buckets = GC_MAP_BUCKETS;
+    map->bucket = gc_calloc(GC_MAP_BUCKETS, sizeof *map->bucket);
     return map->bucket != NULL ? map : NULL;
 }
 
@@ -266,7 +365,7 @@ void *gc_weak_map_get(gc_weak_map *map, const void *key)
 {
     void *value;
 
-    lock(map);
+    lock_table(map);
     find(map, key, hash_of(map, key), &value);
     unlock(map);
     return value;
@@ -277,7 +376,7 @@ static bool get_or_insert(gc_weak_map *map, struct entry *entry, const void *key
 {
     bool had;
 
-    lock(map);
+    lock_table(map);
     find(map, key, entry->hash, value);
     had = *value != NULL;
     if (!had)
@@ -304,21 +403,24 @@ void *gc_weak_map_get_or_put(gc_weak_map *map, void *key, void *value)
     return get_or_insert(map, entry, key, &old) ? old : value;
 }
 
-/* In the entry that the key has, if that holds its value by an ordinary pointer. */
+/* In the entry of this very key, if that holds its value by an ordinary pointer. An equal
+ * one has to go with its entry: the value is to live as long as the new key does. */
 static bool replace_value(gc_weak_map *map, const void *key, void *value)
 {
     struct entry **place;
     void *old;
+    bool same;
 
     if (map->mode != GC_WEAK_KEYS)
         return false;
-    lock(map);
+    lock_table(map);
     place = find(map, key, hash_of(map, key), &old);
-    if (old != NULL)
+    same = old != NULL && load(&(*place)->pair.key) == (uintptr_t)key;
+    if (same)
         __atomic_store_n(&(*place)->pair.value, (uintptr_t)value, __ATOMIC_RELAXED);
     unlock(map);
     GC_HOLD_UNTIL_HERE(key);
-    return old != NULL;
+    return same;
 }
 
 static void replace_entry(gc_weak_map *map, const void *key, struct entry *entry)
@@ -326,7 +428,7 @@ static void replace_entry(gc_weak_map *map, const void *key, struct entry *entry
     struct entry **place;
     void *old;
 
-    lock(map);
+    lock_table(map);
     place = find(map, key, entry->hash, &old);
     if (old != NULL)
         unlink_entry(map, place);
@@ -356,7 +458,7 @@ void *gc_weak_map_remove(gc_weak_map *map, const void *key)
     struct entry **place;
     void *value;
 
-    lock(map);
+    lock_table(map);
     place = find(map, key, hash_of(map, key), &value);
     if (value != NULL)
         unlink_entry(map, place);
@@ -368,7 +470,7 @@ size_t gc_weak_map_count(gc_weak_map *map)
 {
     size_t count;
 
-    lock(map);
+    lock_table(map);
     for (size_t i = 0; i < map->buckets; i++)
         tidy_bucket(map, i);
     count = map->count;
@@ -397,11 +499,11 @@ int gc_weak_map_each(gc_weak_map *map, void (*visit)(void *key, void *value, voi
     size_t room, count;
 
     do {
-        room = gc_weak_map_count(map) + FIRST_BUCKETS;
+        room = gc_weak_map_count(map) + GC_MAP_BUCKETS;
         pairs = gc_calloc(room, sizeof *pairs);
         if (pairs == NULL)
             return ENOMEM;
-        lock(map);
+        lock_table(map);
         count = map->count <= room ? copy_pairs(map, pairs, room) : SIZE_MAX;
         unlock(map);
     } while (count == SIZE_MAX);

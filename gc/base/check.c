@@ -7,7 +7,7 @@
 /* A message with forty callers fits. */
 #define TEXT_BYTES 8192
 
-void (*gc__fatal_hook)(const char *message);
+_Atomic(gc__fatal_hook_function *) gc__fatal_hook;
 
 static size_t append_list(char *text, size_t used, size_t capacity, const char *format, va_list arguments)
 {
@@ -79,10 +79,12 @@ void gc__report(const char *format, ...)
 /* Tells the whole message, then gives the hook its chance, then aborts. */
 static _Noreturn void fail(char *text, size_t used, size_t capacity, const void *from)
 {
+    gc__fatal_hook_function *hook = gc__fatal_hook;
+
     append_callers(text, used, capacity, from);
     gc__write_message(text);
-    if (gc__fatal_hook != NULL)
-        gc__fatal_hook(text);
+    if (hook != NULL)
+        hook(text);
     abort();
 }
 

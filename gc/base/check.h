@@ -43,7 +43,8 @@
     } while (0)
 
 /* See gc_set_fatal_hook. */
-extern void (*gc__fatal_hook)(const char *message);
+typedef void gc__fatal_hook_function(const char *message);
+extern _Atomic(gc__fatal_hook_function *) gc__fatal_hook;
 
 /* Appends the callers, a line each and from the return address `from` on, to
  * `text`, which holds `used` of `capacity` bytes; returns the new length.

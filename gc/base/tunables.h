@@ -1,4 +1,5 @@
-/* tunables.h - every constant of the collector, with its unit and its reason.
+/* tunables.h - the constants that could have been chosen otherwise, each with its unit
+ * and its reason.
  *
  * What a user may want to change at run time is not here but in the table of
  * options (gc/api/options.c), which takes its defaults from here. */
@@ -75,9 +76,9 @@
 #define GC_RUN_BYTES ((size_t)8 << 10)
 
 /* Memory for a fresh block comes in pieces, the first so large and each further one as
- * large as all before; once the heap holds so many pages, all at once. */
+ * large as all before; once the heap's range is so large, all at once. */
 #define GC_POPULATE_FIRST_BYTES ((size_t)8 << 10)
-#define GC_POPULATE_WHOLE_PAGES ((size_t)2048)
+#define GC_POPULATE_WHOLE_BYTES ((size_t)8 << 20)
 
 /* The first run of a mutator in a class, where there are several mutators. */
 #define GC_FIRST_RUN_BYTES ((size_t)1 << 10)
@@ -122,11 +123,35 @@
 #define GC_ARENA_MAX_PIECE_BYTES ((size_t)256 << 10)
 #define GC_ARENA_LARGE_SHARE 4
 
+/* ---- Weak maps ----------------------------------------------------------- */
+
+/* Buckets at first, and at least. */
+#define GC_MAP_BUCKETS 16
+
+/* Buckets that are looked through for cleared entries by each operation while there may
+ * be any: enough that a map which is added to is soon rid of them, and that the work is
+ * not noticed. */
+#define GC_MAP_TIDY_BUCKETS 2
+
+/* A table of which less than this share of the buckets is needed is made smaller. */
+#define GC_MAP_SPARSE_SHARE 8
+
+/* So many objects that moved are remembered, for the maps whose keys they are. A map that
+ * was not used meanwhile looks at all its entries instead. */
+#define GC_MOVES_KEPT 1024
+
 /* ---- Threads ------------------------------------------------------------ */
 
 /* The signal that stops threads: a real-time one that nobody else seems to take
  * by default. (34 is the first that a program may have.) */
 #define GC_STOP_SIGNAL 41
+
+/* Around the thread pointer, the C library's descriptor of a thread, which is 2.3 KiB. */
+#define GC_DESCRIPTOR_BYTES ((size_t)8192)
+
+/* So many ranges of malloc's memory can be write-protected at a time, as guards of stacks
+ * are: 64 KiB of our data. */
+#define GC_PROTECTED_RANGES 4096
 
 /* Looks at the heap's lock before a thread sleeps: what it guards takes less
  * than a microsecond, a sleep several. */
@@ -151,6 +176,20 @@
 /* After so long it is also looked whether it is of those that take no signals,
  * which costs more. */
 #define GC_STOP_DOUBT_NS ((uint64_t)5 * 1000 * 1000)
+
+/* From when on it is looked at what a thread does that has not stopped, so that there
+ * are two looks when it is to be said what keeps it. */
+#define GC_STOP_LOOK_NS ((uint64_t)100 * 1000 * 1000)
+
+/* A thread that blocks the signal in passing (in a handler of ours, or inside the C
+ * library) needs some milliseconds of CPU at most to be out of it (the handler finds out
+ * where the stack of a thread lies that it does not know); one that had so much, and is
+ * not, blocks it for good. */
+#define GC_STOP_MASKED_CPU_NS ((uint64_t)100 * 1000 * 1000)
+
+/* A thread that nothing keeps but the want of a CPU, as it seems, is reported after so
+ * long: on a machine that is far too busy it may take seconds. */
+#define GC_STOP_STARVED_NS ((uint64_t)10 * 1000 * 1000 * 1000)
 
 /* How often the system is asked which threads there are, as long as they are not
  * those that we know. */
@@ -218,11 +257,14 @@
  * as some faults. */
 #define GC_UNWATCHED_PAGES 16
 
-/* So many pages between two that are to be watched may be watched with them. */
-#define GC_JOIN_PAGES 64
+/* Before a cycle all pages in use are watched, not only those of the old, where more than
+ * this part of what was allocated before the last cycle survived it. */
+#define GC_WATCH_ALL_PERCENT 50
 
-/* Of so much memory a marker asks at once which pages were written: it takes ten to
- * eighty microseconds. */
+/* Of so much memory a marker asks at once which pages were written, and has them watched
+ * again: where all chunks were written, that takes some hundred microseconds. The same
+ * while the world stands, when nothing is watched again: ten to eighty. */
+#define GC_ASK_BYTES ((size_t)16 << 20)
 #define GC_SEARCH_BYTES ((size_t)64 << 20)
 
 /* Objects that a marker beside the mutators scans before it looks whether somebody
@@ -230,9 +272,10 @@
 #define GC_STEP_OBJECTS 4096
 
 /* What was written last, and what came to life last, is left to the pause when it was
- * no more than this in the pass before: pages, and steps to trace. Or after so many
+ * no more than this in the pass before: pages, of which one takes about a microsecond, in
+ * percent of the microseconds that are aimed at; and steps to trace. Or after so many
  * passes. */
-#define GC_FEW_PAGES 128
+#define GC_FEW_PAGES_PERCENT 30
 #define GC_FEW_STEPS 2
 #define GC_MAX_PASSES 12
 
@@ -241,19 +284,24 @@
 #define GC_FINISH_OBJECTS 4096
 #define GC_MAX_PUT_OFF 4
 
-/* After so many passes, and when the budget is used up, mutators that allocate make
- * steps themselves, or wait for one, so many for each so many bytes. */
-#define GC_FREE_PASSES 4
+/* Where passes find about as much as the ones before, and when the budget is used up,
+ * mutators that allocate make steps themselves, or wait for one, so many for each so many
+ * bytes. */
 #define GC_ASSIST_STEPS 3
 #define GC_ASSIST_WAIT_NS ((uint64_t)100 * 1000)
 #define GC_ASSIST_BYTES ((size_t)128 << 10)
+
+/* A large object waits for no more than so many of these: it is granted a part each. */
+#define GC_ASSIST_PARTS 4
 
 /* Once this part of a full budget was granted, waiting does not do instead of a
  * step: on a busy machine he who makes one may not be running at all. */
 #define GC_OVERDRAFT_SHARE 8
 
-/* After so many failures in a row the system is not asked any more. */
+/* After so many failures in a row the system is not asked any more. And when so many
+ * cycles in a row were given up, a collection stops the program. */
 #define GC_CONCURRENT_MAX_FAILURES 3
+#define GC_CONCURRENT_MAX_GIVEN_UP 3
 
 /* The bytes of a process that the system is taken to copy in a microsecond: sixteen
  * milliseconds a gigabyte, where pages are small. */
@@ -272,6 +320,10 @@
  * microsecond while the world stands. */
 #define GC_PAUSE_TARGET_US 1000
 #define GC_MARKED_BYTES_PER_US 4096
+
+/* What the first write to a watched page may take. Where it takes more, the pause that is
+ * aimed at is longer in proportion. */
+#define GC_WATCHED_WRITE_NS 1000
 
 /* Smaller heaps are marked while the world stands. */
 #define GC_CONCURRENT_MIN_BYTES ((size_t)32 << 20)
@@ -357,6 +409,8 @@
  * of pointer-free objects cost next to nothing to keep: only this part of them
  * counts, so heaps of text and numbers grow less. */
 #define GC_PACE_GROWTH_PERCENT 100
+#define GC_PACE_GROWTH_MIN_PERCENT 5 /* beyond these it is a mistake, or a collection for every few objects */
+#define GC_PACE_GROWTH_MAX_PERCENT 1000
 #define GC_PACE_ATOMIC_PERCENT 10
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
@@ -375,6 +429,10 @@
 /* Of the memory that the control group leaves the process, the heap's soft limit by
  * default: there are also stacks, libraries, and what the kernel counts. */
 #define GC_LIMIT_GROUP_PERCENT 80
+
+/* A limit that is smaller is a mistake: it would hold no chunk for blocks and one for
+ * large objects. */
+#define GC_LIMIT_LEAST_BYTES ((size_t)4 << 20)
 
 /* The part of what is live, or of the hard limit, that is taken for lost between
  * cells. */

@@ -51,13 +51,28 @@ static void cycle(struct heap *heap)
     gc__observe_swept(heap);
 }
 
+/* The system did not say where the roots or the threads are: for want of files or of
+ * memory, which may be for a while, or of /proc. The next attempt comes when as much more
+ * was allocated. */
+static void note_failure(struct heap *heap)
+{
+    gc__pace_put_off(&heap->pace);
+    if (!heap->told_of_failure)
+        gc__message("no collection is possible, as the system does not list the %s (no free file number, or no "
+                    "/proc?): the heap grows",
+                    gc__heap_roots_are_mappings(heap) ? "threads or the mappings" : "threads");
+    heap->told_of_failure = true;
+}
+
 /* Under the lock. */
 static void stop_and_cycle(struct heap *heap)
 {
     gc__events_put(heap, GC_EVENT_BEGIN, 0, 0);
     gc__pause_prepare(heap);
-    if (!gc__pause(heap, cycle))
+    if (!gc__pause(heap, cycle)) {
+        note_failure(heap);
         return;
+    }
     gc__events_note_end(heap);
     gc__observe_cycle(heap);
 }
@@ -87,11 +102,26 @@ static bool beside_mutators(struct heap *heap)
     return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap, concurrent_should_be_minor(heap));
 }
 
+/* A child by _Fork, say: no handler of ours was called. */
+static void become_another(struct heap *heap)
+{
+    gc__world_keep_only(&heap->world, gc__mutator);
+    gc__gang_forget_helpers(&heap->gang);
+    gc__background_forget(&heap->background);
+    gc__concurrent_forget(heap);
+    heap->process = gc__os_process_id();
+    gc__os_know_process();
+}
+
 /* By this very thread already, where a hook is at work. And the child of a vfork, of
  * which the parent's threads are none, has all of the parent's memory. */
-static bool must_not_collect(const struct heap *heap)
+static bool must_not_collect(struct heap *heap)
 {
-    return heap->collecting || gc__os_process_id() != heap->process;
+    if (heap->collecting)
+        return true;
+    if (gc__os_process_id() != heap->process && gc__os_process_is_copy())
+        become_another(heap);
+    return gc__os_process_id() != heap->process;
 }
 
 static void collect(struct heap *heap, bool full)
@@ -144,7 +174,7 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
     while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
-        gc__concurrent_assist(heap, mutator);
+        gc__concurrent_assist(heap, mutator, bytes);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);
 }
@@ -154,7 +184,7 @@ void gc__collect_if_over(struct heap *heap)
     if (gc__collections_are_disabled(heap) || !gc__pace_is_due(&heap->pace, 0))
         return;
     if (gc__concurrent_is_under_way(&heap->concurrent)) {
-        gc__concurrent_assist(heap, gc__mutator);
+        gc__concurrent_assist(heap, gc__mutator, 0);
         return;
     }
     gc__world_lock(&heap->world);
@@ -164,7 +194,7 @@ void gc__collect_if_over(struct heap *heap)
 }
 
 /* What a cycle takes, the last one tells: a minor one is followed by another as a
- * rule. One that is under way beside the program needs no help. */
+ * rule. */
 static bool is_time_for_one(const struct heap *heap, uint64_t time_ns)
 {
     return !gc__concurrent_is_under_way(&heap->concurrent) && heap->record.pause_last_ns <= time_ns &&

@@ -41,7 +41,16 @@ static void take_hands(struct concurrent *concurrent)
         gc__os_wait(&concurrent->hands, HANDS_WAITED_FOR, UINT64_MAX);
 }
 
-/* All are woken: one who only waits for a step (wait_for_step) does not want the hands,
+/* For who has the heap's lock: whoever makes steps without it, or wants it for the next
+ * one, lets him go first. */
+static void take_over(struct concurrent *concurrent)
+{
+    atomic_store(&concurrent->wanted, true);
+    take_hands(concurrent);
+    atomic_store(&concurrent->wanted, false);
+}
+
+/* All are woken: one who only waits for a step (wait_for_steps) does not want the hands,
  * and would leave the others asleep for ever. */
 static void leave_hands(struct concurrent *concurrent)
 {
@@ -63,6 +72,7 @@ static void end(struct heap *heap)
 static void drop(struct heap *heap)
 {
     heap->concurrent.marks_stand = false;
+    heap->concurrent.given_up++;
     gc__sweep_give_marks_up(&heap->region);
     gc__marker_abandon(gc__gang_leader(&heap->gang));
     end(heap);
@@ -101,7 +111,7 @@ static void get_going(struct heap *heap)
 /* Else a copy of the process is marked. */
 static bool can_watch(struct heap *heap)
 {
-    return heap->options.no_minor == 0 && gc__minor_track(&heap->minor, &heap->region) &&
+    return heap->options.no_tracking == 0 && gc__minor_track(&heap->minor, &heap->region) &&
            gc__region_show_tables(&heap->region);
 }
 
@@ -119,13 +129,14 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
 
     if (!concurrent->possible || !find_way(heap) || !gc__background_start(heap))
         return false;
+    gc__written_forget(&heap->region, &concurrent->written);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
     heap->minor.now = minor && concurrent->marks_stand && !heap->snapshot.now;
     heap->region.atomic_bits = true;
     concurrent->passes = 0;
-    concurrent->rescanned_total = 0;
+    concurrent->rescanned = concurrent->rescanned_total = 0;
     concurrent->put_off = 0;
     concurrent->marked = (struct census){0};
     concurrent->allocated_before = gc__pace_allocated(&heap->pace);
@@ -156,19 +167,16 @@ static void empty_magazines(struct heap *heap)
 static void quiet(struct heap *heap)
 {
     if (gc__pause(heap, empty_magazines))
-        go_on_with(heap, PHASE_WHITEN);
+        go_on_with(heap, heap->minor.now ? PHASE_WHITEN : PHASE_WATCH);
     else
         drop(heap);
 }
 
-static void whiten(struct heap *heap)
+/* The old, of which the last cycle tells; where much of what is young lives, too, or
+ * nothing was told, all. */
+static bool watches_all(const struct heap *heap)
 {
-    struct concurrent *concurrent = &heap->concurrent;
-
-    if (concurrent->chunk >= gc__region_span(&heap->region) >> GC_CHUNK_SHIFT)
-        go_on_with(heap, heap->minor.now ? PHASE_SNAPSHOT : PHASE_WATCH);
-    else
-        gc__sweep_whiten_chunk(&heap->region, concurrent->chunk++, heap->minor.now);
+    return heap->concurrent.given_up > 0 || heap->pace.survival_percent > GC_WATCH_ALL_PERCENT;
 }
 
 static void watch(struct heap *heap)
@@ -176,9 +184,19 @@ static void watch(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     if (concurrent->chunk >= heap->region.accessible)
-        go_on_with(heap, PHASE_SNAPSHOT);
-    else if (!gc__watch_chunk(&heap->region, concurrent->chunk++))
+        go_on_with(heap, PHASE_WHITEN);
+    else if (!gc__watch_chunk(&heap->region, concurrent->chunk++, watches_all(heap)))
         fail(heap);
+}
+
+static void whiten(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->chunk >= gc__region_span(&heap->region) >> GC_CHUNK_SHIFT)
+        go_on_with(heap, PHASE_SNAPSHOT);
+    else
+        gc__sweep_whiten_chunk(&heap->region, concurrent->chunk++, heap->minor.now);
 }
 
 /* ---- Marking ----------------------------------------------------------------------- */
@@ -213,17 +231,28 @@ static void ranges(struct heap *heap)
     go_on_with(heap, PHASE_TRACE);
 }
 
-static bool passes_are_enough(const struct concurrent *concurrent)
+/* Pages that the last pause may scan. */
+static size_t few_pages(const struct heap *heap)
 {
-    return concurrent->passes == GC_MAX_PASSES ||
-           (concurrent->passes > 0 && concurrent->rescanned <= GC_FEW_PAGES && concurrent->traced <= GC_FEW_STEPS);
+    return (size_t)heap->options.pause_target_us * GC_FEW_PAGES_PERCENT / 100;
 }
 
-/* Mutators that write faster than we scan are made to help, so that it comes to an
+static bool passes_are_enough(const struct heap *heap)
+{
+    const struct concurrent *concurrent = &heap->concurrent;
+
+    return concurrent->passes == GC_MAX_PASSES ||
+           (concurrent->passes > 0 && concurrent->rescanned <= few_pages(heap) && concurrent->traced <= GC_FEW_STEPS);
+}
+
+/* Mutators that write about as fast as we scan are made to help, so that it comes to an
  * end: those that allocate, that is. */
 static void slow_mutators_down(struct heap *heap)
 {
-    if (heap->concurrent.passes >= GC_FREE_PASSES)
+    const struct concurrent *concurrent = &heap->concurrent;
+
+    if (concurrent->passes > 1 && concurrent->rescanned > few_pages(heap) &&
+        concurrent->rescanned > concurrent->rescanned_before / 2)
         gc__pace_make_due(&heap->pace);
 }
 
@@ -231,27 +260,38 @@ static void trace(struct heap *heap)
 {
     heap->concurrent.traced++;
     if (gc__marker_drain_beside(gc__gang_leader(&heap->gang), heap->concurrent.step_objects))
-        go_on_with(heap, passes_are_enough(&heap->concurrent) ? PHASE_FINISH : PHASE_ASK);
+        go_on_with(heap, passes_are_enough(heap) ? PHASE_FINISH : PHASE_ASK);
 }
 
-static void ask(struct heap *heap)
+static void begin_pass(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (concurrent->chunk == 0)
-        gc__rescan_forget_written(&heap->region);
-    if (!gc__rescan_find_written_in(&heap->region, concurrent->chunk)) {
-        go_on_with(heap, PHASE_FAIL);
-        return;
-    }
-    if (++concurrent->chunk < gc__rescan_parts(&heap->region))
-        return;
     slow_mutators_down(heap);
     concurrent->passes++;
+    concurrent->rescanned_before = concurrent->rescanned;
     concurrent->rescanned = 0;
     concurrent->traced = 0;
     concurrent->written.next = 0;
     go_on_with(heap, PHASE_TAKE);
+}
+
+/* Of a part of the heap that is being moved the system may tell nothing, and it is
+ * scanned; if it tells nothing at all, our file is closed. */
+static void ask(struct heap *heap)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    size_t parts = gc__written_parts(&heap->region);
+
+    if (concurrent->chunk == 0)
+        concurrent->unknown_parts = 0;
+    concurrent->unknown_parts += !gc__written_ask(&heap->region, concurrent->chunk);
+    if (++concurrent->chunk < parts)
+        return;
+    if (concurrent->unknown_parts == parts)
+        go_on_with(heap, PHASE_FAIL);
+    else
+        begin_pass(heap);
 }
 
 static void take(struct heap *heap)
@@ -263,13 +303,9 @@ static void rescan(struct heap *heap)
 {
     struct written *written = &heap->concurrent.written;
 
-    if (!gc__written_watch(&heap->region, written)) {
-        go_on_with(heap, PHASE_FAIL);
-        return;
-    }
-    gc__written_scan(gc__gang_leader(&heap->gang), written);
     heap->concurrent.rescanned += written->count;
     heap->concurrent.rescanned_total += written->count;
+    gc__written_scan(gc__gang_leader(&heap->gang), written);
     go_on_with(heap, PHASE_TAKE);
 }
 
@@ -283,10 +319,12 @@ static void stacks(struct heap *heap)
 
 /* ---- The end ------------------------------------------------------------------------ */
 
+/* Also what was taken and not scanned yet, if somebody finishes the cycle halfway. */
 static void rescan_the_last(struct heap *heap)
 {
     struct written *written = &heap->concurrent.written;
 
+    gc__written_scan(gc__gang_leader(&heap->gang), written);
     for (written->next = 0; gc__written_take(&heap->region, written);)
         gc__written_scan(gc__gang_leader(&heap->gang), written);
 }
@@ -322,7 +360,7 @@ static void finish_marking(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
-    concurrent->unknown = !gc__rescan_find_written(&heap->gang);
+    concurrent->unknown = !gc__written_ask_all(&heap->gang);
     if (concurrent->unknown)
         return;
     rescan_the_last(heap);
@@ -347,7 +385,7 @@ static void note_finish(struct heap *heap)
 
     concurrent->allocated = gc__pace_allocated(&heap->pace);
     concurrent->runway_bytes = concurrent->allocated - gc__min(concurrent->allocated_before, concurrent->allocated);
-    concurrent->failures = 0;
+    concurrent->failures = concurrent->given_up = 0;
     gc__pace_wait(&heap->pace);
 }
 
@@ -478,14 +516,37 @@ static bool next_wants_lock(const struct concurrent *concurrent)
     return steps[gc__concurrent_phase(concurrent)].wants_lock;
 }
 
+/* What steps cost. Pauses are in those that have the heap's lock. */
+struct cost {
+    uint64_t thread_ns, pauses_ns;
+};
+
+static struct cost cost_until_now(const struct heap *heap, bool locked)
+{
+    return (struct cost){gc__os_thread_ns(), locked ? heap->record.pause_total_ns : 0};
+}
+
+static void note_cost(struct heap *heap, struct cost before, bool locked)
+{
+    struct cost now = cost_until_now(heap, locked);
+    uint64_t work_ns = now.thread_ns - before.thread_ns;
+
+    heap->concurrent.work_ns += work_ns;
+    heap->concurrent.taken_ns += gc__mutator_exists(gc__mutator) ? work_ns : now.pauses_ns - before.pauses_ns;
+}
+
 /* With the hands taken. A step whose phase has changed before that is another day's. */
 static bool make_step(struct heap *heap, bool locked)
 {
     struct concurrent *concurrent = &heap->concurrent;
     enum concurrent_phase phase = gc__concurrent_phase(concurrent);
 
-    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock))
+    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock)) {
+        struct cost before = cost_until_now(heap, locked);
+
         steps[phase].make(heap);
+        note_cost(heap, before, locked);
+    }
     atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
     leave_hands(concurrent);
     return phase != PHASE_OFF;
@@ -496,7 +557,7 @@ static bool make_locked_step(struct heap *heap)
     bool more;
 
     gc__world_lock(&heap->world);
-    take_hands(&heap->concurrent);
+    take_over(&heap->concurrent);
     more = make_step(heap, true);
     gc__world_unlock_for_others(&heap->world);
     return more;
@@ -521,12 +582,14 @@ static uint32_t steps_made(const struct concurrent *concurrent)
 static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
     bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
+    uint64_t start_ns = gc__os_clock_ns();
 
     if (!is_safe)
         gc__world_begin_safe(&heap->world, mutator, mutator->sp);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
     if (!is_safe)
         gc__world_end_safe(&heap->world, mutator);
+    atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);
 }
 
 static bool may_make_step(struct heap *heap)
@@ -546,25 +609,20 @@ uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator)
 
     if (heap->world.cpus > 1)
         wait_for_steps(heap, mutator, before);
-    if (steps_made(&heap->concurrent) == before && !may_make_step(heap) && !gc__pace_is_overdrawn(&heap->pace))
+    if (steps_made(&heap->concurrent) == before && !may_make_step(heap) && gc__pace_overdrafts(&heap->pace) == 0)
         return 1;
     return steps_made(&heap->concurrent) - before;
 }
 
-void gc__concurrent_assist(struct heap *heap, struct mutator *mutator)
+/* The more was granted, the more is asked for: so the heap stays within bounds, however
+ * long the cycle takes. */
+void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
-    uint32_t made = 0;
+    uint32_t wanted = GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace)), made = 0;
 
-    while (made < GC_ASSIST_STEPS && gc__concurrent_is_under_way(&heap->concurrent))
+    while (made < wanted && gc__concurrent_is_under_way(&heap->concurrent))
         made += gc__concurrent_help(heap, mutator);
-    gc__pace_grant(&heap->pace, GC_ASSIST_BYTES);
-}
-
-static void take_over(struct concurrent *concurrent)
-{
-    atomic_store(&concurrent->wanted, true);
-    take_hands(concurrent);
-    atomic_store(&concurrent->wanted, false);
+    gc__pace_grant(&heap->pace, gc__max(bytes / GC_ASSIST_PARTS, GC_ASSIST_BYTES));
 }
 
 static void publish_all(struct heap *heap)
@@ -624,6 +682,6 @@ void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands = HANDS_FREE;
     give_up(heap);
-    heap->snapshot.needed = heap->options.no_minor != 0;
+    heap->snapshot.needed = heap->options.no_tracking != 0;
     heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

@@ -7,13 +7,13 @@
  *
  *     sweep     what the last cycle left unswept
  *     quiet     pause: from now on no mark bit means anything, and none is set
+ *     watch     pages of which something may be scanned: as a rule, what was marked
  *     whiten    every object
- *     watch     pages of which something may be scanned
  *     snapshot  pause: registers, stacks, thread-local data
  *     segments, ranges   the other roots
  *     trace     until nothing is grey
- *     ask       which pages were written meanwhile;
- *     rescan    watches them again, and scans what is marked in them;
+ *     ask       which pages were written meanwhile, and watches them again;
+ *     rescan    scans what is marked in them;
  *     stacks    pause: as in the snapshot; then the other roots, and traces again; and
  *               so on, until all this is little, or it was done a dozen times
  *     finish    pause: all roots, the pages that were written last, all they lead to;
@@ -63,8 +63,8 @@ enum concurrent_phase {
     PHASE_FETCH,
     PHASE_ADOPT,
     PHASE_QUIET, /* and from here to the finish for the process itself */
-    PHASE_WHITEN,
     PHASE_WATCH,
+    PHASE_WHITEN,
     PHASE_SNAPSHOT,
     PHASE_SEGMENTS,
     PHASE_RANGES,
@@ -86,30 +86,36 @@ struct concurrent {
     _Atomic bool wanted;    /* by who has the heap's lock */
     _Atomic uint32_t steps; /* made, ever */
 
-    bool marks_stand;       /* all that lives was marked by the last cycle, and what was written since is known */
-    bool now;               /* the cycle under way is concurrent, or the last was */
-    bool no_magazines;      /* from `quiet` on, until all is published */
-    bool unknown;           /* which pages were written */
-    bool too_much;          /* was found at the finish */
-    unsigned put_off;       /* how often the finish was */
-    unsigned failures;      /* in a row */
-    size_t step_objects;    /* scanned in a step of tracing */
-    size_t chunk;           /* where the phase goes on: a chunk, or a part to be asked about */
-    unsigned passes;        /* of `ask` and `rescan` */
-    size_t rescanned;       /* pages, in this pass, */
-    size_t rescanned_total; /* and in all */
-    size_t traced;          /* steps, in this pass */
+    bool marks_stand;        /* all that lives was marked by the last cycle, and what was written since is known */
+    bool now;                /* the cycle under way is concurrent, or the last was */
+    bool no_magazines;       /* from `quiet` on, until all is published */
+    bool unknown;            /* which pages were written */
+    bool too_much;           /* was found at the finish */
+    unsigned put_off;        /* how often the finish was */
+    unsigned failures;       /* in a row, */
+    unsigned given_up;       /* cycles: likewise */
+    size_t step_objects;     /* scanned in a step of tracing */
+    size_t chunk;            /* where the phase goes on: a chunk, or a part to be asked about */
+    unsigned passes;         /* of `ask` and `rescan` */
+    size_t unknown_parts;    /* of the heap, in this pass: the system did not tell */
+    size_t rescanned;        /* pages, in this pass, */
+    size_t rescanned_before; /* in the one before, */
+    size_t rescanned_total;  /* and in all */
+    size_t traced;           /* steps, in this pass */
     struct written written;
 
-    struct census unissued;  /* at the finish, */
-    size_t active;           /* and mutators that allocated; */
-    struct census marked;    /* what is counted when it is published */
-    size_t allocated_before; /* by the pace: at the begin, */
-    size_t allocated;        /* at the finish */
-    uint64_t begun_ns;       /* this cycle; */
-    uint64_t full_ns;        /* how long the last took that was full, */
-    uint64_t minor_ns;       /* and the last minor one since */
-    size_t runway_bytes;     /* what was claimed between these, in the last cycle */
+    struct census unissued;     /* at the finish, */
+    size_t active;              /* and mutators that allocated; */
+    struct census marked;       /* what is counted when it is published */
+    size_t allocated_before;    /* by the pace: at the begin, */
+    size_t allocated;           /* at the finish */
+    uint64_t begun_ns;          /* this cycle; */
+    uint64_t full_ns;           /* how long the last took that was full, */
+    uint64_t minor_ns;          /* and the last minor one since */
+    size_t runway_bytes;        /* what was claimed between these, in the last cycle */
+    uint64_t work_ns;           /* that threads ran for steps, since the last record (gc/cycle/record.h); */
+    uint64_t taken_ns;          /* of which so much was taken from the mutators, by steps of theirs and pauses; */
+    _Atomic uint64_t waited_ns; /* and so much they waited, all of them together */
 };
 
 void gc__concurrent_init(struct concurrent *concurrent, bool wanted);
@@ -152,9 +158,10 @@ bool gc__concurrent_step(struct heap *heap);
  * one if it is none's fault that it was none. Not under the lock. */
 uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator);
 
-/* For a mutator that has used up what there is to allocate while a cycle is under way:
- * it makes some steps, and is granted a little. Not under the lock. */
-void gc__concurrent_assist(struct heap *heap, struct mutator *mutator);
+/* For a mutator that has used up what there is to allocate while a cycle is under way,
+ * and wants so much: it makes some steps, and is granted a part of it, or a little more.
+ * Not under the lock. */
+void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes);
 
 /* Both under the lock while a cycle is under way; it comes to its end now. In a pause
  * that may be long, and all is published; false: it had not begun to mark, or could

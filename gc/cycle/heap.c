@@ -34,13 +34,15 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__region_destroy(&heap->region);
         return false;
     }
+    heap->world.holds_signals =
+        gc__heap_roots_are_mappings(heap); /* their handlers may call malloc, or leave by longjmp */
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
-    gc__minor_init(&heap->minor, options->no_minor == 0);
-    gc__concurrent_init(&heap->concurrent, options->pause_target_us > 0 && !gc__heap_roots_are_mappings(heap));
-    gc__snapshot_init(&heap->snapshot, options->no_minor != 0);
-    heap->attached.finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
+    gc__minor_init(&heap->minor, options->no_minor == 0 && options->no_tracking == 0);
+    gc__concurrent_init(&heap->concurrent, !gc__heap_roots_are_mappings(heap));
+    gc__snapshot_init(&heap->snapshot, options->no_tracking != 0);
+    gc__attached_init(&heap->attached);
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
@@ -51,22 +53,36 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);
     heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
+    gc__os_know_process();
     if (options->stats != 0 || options->log != 0)
         gc__os_keep_stderr();
     heap->started = true;
     return true;
 }
 
+/* A cycle beside the mutators costs them a fault for each page that they write, so where
+ * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
+ * pause is the better choice. */
+static size_t pause_worth_avoiding_us(const struct heap *heap)
+{
+    size_t target_us = (size_t)heap->options.pause_target_us;
+
+    return gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
+}
+
 bool gc__heap_wants_concurrent(const struct heap *heap)
 {
     size_t scanned_bytes = heap->pace.scanned_bytes;
 
-    if (!heap->concurrent.possible || (heap->snapshot.needed && !gc__snapshot_is_better(heap)))
+    if (!heap->concurrent.possible || heap->options.pause_target_us <= 0 ||
+        heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP ||
+        (heap->snapshot.needed && !gc__snapshot_is_better(heap)))
         return false;
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > (size_t)heap->options.pause_target_us;
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap) &&
+           !gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns);
 }
 
 static void audit_blocks(const struct region *region)

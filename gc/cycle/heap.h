@@ -37,6 +37,7 @@ struct heap {
     bool collecting;               /* by the lock's owner */
     bool full;                     /* the cycle under way is not to be minor */
     bool hard;                     /* for want of memory */
+    bool told_of_failure;          /* that there are no collections */
     long process;                  /* that it belongs to */
     _Atomic unsigned disabled;     /* gc_disable less gc_enable */
     _Atomic uint32_t stress_count; /* allocations, under stress */
@@ -76,6 +77,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
 /* Whether the next cycle, unless it must be full at once, had better run beside the
  * mutators. Under stress one in four does. */
 bool gc__heap_wants_concurrent(const struct heap *heap);
+
 static inline bool gc__heap_roots_are_mappings(const struct heap *heap)
 {
     return heap->options.roots > GC_ROOTS_SEGMENTS;

@@ -32,7 +32,7 @@ static size_t room_bytes(const struct limit *limit, const struct limit_state *st
 /* What is allocated in as much time as the collection took, if `bytes` are in `ns`. */
 static size_t worthwhile_bytes(const struct limit_state *state, uint64_t bytes, uint64_t ns)
 {
-    double worthwhile = (double)bytes * (double)state->pause_ns;
+    double worthwhile = (double)bytes * (double)state->work_ns;
 
     if (bytes == 0)
         return 0;
@@ -61,12 +61,19 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
 {
     size_t room = room_bytes(limit, state);
 
-    if (limit->thrifty && state->pause_ns > 0)
+    if (limit->thrifty && state->work_ns > 0)
         wanted_bytes = gc__min(wanted_bytes, thrifty_bytes(limit, state, wanted_bytes));
     if (room >= wanted_bytes)
         return wanted_bytes;
     room = gc__max(room, worthwhile_bytes(state, state->allocated_bytes, state->mutator_ns)); /* half of the time */
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
+}
+
+bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns)
+{
+    double claimed = (double)limit->allocated_bytes * (double)cycle_ns;
+
+    return limit->near && claimed > (double)limit->mutator_ns * (double)budget_bytes / 100 * GC_RUNWAY_MAX_PERCENT;
 }
 
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state)

@@ -9,6 +9,10 @@
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
  *
+ * A cycle beside the mutators needs room for what they claim meanwhile. Where a limit
+ * leaves none they would wait for most of it, which takes several times as long as to
+ * mark the heap while they stand: so they stand.
+ *
  * In the place of malloc (`thrifty`) a heap is compared with one that frees at once.
  * There the budget is what is allocated while a collection takes a small share of the
  * time, if the pace wants more than that.
@@ -24,6 +28,7 @@
 struct limit {
     size_t soft_bytes;   /* SIZE_MAX: none */
     uint64_t resumed_ns; /* when the last cycle ended */
+    bool near;           /* there was less room than the pace wanted */
     bool thrifty;        /* while collections take little time, there may be more of them */
 
     /* Of the last cycles, the older ones less and less. */
@@ -38,8 +43,8 @@ struct limit_state {
     size_t outside_bytes;   /* of its tables, and what the program holds elsewhere */
     size_t hard_bytes;      /* SIZE_MAX: no limit for the heap */
     size_t allocated_bytes; /* since the cycle before, */
-    uint64_t mutator_ns;    /* which took so long */
-    uint64_t pause_ns;      /* of this cycle */
+    uint64_t mutator_ns;    /* which took the mutators so long */
+    uint64_t work_ns;       /* of this cycle: what threads ran for it, or what it took the mutators, if that is more */
 };
 
 /* A cycle is over. */
@@ -47,6 +52,10 @@ void gc__limit_note(struct limit *limit, const struct limit_state *state);
 
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
+
+/* Whether mutators claim so much while a cycle runs beside them for `cycle_ns` that, with
+ * this budget, they would have to wait for it: near a limit, that is. */
+bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns);
 
 /* Whether so much is held that free memory had better go back now. */
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state);

@@ -13,7 +13,7 @@ bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full)
 {
     minor->now = false;
     if (minor->watched && !full)
-        minor->now = minor->tracked = gc__rescan_find_written(gang);
+        minor->now = minor->tracked = gc__rescan_find_written(gang, gc__rescan_find_in_part);
     minor->watched = false;
     return minor->now;
 }
@@ -40,6 +40,8 @@ bool gc__minor_track(struct minor *minor, const struct region *region)
 
     minor->watched = false;
     minor->tracked = minor->tracked || gc__os_track_writes(range);
+    if (minor->tracked && minor->write_ns == 0)
+        minor->write_ns = gc__os_watched_write_ns();
     return minor->tracked;
 }
 

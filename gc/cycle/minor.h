@@ -18,6 +18,7 @@ struct minor {
     bool now;          /* the cycle under way is minor, or the last one was */
     bool tracked;      /* the system was told of our range */
     bool watched;      /* since the last cycle: the next may be minor */
+    uint64_t write_ns; /* that the first write to a watched page takes; 0: not known */
     unsigned failures; /* to track or watch, in a row */
     unsigned row;      /* minor cycles since the last full one */
     unsigned rest;     /* full cycles to come before minor ones are tried again */

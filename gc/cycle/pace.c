@@ -32,7 +32,7 @@ static void note_survival(struct pace *pace, size_t live_bytes)
 
     pace->survival_percent = allocated > 0 ? gc__min(percent_of(survived, 10000) / allocated, 100) : 0;
     pace->live_bytes = live_bytes;
-    pace->allocated_bytes = 0;
+    __atomic_fetch_sub(&pace->allocated_bytes, allocated, __ATOMIC_RELAXED); /* others may be adding to it */
 }
 
 void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_bytes, size_t held_bytes,
@@ -103,12 +103,21 @@ void gc__pace_wait(struct pace *pace)
     set_budget(pace, gc__pace_allocated(pace) + percent_of(pace->full_budget_bytes, GC_RUNWAY_LEAST_PERCENT));
 }
 
+/* Not if a cycle has set another budget meanwhile. */
 void gc__pace_grant(struct pace *pace, size_t bytes)
 {
-    size_t budget = __atomic_load_n(&pace->budget_bytes, __ATOMIC_RELAXED);
+    size_t budget = gc__pace_budget(pace);
+    size_t granted = gc__max(budget, gc__pace_allocated(pace)) + bytes;
 
     __atomic_fetch_add(&pace->granted_bytes, bytes, __ATOMIC_RELAXED);
-    set_budget(pace, gc__max(budget, gc__pace_allocated(pace)) + bytes);
+    __atomic_compare_exchange_n(&pace->budget_bytes, &budget, granted, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void gc__pace_put_off(struct pace *pace)
+{
+    size_t allocated = gc__pace_allocated(pace);
+
+    set_budget(pace, allocated + gc__max(pace->floor_bytes, allocated / 4));
 }
 
 void gc__pace_make_due(struct pace *pace)

@@ -98,11 +98,16 @@ void gc__pace_use_runway(struct pace *pace);
 void gc__pace_wait(struct pace *pace);
 void gc__pace_grant(struct pace *pace, size_t bytes);
 
-/* Whether so much was granted that nobody is to have more for nothing. */
-static inline bool gc__pace_is_overdrawn(const struct pace *pace)
+/* How often an eighth of a full budget was granted beyond the budget: from the first time
+ * on nobody is to have more for nothing. */
+static inline uint32_t gc__pace_overdrafts(const struct pace *pace)
 {
-    return __atomic_load_n(&pace->granted_bytes, __ATOMIC_RELAXED) > pace->full_budget_bytes / GC_OVERDRAFT_SHARE;
+    return (uint32_t)(__atomic_load_n(&pace->granted_bytes, __ATOMIC_RELAXED) /
+                      (pace->full_budget_bytes / GC_OVERDRAFT_SHARE + 1));
 }
+
+/* A cycle could not be: the next is to be tried when a quarter more was allocated. */
+void gc__pace_put_off(struct pace *pace);
 
 /* At once: a cycle that has failed is to be followed by another, or mutators are to
  * help with the one under way. */

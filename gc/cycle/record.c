@@ -46,20 +46,36 @@ static struct limit_state limit_state(const struct heap *heap)
 
 static void keep_limits(struct heap *heap, const struct limit_state *state, bool full)
 {
-    gc__pace_trim(&heap->pace, gc__limit_budget(&heap->limit, state, heap->pace.budget_bytes), full);
+    size_t wanted = heap->pace.budget_bytes, budget = gc__limit_budget(&heap->limit, state, wanted);
+
+    heap->limit.near = budget < wanted;
+    gc__pace_trim(&heap->pace, budget, full);
     if (gc__limit_is_exceeded(&heap->limit, state))
         gc__region_decommit(&heap->region, UINT64_MAX);
 }
 
-/* The pause is over but for what is left to do here. */
-static void note_limits(struct heap *heap, size_t allocated_bytes)
+/* What the cycle took from the mutators, each of them: pauses, steps, and waiting. */
+static uint64_t taken_ns(const struct heap *heap, uint64_t pause_ns)
 {
-    uint64_t start_ns = heap->region.now_ns, now_ns = gc__os_clock_ns();
+    const struct concurrent *concurrent = &heap->concurrent;
+
+    return pause_ns + concurrent->taken_ns + concurrent->waited_ns / gc__max(concurrent->active, 1);
+}
+
+/* Of a cycle that ends with a pause, or beside the mutators. To it is added what was
+ * spent on cycles that were given up. */
+static void note_limits(struct heap *heap, size_t allocated_bytes, uint64_t pause_ns)
+{
+    struct concurrent *concurrent = &heap->concurrent;
+    uint64_t now_ns = gc__os_clock_ns(), interval_ns = now_ns - heap->limit.resumed_ns;
+    uint64_t taken = gc__min(taken_ns(heap, pause_ns), interval_ns);
     struct limit_state state = limit_state(heap);
 
     state.allocated_bytes = allocated_bytes;
-    state.mutator_ns = start_ns - heap->limit.resumed_ns;
-    state.pause_ns = now_ns - start_ns;
+    state.work_ns = gc__max(pause_ns + concurrent->work_ns, taken);
+    state.mutator_ns = interval_ns - taken;
+    concurrent->work_ns = concurrent->taken_ns = 0;
+    concurrent->waited_ns = 0;
     gc__limit_note(&heap->limit, &state);
     keep_limits(heap, &state, !heap->minor.now);
     heap->limit.resumed_ns = now_ns;
@@ -85,6 +101,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
 
     heap->concurrent.now = heap->concurrent.marks_stand = false;
     gc__snapshot_note_stopped(&heap->snapshot);
+    heap->concurrent.given_up = 0;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {
@@ -92,7 +109,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                              heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
     }
-    note_limits(heap, allocated);
+    note_limits(heap, allocated, gc__os_clock_ns() - heap->region.now_ns); /* that is almost over */
     if (!heap->minor.now)
         keep_runway(heap);
 }
@@ -124,7 +141,7 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
                              keeping->active);
     }
-    note_limits(heap, concurrent->allocated);
+    note_limits(heap, concurrent->allocated, 0);
     keep_runway(heap);
     gc__pace_note_allocated(&heap->pace, since_finish + born);
 }

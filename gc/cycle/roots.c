@@ -1,5 +1,6 @@
 #include "gc/cycle/roots.h"
 
+#include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/observer.h"
 #include "gc/cycle/stacks.h"
@@ -47,6 +48,21 @@ static void mark_mutator(struct heap *heap, const struct mutator *mutator)
     mark_words(heap, mutator->held, 2);
 }
 
+/* A thread that is over runs on, with a descriptor in which glibc has the only pointer to
+ * the table of its thread-local blocks, for the next thread on that stack; or gives it
+ * back meanwhile. Where roots are mappings that is not left to others. */
+static void mark_descriptor(struct heap *heap, const struct mutator *mutator)
+{
+    static GC_OWN_STATE uintptr_t copy[GC_DESCRIPTOR_BYTES / sizeof(uintptr_t)];
+    uintptr_t start = mutator->thread_pointer - GC_DESCRIPTOR_BYTES / 2;
+
+    if (mutator->thread_pointer != 0 && gc__heap_roots_are_mappings(heap)) {
+        size_t bytes = gc__os_copy(copy, start, gc__min(sizeof copy, mutator->stack.end - start));
+
+        mark_range((struct gc__range){(uintptr_t)copy, (uintptr_t)copy + bytes}, gc__gang_leader(&heap->gang));
+    }
+}
+
 /* Of threads that have not begun, and of those that nobody has joined. */
 static void mark_threads_to_be(struct heap *heap)
 {
@@ -61,6 +77,8 @@ void gc__roots_mark_mutators(struct heap *heap)
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next) {
         if (gc__mutator_has_roots(mutator))
             mark_mutator(heap, mutator);
+        else if (mutator->over)
+            mark_descriptor(heap, mutator);
         mark_words(heap, &mutator->result, 1);
     }
     mark_threads_to_be(heap);

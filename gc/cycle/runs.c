@@ -17,7 +17,7 @@ static void blacken_run(struct region *region, const struct run *run, struct cen
 }
 
 /* A mutator that stands in one of our calls gives up its runs for want of
- * memory: 240 of them can hold ten megabytes of units. Elsewhere it may have
+ * memory: those of the built-in kinds alone can hold ten megabytes of units. Elsewhere it may have
  * been stopped halfway through the fast path. */
 static bool gives_up_runs(const struct heap *heap, const struct mutator *mutator)
 {

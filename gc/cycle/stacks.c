@@ -183,6 +183,7 @@ void gc__mark_stacks(struct heap *heap, const struct mutator *mutator)
 
     keep_memory(heap, (uintptr_t)mutator->entered); /* they may be objects, and are looked at */
     keep_memory(heap, (uintptr_t)mutator->left);
+    keep_memory(heap, context->alternate.start); /* the kernel alone may know of it */
     if (stack != NULL) {
         run_on(heap, stack, context->sp);
         scan_own(heap, mutator);

@@ -21,7 +21,7 @@ static const char usage[] = "usage: broom run [OPTION...] [--] PROGRAM [ARGUMENT
                             "  --free=honour    free frees at once; what was forgotten is collected\n"
                             "  --stats          a summary on stderr at exit\n"
                             "  --log            one line on stderr for each collection\n"
-                            "  --max-heap=SIZE  beyond that malloc fails (SIZE: a number, and perhaps K, M, G)\n"
+                            "  --max-heap=SIZE  beyond that malloc fails (SIZE: a number, perhaps with K, M, G or T)\n"
                             "  --children       the programs that it runs have Broom, too\n"
                             "  --NAME=VALUE     any other option: BROOM_NAME of the manual\n"
                             "\n"

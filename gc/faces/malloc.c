@@ -18,6 +18,7 @@
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 #include "gc/faces/arena.h"
+#include "gc/faces/protect.h"
 #include "gc/insight/stats.h"
 
 #include <errno.h>
@@ -35,31 +36,99 @@ extern char **environ;
 
 /* Around what may not be interrupted by the same. A mutator's `inside` says as much of
  * slow paths, which are not only reached from here. */
-static inline void begin(void)
+static inline __attribute__((always_inline)) void begin(void)
 {
-    gc__thread_is_busy = true;
+    gc__thread_busy_at = (uintptr_t)__builtin_dwarf_cfa();
     atomic_signal_fence(memory_order_seq_cst);
 }
 
 static inline void end(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    gc__thread_is_busy = false;
+    gc__thread_busy_at = 0;
 }
 
 /* The heap may not be used. Most of it, the lock aside, is asked for by the fast paths. */
 static inline bool in_fast_middle(const struct mutator *mutator)
 {
-    return ((unsigned)gc__thread_is_busy | (unsigned)mutator->inside) != 0; /* one jump for both */
+    return (gc__thread_busy_at | (uintptr_t)mutator->inside) != 0; /* one jump for both */
 }
 
-static bool in_middle(void)
+/* A program may take its environment away later. */
+static bool c_library_has_begun(void)
 {
-    const struct mutator *mutator = gc__mutator;
+    static bool has_begun;
 
-    return in_fast_middle(mutator) || environ == NULL ||
+    has_begun = has_begun || environ != NULL;
+    return has_begun;
+}
+
+/* Two collectors would stop each other's threads by the same signal, and neither would
+ * look for its objects in the other's. */
+static void refuse_another_broom(void)
+{
+    void *other = gc__os_find_function("gc_get_stats");
+
+    if (other != NULL && other != (void *)(uintptr_t)gc_get_stats)
+        gc__fatal("the program has Broom already, as libbroom: %s", "libbroom-malloc does not go with that");
+}
+
+static __attribute__((constructor)) void begin_with_program(void)
+{
+    c_library_has_begun();
+    refuse_another_broom();
+}
+
+static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
+{
+    return sp >= mutator->stack.start && sp < mutator->stack.end;
+}
+
+/* Whether a signal's handler has left by longjmp what it interrupted: then a call comes
+ * from the same frame, or one above. Who holds the lock is not interrupted. */
+static bool was_left(const struct mutator *mutator, uintptr_t sp)
+{
+    uintptr_t busy_at = gc__thread_busy_at;
+
+    return gc__mutator_exists(mutator) && sp >= busy_at && is_on_stack(mutator, busy_at) && is_on_stack(mutator, sp) &&
+           atomic_load(&gc__heap.world.owner) != mutator;
+}
+
+/* It was halfway through a change of its runs, perhaps: what they have is lost, until the
+ * collector finds it. */
+static void give_up_runs(struct mutator *mutator)
+{
+    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
+        struct run *run = gc__mutator_run(mutator, lane);
+
+        run->cur = run->end = NULL;
+        run->freed = run->block = 0;
+    }
+}
+
+static void recover_if_left(struct mutator *mutator, uintptr_t sp)
+{
+    if (gc__thread_busy_at == 0 || !was_left(mutator, sp))
+        return;
+    if (mutator->inside)
+        give_up_runs(mutator);
+    mutator->sp = 0;
+    mutator->held[0] = mutator->held[1] = NULL;
+    gc__world_end(&gc__heap.world, mutator);
+    end();
+}
+
+/* `sp`: as in begin() of the call that asks. */
+static bool in_middle(uintptr_t sp)
+{
+    struct mutator *mutator = gc__mutator;
+
+    recover_if_left(mutator, sp);
+    return in_fast_middle(mutator) || !c_library_has_begun() ||
            (gc__mutator_exists(mutator) && atomic_load(&gc__heap.world.owner) == mutator);
 }
+
+#define CALLER_SP ((uintptr_t)__builtin_dwarf_cfa())
 
 /* ---- Allocating ------------------------------------------------------------------------ */
 
@@ -100,9 +169,9 @@ static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, u
 
 /* Ends with a tail call: no frame of ours, with holes in it, lies between the
  * client's and the spilled registers. */
-static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, size_t alignment)
+static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, size_t alignment, uintptr_t sp)
 {
-    if (GC_UNLIKELY(in_middle()))
+    if (GC_UNLIKELY(in_middle(sp)))
         return allocate_from_arena(bytes, alignment);
     begin();
     return gc__os_spill_registers(allocate_spilled, call, bytes, alignment);
@@ -111,7 +180,8 @@ static __attribute__((noinline)) void *allocate_slow(const char *call, size_t by
 /* What was freed before is used first, unless a collection may be due, or has just been
  * and left nothing. While it is `inside` the mutator is not stopped; where it stops at
  * the end, the object stands in this frame. `zeroed`: it is to be. */
-static __attribute__((noinline)) void *allocate_freed(const char *call, size_t bytes, unsigned lane, bool zeroed)
+static __attribute__((noinline)) void *allocate_freed(const char *call, size_t bytes, unsigned lane, bool zeroed,
+                                                      uintptr_t sp)
 {
     struct mutator *mutator = gc__mutator;
     const struct run *run = &mutator->runs[lane];
@@ -127,7 +197,7 @@ static __attribute__((noinline)) void *allocate_freed(const char *call, size_t b
     }
     gc__world_end(&gc__heap.world, mutator);
     end();
-    return GC_LIKELY(object != NULL) ? object : allocate_slow(call, bytes, 1);
+    return GC_LIKELY(object != NULL) ? object : allocate_slow(call, bytes, 1, sp);
 }
 
 static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, bool zeroed)
@@ -138,15 +208,15 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
     void *object;
 
     if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || in_fast_middle(mutator)))
-        return allocate_slow(call, bytes, 1);
+        return allocate_slow(call, bytes, 1, CALLER_SP);
     lane = GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes);
     run = &mutator->runs[lane];
     if (run->freed != 0)
-        return allocate_freed(call, bytes, lane, zeroed);
+        return allocate_freed(call, bytes, lane, zeroed, CALLER_SP);
     begin();
     if (GC_UNLIKELY(run->cur == run->end)) {
         end();
-        return allocate_slow(call, bytes, 1);
+        return allocate_slow(call, bytes, 1, CALLER_SP);
     }
     object = gc__run_next(run);
     end();
@@ -202,6 +272,13 @@ static bool frees_are_honoured(void)
     return gc__heap.options.free == GC_FREE_HONOUR;
 }
 
+/* A thread that is over may run on while the world stands (gc/roots/world.h), and glibc
+ * frees in it what others had: the collector will find that. */
+static bool is_over(void)
+{
+    return gc__mutator->over;
+}
+
 /* As nearly all are. False: it is to take the long way, be it right or wrong. */
 static bool free_to_magazine(void *address)
 {
@@ -209,7 +286,7 @@ static bool free_to_magazine(void *address)
     struct object object;
     bool done;
 
-    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator))
+    if (in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)
         return false;
     begin();
     gc__world_begin(mutator);
@@ -224,7 +301,7 @@ static void free_in_heap(const char *call, void *address)
 {
     struct object object;
 
-    if (!is_in_heap(address) || in_middle())
+    if (!is_in_heap(address) || in_middle(CALLER_SP) || is_over())
         return;
     begin();
     if (!find(address, &object))
@@ -241,8 +318,21 @@ static inline void free_object(const char *call, void *address)
         free_in_heap(call, address);
 }
 
+static __attribute__((noinline)) void unprotect(void *address)
+{
+    struct object object;
+    uintptr_t start;
+
+    if (!is_in_heap(address) || in_middle(CALLER_SP) || !find(address, &object))
+        return;
+    start = (uintptr_t)gc__object_start(&gc__heap.region, &object);
+    gc__unprotect((struct gc__range){start, start + gc__object_bytes(&gc__heap.region, &object)});
+}
+
 EXPORT void free(void *address)
 {
+    if (GC_UNLIKELY(gc__protected_count != 0))
+        unprotect(address);
     if (frees_are_honoured() && free_to_magazine(address))
         return;
     free_object("free", address);
@@ -274,8 +364,17 @@ static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, u
     return resized;
 }
 
-/* glibc frees where the size is 0. An object of the arena, or one that is aligned to
- * more than the heap knows, becomes an ordinary one. */
+/* To more than the heap knows. */
+static bool is_over_aligned(const void *address)
+{
+    struct object object;
+
+    return (uintptr_t)address % GC_CHUNK_BYTES == 0 && find(address, &object) &&
+           gc__object_start(&gc__heap.region, &object) != address;
+}
+
+/* glibc frees where the size is 0. An object of the arena, or one that is over-aligned,
+ * becomes an ordinary one. */
 static void *resize(void *address, size_t bytes)
 {
     if (address == NULL)
@@ -284,7 +383,7 @@ static void *resize(void *address, size_t bytes)
         free_object("realloc", address);
         return NULL;
     }
-    if (gc__arena_owns(address) || in_middle() || (uintptr_t)address % GC_CHUNK_BYTES == 0)
+    if (gc__arena_owns(address) || in_middle(CALLER_SP) || is_over_aligned(address))
         return move(address, bytes);
     begin();
     return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)address, bytes);
@@ -326,10 +425,10 @@ static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
     if (alignment <= GC_GRANULE_BYTES)
         return allocate(call, bytes, false);
     if (alignment <= GC_CHUNK_BYTES)
-        return allocate_slow(call, bytes, alignment);
+        return allocate_slow(call, bytes, alignment, CALLER_SP);
     if (bytes > SIZE_MAX - alignment)
         return out_of_memory();
-    object = allocate_slow(call, bytes + alignment, GC_CHUNK_BYTES);
+    object = allocate_slow(call, bytes + alignment, GC_CHUNK_BYTES, CALLER_SP);
     return object != NULL ? (void *)gc__align_up((uintptr_t)object, alignment) : NULL;
 }
 
@@ -439,7 +538,7 @@ static void *trim_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t
 EXPORT int malloc_trim(size_t pad)
 {
     (void)pad;
-    if (in_middle() || !gc__heap.started)
+    if (in_middle(CALLER_SP) || !gc__heap.started)
         return 0;
     begin();
     gc__os_spill_registers(trim_spilled, "malloc_trim", 0, 0);

@@ -1,5 +1,7 @@
 #include "gc/faces/preload.h"
 
+#include "gc/platform/platform.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,18 @@ static int is_ours(const char *path, size_t length)
     return 0;
 }
 
+/* Kept for exec: "LD_PRELOAD=" and our library. */
+static void note_ours(const char *path, size_t length)
+{
+    static char variable[4096];
+
+    if (sizeof "LD_PRELOAD=" + length > sizeof variable)
+        return;
+    memcpy(variable, "LD_PRELOAD=", sizeof "LD_PRELOAD=" - 1);
+    memcpy(variable + sizeof "LD_PRELOAD=" - 1, path, length);
+    gc__os_keep_across_exec(variable, PRELOAD_ONCE "=1");
+}
+
 /* `list` without our library; it becomes no longer. */
 static void take_ours_out(char *list)
 {
@@ -23,7 +37,9 @@ static void take_ours_out(char *list)
     for (const char *from = list; *from != '\0';) {
         size_t length = strcspn(from, SEPARATORS), with = length + (from[length] != '\0');
 
-        if (!is_ours(from, length)) {
+        if (is_ours(from, length)) {
+            note_ours(from, length);
+        } else {
             memmove(to, from, with);
             to += with;
         }

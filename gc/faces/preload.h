@@ -5,7 +5,8 @@
 #define PRELOAD_NAME "libbroom-malloc.so"
 
 /* In the environment: programs that the program runs are not to have the library. It
- * takes this, and itself from LD_PRELOAD, out of the environment. */
+ * takes this, and itself from LD_PRELOAD, out of the environment. What the process itself
+ * becomes by exec has it again: a script's interpreter, what env and nice run. */
 #define PRELOAD_ONCE "BROOM_RUN_ONCE"
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "gc/alloc/allocate.h"
 #include "gc/api/enter.h"
-#include "gc/api/finalizer.h"
 #include "gc/base/align.h"
 
 #include <errno.h>
@@ -59,6 +58,25 @@ static void *adopt(void *object, size_t bytes)
     return adopted;
 }
 
+/* Text holds no pointers, and is not scanned for any; what it is made larger for may. */
+static void *move_text(void *text, size_t bytes)
+{
+    void *moved = gc_malloc(bytes);
+
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, text, gc__min(bytes, gc_usable_size(text)));
+    gc_replace_free(text);
+    return moved;
+}
+
+static bool is_text(const void *object)
+{
+    struct object found = gc__enter_object("realloc", object);
+
+    return gc__object_kind(&gc__heap.region, &found) == GC_KIND_ATOMIC;
+}
+
 static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t object, uintptr_t bytes)
 {
     struct object old = gc__enter_object(call, (void *)object);
@@ -77,6 +95,8 @@ void *gc_replace_realloc(void *object, size_t bytes)
     }
     if (!is_ours(object))
         return adopt(object, bytes);
+    if (is_text(object))
+        return move_text(object, bytes);
     return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)object, bytes);
 }
 
@@ -93,6 +113,31 @@ void *gc_replace_reallocarray(void *object, size_t count, size_t bytes)
 void *gc_replace_aligned_alloc(size_t alignment, size_t bytes)
 {
     return gc_aligned_alloc(alignment, bytes);
+}
+
+/* glibc rounds the alignment up to a power of two. */
+void *gc_replace_memalign(size_t alignment, size_t bytes)
+{
+    size_t power = GC_GRANULE_BYTES;
+
+    while (power < alignment && power <= SIZE_MAX / 4)
+        power *= 2;
+    return gc_aligned_alloc(power, bytes); /* or refuses it */
+}
+
+void *gc_replace_valloc(size_t bytes)
+{
+    return gc_aligned_alloc(gc__os_page_bytes(), bytes);
+}
+
+void *gc_replace_pvalloc(size_t bytes)
+{
+    size_t page = gc__os_page_bytes();
+
+    if (bytes <= SIZE_MAX - page)
+        return gc_aligned_alloc(page, gc__align_up(bytes, page));
+    errno = ENOMEM;
+    return NULL;
 }
 
 int gc_replace_posix_memalign(void **result, size_t alignment, size_t bytes)
@@ -203,4 +248,86 @@ long gc_replace_getdelim(char **line, size_t *bytes, int end, FILE *stream)
 long gc_replace_getline(char **line, size_t *bytes, FILE *stream)
 {
     return gc_replace_getdelim(line, bytes, '\n', stream);
+}
+
+/* ---- A stream that writes to memory ---------------------------------------------------------- */
+
+/* Uncollectable, as the C library's memory has the pointer to it. */
+struct memory_stream {
+    char **text; /* where the program wants them */
+    size_t *bytes;
+    char *buffer; /* zero behind `length` */
+    size_t capacity, length, position;
+};
+
+static bool grow_buffer(struct memory_stream *stream, size_t wanted)
+{
+    size_t capacity = gc__max(gc__max(wanted, 2 * stream->capacity), 256);
+    char *larger;
+
+    if (wanted <= stream->capacity)
+        return true;
+    larger = gc_realloc(stream->buffer, capacity);
+    if (larger == NULL)
+        return false;
+    memset(larger + stream->capacity, 0, capacity - stream->capacity);
+    stream->buffer = larger;
+    stream->capacity = capacity;
+    return true;
+}
+
+/* The size is that up to where the stream stands, if less was written behind that. */
+static void tell_of_buffer(const struct memory_stream *stream)
+{
+    *stream->text = stream->buffer;
+    *stream->bytes = gc__min(stream->length, stream->position);
+}
+
+static ssize_t write_to_memory(void *cookie, const char *from, size_t bytes)
+{
+    struct memory_stream *stream = cookie;
+
+    if (bytes > SIZE_MAX / 4 || !grow_buffer(stream, stream->position + bytes + 1))
+        return 0;
+    memcpy(stream->buffer + stream->position, from, bytes);
+    stream->position += bytes;
+    stream->length = gc__max(stream->length, stream->position);
+    tell_of_buffer(stream);
+    return (ssize_t)bytes;
+}
+
+static int seek_in_memory(void *cookie, off64_t *offset, int whence)
+{
+    struct memory_stream *stream = cookie;
+    off64_t from = whence == SEEK_SET ? 0 : (off64_t)(whence == SEEK_CUR ? stream->position : stream->length);
+
+    if (*offset < -from)
+        return -1;
+    *offset += from;
+    stream->position = (size_t)*offset;
+    return 0;
+}
+
+static int close_memory(void *cookie)
+{
+    tell_of_buffer(cookie);
+    gc_free(cookie);
+    return 0;
+}
+
+FILE *gc_replace_open_memstream(char **text, size_t *bytes)
+{
+    static const cookie_io_functions_t functions = {NULL, write_to_memory, seek_in_memory, close_memory};
+    struct memory_stream *stream = gc_malloc_uncollectable(sizeof *stream);
+    FILE *file;
+
+    if (stream == NULL)
+        return NULL;
+    *stream = (struct memory_stream){.text = text, .bytes = bytes};
+    file = grow_buffer(stream, 1) ? fopencookie(stream, "w", functions) : NULL;
+    if (file == NULL)
+        gc_free(stream);
+    else
+        tell_of_buffer(stream);
+    return file;
 }

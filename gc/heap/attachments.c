@@ -10,34 +10,64 @@
 #define LEAST_HEAD_BITS 7
 #define SPARSE_SHARE 8 /* a table that is used to less than this share is too large */
 
-/* ---- The hash table --------------------------------------------------------------- */
+/* ---- The hash tables --------------------------------------------------------------- */
 
-/* Objects within 64 granules have their heads within 64, in an order that differs
- * from one such group to another: no alignment of theirs puts them all into one. */
-static size_t hash(const struct attachments *table, uintptr_t object)
+/* Addresses within 64 granules have their heads within 64, in an order that differs
+ * from one such group to another: no alignment of objects puts them all into one. */
+static size_t hash(const struct attachments *table, uintptr_t address)
 {
-    uint64_t granule = object >> GC_GRANULE_SHIFT, group = granule >> 6;
+    uint64_t granule = address >> GC_GRANULE_SHIFT, group = granule >> 6;
     uint64_t scattered = group * UINT64_C(0x9e3779b97f4a7c15);
 
     return (size_t)(scattered >> (64 - table->head_bits + 6) << 6 | ((granule ^ group ^ group >> 6) & 63));
 }
 
-static void link_entry(struct attachments *table, size_t index)
+/* Where the number of an entry stands in its object's chain. */
+static uint32_t *number_of(const struct attachments *table, const struct attachment *entry)
 {
-    uint32_t *head = &table->head[hash(table, table->entry[index].object)];
-
-    table->entry[index].next = *head;
-    *head = (uint32_t)index + 1;
+    return entry->previous != 0 ? &table->entry[entry->previous - 1].next : &table->head[hash(table, entry->object)];
 }
 
-/* Where the number of an entry stands in its chain. */
-static uint32_t *place_of(struct attachments *table, size_t index)
+static void set_previous(const struct attachments *table, uint32_t of, uint32_t number)
 {
-    uint32_t *place = &table->head[hash(table, table->entry[index].object)];
+    if (of != 0)
+        table->entry[of - 1].previous = number;
+}
 
-    while (*place != index + 1)
-        place = &table->entry[*place - 1].next;
-    return place;
+/* And in the chain of its place, which is a short one: granules have two words. */
+static uint32_t *place_number_of(const struct attachments *table, size_t index)
+{
+    uint32_t *number = &table->place_head[hash(table, (uintptr_t)table->entry[index].a)];
+
+    while (*number != index + 1)
+        number = &table->entry[*number - 1].next_place;
+    return number;
+}
+
+static void link_entry(struct attachments *table, size_t index)
+{
+    struct attachment *entry = &table->entry[index];
+    uint32_t number = (uint32_t)index + 1, *head = &table->head[hash(table, entry->object)];
+
+    entry->previous = 0;
+    entry->next = *head;
+    set_previous(table, *head, number);
+    *head = number;
+    if (!table->placed)
+        return;
+    head = &table->place_head[hash(table, (uintptr_t)entry->a)];
+    entry->next_place = *head;
+    *head = number;
+}
+
+static void unlink_entry(struct attachments *table, size_t index)
+{
+    struct attachment *entry = &table->entry[index];
+
+    *number_of(table, entry) = entry->next;
+    set_previous(table, entry->next, entry->previous);
+    if (table->placed)
+        *place_number_of(table, index) = entry->next_place;
 }
 
 size_t gc__attachments_next(const struct attachments *table, size_t index)
@@ -61,6 +91,25 @@ size_t gc__attachments_first(const struct attachments *table, uintptr_t object)
     return number != 0 ? number - 1 : SIZE_MAX;
 }
 
+/* One whose `a` is in [start, end), a part of a granule. */
+static size_t first_within(const struct attachments *table, uintptr_t start, uintptr_t end)
+{
+    uint32_t number = table->count != 0 ? table->place_head[hash(table, start)] : 0;
+
+    while (number != 0 && (uintptr_t)table->entry[number - 1].a - start >= end - start)
+        number = table->entry[number - 1].next_place;
+    return number != 0 ? number - 1 : SIZE_MAX;
+}
+
+size_t gc__attachments_at(const struct attachments *table, const void *place)
+{
+    uint32_t number = table->count != 0 ? table->place_head[hash(table, (uintptr_t)place)] : 0;
+
+    while (number != 0 && table->entry[number - 1].a != place)
+        number = table->entry[number - 1].next_place;
+    return number != 0 ? number - 1 : SIZE_MAX;
+}
+
 /* ---- Memory ------------------------------------------------------------------------- */
 
 static size_t bytes_of_entries(size_t capacity)
@@ -68,9 +117,12 @@ static size_t bytes_of_entries(size_t capacity)
     return gc__align_up(capacity * sizeof(struct attachment), gc__os_page_bytes());
 }
 
-static size_t bytes_of_heads(unsigned bits)
+/* Those of both hash tables, one behind the other. */
+static size_t bytes_of_heads(const struct attachments *table)
 {
-    return gc__align_up(sizeof(uint32_t) << bits, gc__os_page_bytes());
+    size_t bytes = sizeof(uint32_t) << table->head_bits;
+
+    return gc__align_up(table->placed ? 2 * bytes : bytes, gc__os_page_bytes());
 }
 
 static void unmap(struct attachments *table)
@@ -78,7 +130,7 @@ static void unmap(struct attachments *table)
     if (table->capacity == 0)
         return;
     gc__os_release(table->entry, bytes_of_entries(table->capacity));
-    gc__os_release(table->head, bytes_of_heads(table->head_bits));
+    gc__os_release(table->head, bytes_of_heads(table));
 }
 
 /* As many heads as entries, at least. */
@@ -93,11 +145,12 @@ static bool change_capacity(struct attachments *table, size_t capacity)
     larger.entry = gc__os_map(bytes_of_entries(capacity));
     if (larger.entry == NULL)
         return false;
-    larger.head = gc__os_map(bytes_of_heads(larger.head_bits));
+    larger.head = gc__os_map(bytes_of_heads(&larger));
     if (larger.head == NULL) {
         gc__os_release(larger.entry, bytes_of_entries(capacity));
         return false;
     }
+    larger.place_head = larger.head + ((size_t)1 << larger.head_bits);
     if (table->count != 0)
         memcpy(larger.entry, table->entry, table->count * sizeof *larger.entry);
     for (size_t i = 0; i < larger.count; i++)
@@ -109,7 +162,7 @@ static bool change_capacity(struct attachments *table, size_t capacity)
 
 size_t gc__attachments_metadata_bytes(const struct attachments *table)
 {
-    return table->capacity == 0 ? 0 : bytes_of_entries(table->capacity) + bytes_of_heads(table->head_bits);
+    return table->capacity == 0 ? 0 : bytes_of_entries(table->capacity) + bytes_of_heads(table);
 }
 
 /* ---- Adding and removing ---------------------------------------------------------------- */
@@ -133,20 +186,49 @@ void gc__attachments_age(struct attachments *table)
 
 static void fill_gap(struct attachments *table, size_t gap, size_t from)
 {
+    struct attachment *entry = &table->entry[from];
+    uint32_t number = (uint32_t)gap + 1;
+
     if (gap == from)
         return;
-    *place_of(table, from) = (uint32_t)gap + 1;
-    table->entry[gap] = table->entry[from];
+    *number_of(table, entry) = number;
+    set_previous(table, entry->next, number);
+    if (table->placed)
+        *place_number_of(table, from) = number;
+    table->entry[gap] = *entry;
 }
 
 void gc__attachments_remove(struct attachments *table, size_t index)
 {
-    *place_of(table, index) = table->entry[index].next;
+    unlink_entry(table, index);
     if (index < table->old) {
         fill_gap(table, index, --table->old);
         index = table->old;
     }
     fill_gap(table, index, --table->count);
+}
+
+static void remove_all_within(struct attachments *table, uintptr_t start, uintptr_t end)
+{
+    for (size_t i = table->count; i-- > 0;)
+        if ((uintptr_t)table->entry[i].a - start < end - start)
+            gc__attachments_remove(table, i);
+}
+
+/* They are sought by granules, or all are looked at, whichever is less. */
+void gc__attachments_remove_within(struct attachments *table, uintptr_t start, uintptr_t end)
+{
+    size_t index;
+
+    if ((end - start) >> GC_GRANULE_SHIFT >= table->count) {
+        remove_all_within(table, start, end);
+        return;
+    }
+    for (uintptr_t next; start < end; start = next) {
+        next = gc__min(gc__align_up(start + 1, GC_GRANULE_BYTES), end);
+        while ((index = first_within(table, start, next)) != SIZE_MAX)
+            gc__attachments_remove(table, index);
+    }
 }
 
 /* They are young again, as the object is that they belong to now. */
@@ -167,14 +249,25 @@ void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t t
 
 static void audit_entry(const struct attachments *table, const struct region *region, size_t index)
 {
-    uintptr_t object = table->entry[index].object;
+    const struct attachment *entry = &table->entry[index];
     struct object found;
-    size_t i;
 
-    GC_AUDIT(gc__resolve(region, (struct ambiguous){object}, &found));
-    GC_AUDIT((uintptr_t)gc__object_start(region, &found) == object && gc__object_is_live(region, &found));
-    for (i = gc__attachments_first(table, object); i != index; i = gc__attachments_next(table, i))
-        GC_AUDIT(i != SIZE_MAX);
+    GC_AUDIT(gc__resolve(region, (struct ambiguous){entry->object}, &found));
+    GC_AUDIT((uintptr_t)gc__object_start(region, &found) == entry->object && gc__object_is_live(region, &found));
+    GC_AUDIT(*number_of(table, entry) == index + 1);
+    GC_AUDIT(!table->placed || gc__attachments_at(table, entry->a) == index);
+}
+
+static size_t audit_chain(const struct attachments *table, size_t head)
+{
+    size_t length = 0;
+    uint32_t previous = 0;
+
+    for (uint32_t number = table->head[head]; number != 0; number = table->entry[number - 1].next, length++) {
+        GC_AUDIT(hash(table, table->entry[number - 1].object) == head && table->entry[number - 1].previous == previous);
+        previous = number;
+    }
+    return length;
 }
 
 void gc__attachments_audit(const struct attachments *table, const struct region *region)
@@ -185,7 +278,6 @@ void gc__attachments_audit(const struct attachments *table, const struct region 
     for (size_t i = 0; i < table->count; i++)
         audit_entry(table, region, i);
     for (size_t h = 0; table->capacity != 0 && h < (size_t)1 << table->head_bits; h++)
-        for (uint32_t number = table->head[h]; number != 0; number = table->entry[number - 1].next, linked++)
-            GC_AUDIT(hash(table, table->entry[number - 1].object) == h);
+        linked += audit_chain(table, h);
     GC_AUDIT(linked == table->count);
 }

@@ -5,7 +5,11 @@
  * line; a hash table of their numbers finds those of an object. All of it lies in
  * mapped memory beside the heap, and is no root. Objects that lie together have
  * their places in the hash table together, so that it is as friendly to the cache
- * as the heap is.
+ * as the heap is. Its chains are linked both ways: an object may have a million
+ * entries, and each is removed in a few steps.
+ *
+ * What is attached to an object may itself lie at an address, as a link does; a table
+ * of such things (`placed`) has a second hash table, which finds them by that.
  *
  * Entries are old or young: what was there in the last cycle, and survived it, was
  * marked, and so a minor cycle need not look at it.
@@ -14,7 +18,8 @@
  *
  * Invariants (checked by gc__attachments_audit):
  *  1. every entry is in the chain of its object's hash, and no chain has another
- *  2. between two cycles every entry's object is a living one */
+ *  2. likewise for `a`, if the table is a placed one; no two entries have the same
+ *  3. between two cycles every entry's object is a living one */
 #ifndef GC_HEAP_ATTACHMENTS_H
 #define GC_HEAP_ATTACHMENTS_H
 
@@ -23,14 +28,18 @@
 struct attachment {
     uintptr_t object; /* its start */
     uint32_t next;    /* of the same hash: its number plus one; 0: none */
-    uint32_t note;    /* what a, b and this are for is the owner's business */
+    uint32_t previous;
+    uint32_t next_place; /* of the same hash of `a` */
+    uint32_t note;       /* what a, b and this are for is the owner's business */
     void *a;
     void *b;
 };
 
 struct attachments {
+    bool placed; /* entries are found by `a`, too */
     struct attachment *entry;
-    uint32_t *head; /* by hash: a number plus one; 0: none */
+    uint32_t *head;       /* by hash of the object: a number plus one; 0: none */
+    uint32_t *place_head; /* by that of `a`; as many */
     size_t count;
     size_t old; /* the first so many */
     size_t capacity;
@@ -50,6 +59,12 @@ void gc__attachments_remove(struct attachments *table, size_t index);
 /* The first entry of an object, and the next; SIZE_MAX: there is none. */
 size_t gc__attachments_first(const struct attachments *table, uintptr_t object);
 size_t gc__attachments_next(const struct attachments *table, size_t index);
+
+/* The entry whose `a` this is; SIZE_MAX: there is none. */
+size_t gc__attachments_at(const struct attachments *table, const void *place);
+
+/* Removes all whose `a` lies in [start, end). */
+void gc__attachments_remove_within(struct attachments *table, uintptr_t start, uintptr_t end);
 
 /* All entries of an object are another's now, a new one's. */
 void gc__attachments_move(struct attachments *table, uintptr_t from, uintptr_t to);

@@ -135,7 +135,7 @@ static void allocate_cells(const struct region *region, const struct block *bloc
 static void populate(const struct region *region, const struct block *block, size_t from, size_t end)
 {
     size_t block_bytes = block->units * GC_UNIT_BYTES;
-    size_t done = 0, wanted = region->held_pages < GC_POPULATE_WHOLE_PAGES ? GC_POPULATE_FIRST_BYTES : block_bytes;
+    size_t done = 0, wanted = gc__region_span(region) < GC_POPULATE_WHOLE_BYTES ? GC_POPULATE_FIRST_BYTES : block_bytes;
 
     for (; done < from; wanted *= 2)
         done = wanted;

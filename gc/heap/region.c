@@ -12,6 +12,7 @@
 #define ALL_UNITS_FREE UINT32_MAX
 
 _Static_assert(GC_UNITS_PER_CHUNK == 32, "free_units has 32 bits");
+
 static const size_t table_bytes_per_chunk[TABLE_COUNT] = {
     [TABLE_BITS] = GC_BITS_BYTES_PER_CHUNK,
     [TABLE_BLOCKS] = sizeof(struct block) * GC_UNITS_PER_CHUNK,

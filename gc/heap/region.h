@@ -54,6 +54,7 @@ struct chunk {
     uint8_t purpose;
     bool is_home;        /* of somebody, see struct homes */
     bool bits_touched;   /* its part of the bitmaps may take memory */
+    bool watched;        /* some page may be, see gc/mark/watch.h */
     uint32_t free_units; /* one bit a unit, while it serves blocks */
 };
 
@@ -86,12 +87,12 @@ struct region {
     struct large_page *large_pages; /* one a page */
     uint64_t *used;                 /* one bit a page: handed out */
     uint64_t *dirty;                /* one bit a page: may hold something else than zeros */
-    uint64_t *written;              /* one bit a page: since the last cycle, as a minor one finds out */
+    uint64_t *written;              /* one bit a page: found to be written, and still to be scanned again */
     uint64_t *marked_pages;         /* one bit a page, see gc__block_note_marked_pages */
     struct chunk *chunk;            /* one a chunk */
 
     bool threaded;    /* several mutators */
-    bool atomic_bits; /* so, or the collector works beside one: bits are changed by atomic steps */
+    bool atomic_bits; /* or a marker beside them: bits are changed by atomic steps */
 
     size_t used_pages;
     size_t held_pages;

@@ -59,8 +59,8 @@ static const char *way(const struct heap *heap)
         return "beside the program: the system tells which pages are written";
     if (!heap->snapshot.possible)
         return "while the program is stopped: the system does not let the process be copied, or ends the copy";
-    if (heap->options.no_minor != 0)
-        return "in a copy of the process: BROOM_NO_MINOR is set";
+    if (heap->options.no_tracking != 0)
+        return "in a copy of the process: BROOM_NO_TRACKING is set";
     return "in a copy of the process: the system does not tell which pages are written";
 }
 
@@ -83,6 +83,7 @@ static void report_exhaustion(const struct heap *heap, size_t bytes)
                mib(stats.live_bytes), mib(stats.heap_bytes),
                mib(gc__min(heap->region.max_pages, heap->region.chunks * GC_PAGES_PER_CHUNK) << GC_PAGE_SHIFT));
 }
+
 /* Silent unless asked: a program that handles NULL wants no noise. Under the
  * lock, also while the callers are named: that takes the loader's lock, which a
  * collector holds while it waits for us. */

@@ -61,7 +61,8 @@ static void walk_large(struct walk *walk)
     for (; walk->goes_on && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head)) {
         struct object object = {gc__large_granule(head), NULL};
 
-        walk->goes_on = walk->visit(&object, walk->data);
+        if (!gc__large_is_condemned(region, head))
+            walk->goes_on = walk->visit(&object, walk->data);
     }
 }
 

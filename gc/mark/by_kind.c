@@ -79,7 +79,8 @@ void gc__by_kind_scan_all(struct marker *marker, uintptr_t address)
     struct object object = {granule, block->form == FORM_BLOCK ? gc__block_head(block) : NULL};
     struct traced traced = gc__traced(marker->region, &object);
 
-    gc__by_kind_scan_part(marker, &traced, (struct gc__range){traced.start, traced.start + traced.bytes});
+    if (traced.kind->scanned)
+        gc__by_kind_scan_part(marker, &traced, (struct gc__range){traced.start, traced.start + traced.bytes});
 }
 
 /* ---- Large objects ---------------------------------------------------------------- */

@@ -19,7 +19,7 @@ void gc__by_kind_scan_part(struct marker *marker, const struct traced *object, s
 /* A word that may be a pointer, decoded. */
 void gc__by_kind_report(struct marker *marker, uintptr_t address, bool exact);
 
-/* All of the object at `address`. */
+/* All of the object at `address`, if it may hold pointers. */
 void gc__by_kind_scan_all(struct marker *marker, uintptr_t address);
 
 /* A piece of a large object; false: it is to be scanned word by word. */

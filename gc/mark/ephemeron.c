@@ -149,17 +149,15 @@ void gc__ephemerons_mark(struct marker *marker, struct attachments *table, size_
 
 void gc__ephemerons_break(const struct region *region, struct attachments *table, size_t from, bool dead)
 {
-    for (size_t i = from; i < table->count;) {
+    for (size_t i = table->count; i-- > from;) { /* so little has to be moved: see gc/reclaim/weak.c */
         struct ephemeron *ephemeron = table->entry[i].a;
         bool key_is_white;
 
-        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
+        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
         key_is_white = !gc__is_marked_at(region, table->entry[i].object);
         if (key_is_white)
             ephemeron->key = ephemeron->value = 0;
         if (key_is_white || (dead && !gc__is_marked_at(region, (uintptr_t)ephemeron)))
             gc__attachments_remove(table, i);
-        else
-            i++;
     }
 }

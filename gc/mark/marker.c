@@ -479,6 +479,15 @@ void gc__marker_visit_due(struct marker *marker)
     suspend(&trace);
 }
 
+void gc__marker_visit_edges(struct marker *marker)
+{
+    struct trace trace = resume(marker, ALONE, SIZE_MAX);
+
+    while (trace.edges_in != trace.edges_out)
+        visit_oldest(&trace);
+    suspend(&trace);
+}
+
 /* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
 static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
 {

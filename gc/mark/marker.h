@@ -114,6 +114,9 @@ static inline bool gc__marker_has_grey(const struct marker *marker)
 /* Takes edges out of the FIFO, if there is another batch behind them. */
 void gc__marker_visit_due(struct marker *marker);
 
+/* Takes all edges out of it: what they lead to is grey, and not scanned yet. Alone. */
+void gc__marker_visit_edges(struct marker *marker);
+
 /* The object becomes grey, or black at once if its kind has no pointers. */
 void gc__marker_mark(struct marker *marker, struct object object);
 

@@ -139,7 +139,7 @@ void gc__marker_drain(struct marker *marker)
 
 /* ---- What was written ---------------------------------------------------------------- */
 
-static void note_written(struct gc__range written, void *argument)
+void gc__rescan_note_written(struct gc__range written, void *argument)
 {
     struct region *region = argument;
 
@@ -147,23 +147,20 @@ static void note_written(struct gc__range written, void *argument)
                    (written.end - region->base) >> GC_PAGE_SHIFT);
 }
 
-void gc__rescan_forget_written(struct region *region)
+bool gc__rescan_find_in_part(struct region *region, size_t part)
 {
-    gc__bitmap_clear(region->written, 0, region->accessible * GC_PAGES_PER_CHUNK);
-}
-
-bool gc__rescan_find_written_in(struct region *region, size_t part)
-{
-    size_t from = part * GC_SEARCH_BYTES, span = gc__region_span(region);
+    size_t from = part * GC_SEARCH_BYTES, bytes = gc__min(gc__region_span(region) - from, GC_SEARCH_BYTES);
     uintptr_t start = region->base + from;
 
-    return from >= span || gc__os_each_written((struct gc__range){start, start + gc__min(span - from, GC_SEARCH_BYTES)},
-                                               note_written, region);
+    gc__bitmap_clear(region->written, from >> GC_PAGE_SHIFT, (from + bytes) >> GC_PAGE_SHIFT);
+    return gc__os_each_written((struct gc__range){start, start + bytes}, false, gc__rescan_note_written, region);
 }
 
 struct search {
     struct region *region;
-    _Atomic size_t begun; /* parts */
+    gc__find_written *find;
+    size_t parts;
+    _Atomic size_t begun; /* of them */
     _Atomic bool failed;
 };
 
@@ -173,22 +170,23 @@ static bool search_part(void *argument)
     struct search *search = argument;
     size_t part = atomic_fetch_add_explicit(&search->begun, 1, memory_order_relaxed);
 
-    if (part >= gc__rescan_parts(search->region))
+    if (part >= search->parts)
         return false;
-    if (!gc__rescan_find_written_in(search->region, part))
+    if (!search->find(search->region, part))
         search->failed = true;
     return true;
 }
 
-bool gc__rescan_find_written(struct gang *gang)
+bool gc__rescan_find_written(struct gang *gang, gc__find_written *find)
 {
-    struct search search = {.region = gang->region};
+    struct region *region = gang->region;
+    size_t parts = gc__divide_up(gc__region_span(region), GC_SEARCH_BYTES);
+    struct search search = {.region = region, .find = find, .parts = parts};
 
-    gc__rescan_forget_written(gang->region);
-    if (gc__rescan_parts(gang->region) > 1)
+    if (parts > 1)
         gc__gang_share(gang, search_part, &search);
-    else
-        search_part(&search);
+    while (search_part(&search))
+        continue;
     return !search.failed;
 }
 

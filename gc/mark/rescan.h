@@ -25,19 +25,18 @@
 
 #include "gc/mark/gang.h"
 
-/* All markers ask the system which pages were written. False: it is not known. The
- * world stands. */
-bool gc__rescan_find_written(struct gang *gang);
+/* Notes in region->written which pages of a part of the heap were written. False: it is
+ * not known. */
+typedef bool gc__find_written(struct region *region, size_t part);
 
-/* The same by parts, of which each takes ten to eighty microseconds, by one. Forgets
- * first what was known. */
-static inline size_t gc__rescan_parts(const struct region *region)
-{
-    return (gc__region_span(region) + GC_SEARCH_BYTES - 1) / GC_SEARCH_BYTES;
-}
+/* Does that for all parts, with all markers. False: it is not known. The world stands. */
+bool gc__rescan_find_written(struct gang *gang, gc__find_written *find);
 
-void gc__rescan_forget_written(struct region *region);
-bool gc__rescan_find_written_in(struct region *region, size_t part);
+/* Finds them in all of the part, and forgets what was noted there before. */
+bool gc__rescan_find_in_part(struct region *region, size_t part);
+
+/* For `visit` of gc__os_each_written. */
+void gc__rescan_note_written(struct gc__range written, void *region);
 
 /* Scans the marked objects there. Returns how many bytes that may have been, and
  * what the faults were worth by which it is known. */

@@ -107,22 +107,22 @@ static size_t taken_bytes(const struct region *region, size_t page, const struct
  * large cells it is not told where they end. */
 static bool is_to_be_claimed(const struct region *region, size_t page, bool swept)
 {
-    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = block - block->units_to_head;
+    const struct block *head = gc__block_head(&region->blocks[page / GC_PAGES_PER_UNIT]);
 
     return (size_t)head->cell_granules << GC_GRANULE_SHIFT <= GC_PAGE_BYTES / 4 &&
            taken_bytes(region, page, head, swept) < GC_PAGE_BYTES / 2;
 }
 
-static void watch_used_pages(struct batch *batch, const struct region *region, const struct block *block)
+static void watch_used_pages(struct batch *batch, const struct region *region, const struct block *block, bool all)
 {
     size_t page = gc__block_unit(region, block) * GC_PAGES_PER_UNIT, end = page + block->units * GC_PAGES_PER_UNIT;
 
     for (; page < end; page++)
-        if (!is_to_be_claimed(region, page, true))
+        if (!is_to_be_claimed(region, page, all))
             add(batch, region, page, 1);
 }
 
-bool gc__watch_chunk(struct region *region, size_t c)
+bool gc__watch_chunk(struct region *region, size_t c, bool all)
 {
     struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
     struct batch batch = {.count = 0};
@@ -130,20 +130,12 @@ bool gc__watch_chunk(struct region *region, size_t c)
 
     for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
         if (gc__block_is_head(&blocks[i]) && gc__kind_is_watched(blocks[i].kind))
-            watch_used_pages(&batch, region, &blocks[i]);
+            watch_used_pages(&batch, region, &blocks[i], all);
     for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
-        if (gc__kind_is_watched(gc__large_kind(region, head)))
+        if (gc__kind_is_watched(gc__large_kind(region, head)) &&
+            (all || gc__bits_of(region, gc__large_granule(head))->mark != 0))
             add(&batch, region, head, gc__large_pages(region, head));
-    send(&batch);
-    return !batch.failed;
-}
-
-bool gc__watch_page_ranges(const struct region *region, const struct page_range *ranges, size_t count)
-{
-    struct batch batch = {.count = 0};
-
-    for (size_t i = 0; i < count; i++)
-        add(&batch, region, ranges[i].first, ranges[i].end - ranges[i].first);
+    region->chunk[c].watched = region->chunk[c].watched || batch.count > 0;
     send(&batch);
     return !batch.failed;
 }
@@ -157,18 +149,39 @@ static bool will_be_written(const struct region *region, size_t page)
     return gc__kinds[block->kind].scanned && is_to_be_claimed(region, page, false);
 }
 
+static void unwatch(const struct region *region, size_t first_page, size_t end)
+{
+    gc__os_unwatch_writes(
+        (struct gc__range){(uintptr_t)gc__page_address(region, first_page), (uintptr_t)gc__page_address(region, end)});
+}
+
+static size_t count_to_be_written(const struct region *region, size_t page, size_t end)
+{
+    size_t count = 0;
+
+    for (; page < end; page++)
+        count += will_be_written(region, page);
+    return count;
+}
+
+/* A call takes longer than some faults: one for all of a chunk, if it is mostly free. */
 void gc__watch_no_free_cells(struct region *region, size_t c)
 {
     size_t page = c * GC_PAGES_PER_CHUNK, end = page + GC_PAGES_PER_CHUNK;
 
-    while (page < end) {
+    if (!region->chunk[c].watched)
+        return;
+    if (count_to_be_written(region, page, end) > GC_PAGES_PER_CHUNK / 2) {
+        unwatch(region, page, end);
+        region->chunk[c].watched = false;
+        return;
+    }
+    for (; page < end; page++) {
         size_t first = page;
 
         while (page < end && will_be_written(region, page))
             page++;
         if (page - first >= GC_UNWATCHED_PAGES)
-            gc__os_unwatch_writes((struct gc__range){(uintptr_t)gc__page_address(region, first),
-                                                     (uintptr_t)gc__page_address(region, page)});
-        page++;
+            unwatch(region, first, page);
     }
 }

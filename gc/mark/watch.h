@@ -11,23 +11,17 @@
 #include "gc/heap/block.h"
 #include "gc/platform/platform.h"
 
-struct page_range {
-    size_t first, end;
-};
-
 /* The marks are published: all that was marked, and is not restless. The world
  * stands. */
 bool gc__watch_restful(struct region *region);
 
-/* What may be scanned of that which begins in chunk `c`. */
-bool gc__watch_chunk(struct region *region, size_t c);
+/* What may be scanned of that which begins in chunk `c`: all, or what the last cycle has
+ * marked. Most of the rest is dead as a rule; and what is not watched counts as written. */
+bool gc__watch_chunk(struct region *region, size_t c, bool all);
 
 /* The marks are published. Pages of chunk `c` of which half is free, or more, will be
  * written soon, when cells are claimed: they are watched no more, if there are some in a
- * row. */
+ * row; nor is the whole chunk, if they are more than half of it. */
 void gc__watch_no_free_cells(struct region *region, size_t c);
-
-/* These. No lock is needed. */
-bool gc__watch_page_ranges(const struct region *region, const struct page_range *ranges, size_t count);
 
 #endif

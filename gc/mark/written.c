@@ -3,7 +3,71 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/mark/rescan.h"
-#include "gc/mark/watch.h"
+
+/* ---- Asking -------------------------------------------------------------------------- */
+
+/* Large objects are looked up one by one. The purpose may be changing: then nothing
+ * that was marked lies there yet. */
+static bool chunk_may_hold_marked(const struct region *region, size_t c)
+{
+    const uint64_t *words = &region->marked_pages[c * GC_PAGES_PER_CHUNK / GC_WORD_BITS];
+    uint64_t marked = c > 0 ? words[-1] >> (GC_WORD_BITS - 1) : 0; /* what begins there may end here */
+
+    for (size_t i = 0; i < GC_PAGES_PER_CHUNK / GC_WORD_BITS; i++)
+        marked |= words[i];
+    return marked != 0 || __atomic_load_n(&region->chunk[c].purpose, __ATOMIC_RELAXED) == CHUNK_PAGES;
+}
+
+static bool ask_chunks(struct region *region, size_t from, size_t end, bool again)
+{
+    struct gc__range range = {region->base + (from << GC_CHUNK_SHIFT), region->base + (end << GC_CHUNK_SHIFT)};
+
+    for (size_t c = from; again && c < end; c++)
+        region->chunk[c].watched = true;
+    if (gc__os_each_written(range, again, gc__rescan_note_written, region))
+        return true;
+    gc__rescan_note_written(range, region);
+    return false;
+}
+
+/* Chunks in a row at once. */
+static bool ask_part(struct region *region, size_t from_bytes, size_t bytes, bool again)
+{
+    size_t c = from_bytes >> GC_CHUNK_SHIFT;
+    size_t end = gc__min((from_bytes + bytes) >> GC_CHUNK_SHIFT, gc__region_span(region) >> GC_CHUNK_SHIFT);
+    bool known = true;
+
+    for (; c < end; c++) {
+        size_t from = c;
+
+        while (c < end && chunk_may_hold_marked(region, c))
+            c++;
+        if (c > from)
+            known = ask_chunks(region, from, c, again) && known;
+    }
+    return known;
+}
+
+void gc__written_forget(struct region *region, struct written *written)
+{
+    written->count = 0;
+    gc__bitmap_clear(region->written, 0, region->accessible * GC_PAGES_PER_CHUNK);
+}
+
+bool gc__written_ask(struct region *region, size_t part)
+{
+    return ask_part(region, part * GC_ASK_BYTES, GC_ASK_BYTES, true);
+}
+
+static bool ask_once_more(struct region *region, size_t part)
+{
+    return ask_part(region, part * GC_SEARCH_BYTES, GC_SEARCH_BYTES, false);
+}
+
+bool gc__written_ask_all(struct gang *gang)
+{
+    return gc__rescan_find_written(gang, ask_once_more);
+}
 
 /* ---- Which pages -------------------------------------------------------------------- */
 
@@ -28,17 +92,41 @@ static uint64_t may_hold_marked(const struct region *region, size_t first)
     return marked | marked << 1 | before >> (GC_WORD_BITS - 1) | pages_of_large(region, first);
 }
 
-/* The first page from `page` on that was written and may hold something marked. */
+/* Of the 64 pages from `first`, those of kinds with callbacks: what is told there may lie
+ * outside of the heap. */
+static uint64_t never_watched(const struct region *region, size_t first)
+{
+    uint64_t pages = 0;
+
+    if (gc__kind_count == GC_KIND_COUNT)
+        return 0;
+    for (size_t page = first; page < first + GC_WORD_BITS; page += GC_PAGES_PER_UNIT) {
+        struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT];
+
+        if (block->form == FORM_BLOCK && !gc__kind_is_watched(gc__block_head(block)->kind))
+            pages |= gc__word_mask(page - first, page - first + GC_PAGES_PER_UNIT);
+    }
+    return pages | pages_of_large(region, first);
+}
+
+/* The first page from `page` on that counts as written and may hold something marked.
+ * It is noted no more, nor are those before it: what comes to be marked there is scanned
+ * then. */
 static size_t next_page(const struct region *region, size_t page, size_t end)
 {
     for (; page < end; page = gc__next_word(page)) {
-        size_t first = gc__align_down(page, GC_WORD_BITS);
-        uint64_t written = region->written[first / GC_WORD_BITS] & gc__word_mask(page, end);
+        uint64_t *written = &region->written[page / GC_WORD_BITS];
+        uint64_t pages = may_hold_marked(region, gc__align_down(page, GC_WORD_BITS)) & gc__word_mask(page, end);
 
-        if (written != 0 && (written &= may_hold_marked(region, first)) != 0)
-            return first + (size_t)__builtin_ctzll(written);
+        if (pages != 0)
+            pages &= *written | never_watched(region, gc__align_down(page, GC_WORD_BITS));
+        if (pages != 0) {
+            page = gc__align_down(page, GC_WORD_BITS) + (size_t)__builtin_ctzll(pages);
+            break;
+        }
+        *written = 0;
     }
-    return end;
+    return page < end ? page : end;
 }
 
 static bool holds_marked(const struct region *region, const struct block *head, size_t page)
@@ -54,63 +142,24 @@ static bool holds_marked(const struct region *region, const struct block *head, 
 
 /* ---- Taking them -------------------------------------------------------------------- */
 
-/* Pages of cells, nothing of which is marked, so that nothing is missed if they are
- * watched, too; and that are in use, so that they will not be written at once. */
-static bool can_be_watched(const struct region *region, size_t page)
-{
-    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = block - block->units_to_head;
-    size_t granule = page << (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
-    uint64_t allocated = 0;
-
-    if (block->form != FORM_BLOCK || gc__block_state(head) == BLOCK_CURRENT || !gc__kind_is_watched(head->kind) ||
-        holds_marked(region, head, page))
-        return false;
-    for (size_t end = granule + (GC_PAGE_BYTES >> GC_GRANULE_SHIFT); granule < end; granule += GC_WORD_BITS)
-        allocated |= gc__bits_get(&gc__bits_of(region, granule)->allocated);
-    return allocated != 0;
-}
-
-static bool can_be_joined(const struct region *region, size_t page, size_t end)
-{
-    if (end - page > GC_JOIN_PAGES)
-        return false;
-    while (page < end && can_be_watched(region, page))
-        page++;
-    return page == end;
-}
-
-/* The system takes a call for each range. */
-static void watch(const struct region *region, struct written *written, size_t page)
-{
-    struct page_range *last = &written->to_watch[written->to_watch_count];
-
-    if (written->to_watch_count > 0 && can_be_joined(region, last[-1].end, page))
-        last[-1].end = page + 1;
-    else
-        written->to_watch[written->to_watch_count++] = (struct page_range){page, page + 1};
-}
-
 static void take_page_of_cells(const struct region *region, struct written *written, size_t page)
 {
-    const struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = block - block->units_to_head;
+    struct block *block = &region->blocks[page / GC_PAGES_PER_UNIT], *head = gc__block_head(block);
 
-    if (!gc__kinds[head->kind].scanned || !holds_marked(region, head, page))
-        return;
-    if (gc__kind_is_watched(head->kind) && gc__block_state(head) != BLOCK_CURRENT)
-        watch(region, written, page);
-    written->pages[written->count++] = (struct written_page){page, gc__block_first_granule(region, head), *head};
+    if (gc__kinds[head->kind].scanned && holds_marked(region, head, page))
+        written->pages[written->count++] = (struct written_page){page, gc__block_first_granule(region, head), *head};
 }
 
 static void take_page_of_large(const struct region *region, struct written *written, size_t page)
 {
+    bool is_written = gc__bitmap_test(region->written, page);
     size_t head;
 
     if (!gc__large_find(region, page, &head) || !gc__kinds[gc__large_kind(region, head)].scanned ||
         (gc__bits_get(&gc__bits_of(region, gc__large_granule(head))->mark) & 1) == 0)
         return;
-    if (gc__kind_is_watched(gc__large_kind(region, head)))
-        watch(region, written, page);
-    written->pages[written->count++] = (struct written_page){page, 0, region->blocks[page / GC_PAGES_PER_UNIT]};
+    if (is_written || !gc__kind_is_watched(gc__large_kind(region, head)))
+        written->pages[written->count++] = (struct written_page){page, 0, region->blocks[page / GC_PAGES_PER_UNIT]};
 }
 
 static void take(const struct region *region, struct written *written, size_t page)
@@ -127,26 +176,22 @@ bool gc__written_take(const struct region *region, struct written *written)
     size_t end = region->accessible * GC_PAGES_PER_CHUNK;
     size_t page = written->next;
 
-    written->count = written->to_watch_count = 0;
+    written->count = 0;
     for (unsigned looks = 0; looks < GC_WRITTEN_LOOKS && written->count < GC_WRITTEN_PAGES; looks++) {
         page = next_page(region, page, end);
         if (page == end)
             break;
-        take(region, written, page++);
+        take(region, written, page);
+        gc__bitmap_clear(region->written, page, page + 1);
+        page++;
     }
     written->next = page;
     return page < end || written->count > 0;
-}
-
-/* ---- Watching and scanning them ----------------------------------------------------- */
-
-bool gc__written_watch(const struct region *region, const struct written *written)
-{
-    return gc__watch_page_ranges(region, written->to_watch, written->to_watch_count);
 }
 
 void gc__written_scan(struct marker *marker, struct written *written)
 {
     for (size_t i = 0; i < written->count; i++)
         gc__rescan_page(marker, &written->pages[i].block, written->pages[i].first, written->pages[i].page);
+    written->count = 0;
 }

@@ -1,21 +1,21 @@
 /* written.h - pages that were written while a marker was at work, on their way from
  * the tables, which want the heap's lock, to the marker.
  *
- * A page is watched before anything in it is scanned. Written after that, it is
- * watched again, and then its marked objects are scanned again: the other way round
- * what is written in between would be missed. At the end, when the world stands, the
- * pages that were written last are scanned once more.
+ * A page is watched again at the moment when it is asked whether it was written, and
+ * its marked objects are scanned after that: the other way round what is written in
+ * between would be missed. At the end, when the world stands, the pages that were
+ * written last are scanned once more.
  *
- * Not watched again are pages of blocks from which mutators claim cells, as they would
- * be written at once, and pages in which nothing is marked: they count as written
- * until something is.
+ * It is asked by chunks, of which all written pages are watched again in one call: for
+ * single pages a call takes longer than the fault that it may save. Chunks in which
+ * nothing is marked are passed over, and what the system does not tell of counts as
+ * written. So do pages of kinds whose objects say what to scan by a callback.
  *
  * Threads: the collector's. */
 #ifndef GC_MARK_WRITTEN_H
 #define GC_MARK_WRITTEN_H
 
-#include "gc/mark/marker.h"
-#include "gc/mark/watch.h"
+#include "gc/mark/gang.h"
 
 struct written_page {
     size_t page;
@@ -26,18 +26,31 @@ struct written_page {
 struct written {
     size_t next; /* page */
     size_t count;
-    size_t to_watch_count;
     struct written_page pages[GC_WRITTEN_PAGES];
-    struct page_range to_watch[GC_WRITTEN_PAGES];
 };
 
-/* Takes the next pages that are noted in region->written and hold something marked, or
- * none for now, as it takes long to find some. False: there are none left. Under the
- * lock. */
+/* Parts of the heap that are asked about at once. */
+static inline size_t gc__written_parts(const struct region *region)
+{
+    return (gc__region_span(region) + GC_ASK_BYTES - 1) / GC_ASK_BYTES;
+}
+
+/* No page is noted in region->written, or taken. Under the lock. */
+void gc__written_forget(struct region *region, struct written *written);
+
+/* Notes there which pages of the part were written, too, and has those watched again.
+ * False: it is not known, and all are noted. */
+bool gc__written_ask(struct region *region, size_t part);
+
+/* The same of all, but nothing is watched again. The world stands. */
+bool gc__written_ask_all(struct gang *gang);
+
+/* Takes the next pages that are noted and hold something marked, or none for now, as it
+ * takes long to find some. False: there are none left. What was looked at is noted no
+ * more; so whoever goes on instead finds what is left to do. Under the lock. */
 bool gc__written_take(const struct region *region, struct written *written);
 
-/* Watches and scans what was taken. False: it cannot be watched. */
-bool gc__written_watch(const struct region *region, const struct written *written);
+/* Scans what was taken, once. */
 void gc__written_scan(struct marker *marker, struct written *written);
 
 #endif

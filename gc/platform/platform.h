@@ -62,10 +62,21 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
+/* mprotect(2) with its rights, as a program gives them, and errno; whether these let it
+ * write; the same, and reading besides; reading and writing. */
+int gc__os_protect(void *start, size_t bytes, int rights);
+bool gc__os_rights_let_write(int rights);
+int gc__os_rights_to_read(int rights);
+int gc__os_rights_to_write(void);
+
 /* Write tracking: the system can tell which pages of a range were written, also by
  * system calls, since they were last watched. One range in all, committed or not;
  * asked again, it serves the child of a fork. False: the system cannot. */
 bool gc__os_track_writes(struct gc__range range);
+
+/* How long the first write to a watched page takes, as measured when this is called;
+ * 0: that is not known. While writes are tracked. */
+uint64_t gc__os_watched_write_ns(void);
 
 /* From now on the pages of these ranges are watched, and count as not written.
  * A page that was never watched, or came from the OS since, counts as written.
@@ -76,9 +87,10 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count);
  * longer than any. */
 void gc__os_unwatch_writes(struct gc__range range);
 
-/* Calls `visit` for the written pages of `range`, by address. False: it is not
- * known which those are. */
-bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+/* Calls `visit` for the written pages of `range`, by address; and, if they are to be
+ * watched `again`, watches those at the same moment. False: it is not known which those
+ * are, and some may be watched. */
+bool gc__os_each_written(struct gc__range range, bool again, void (*visit)(struct gc__range written, void *argument),
                          void *argument);
 
 /* Bytes of address space this process may still map; SIZE_MAX without limit. */
@@ -97,10 +109,11 @@ struct gc__range gc__os_initial_stack(void);
 /* The stack of the calling thread, likewise. */
 struct gc__range gc__os_own_stack(void);
 
-/* The same, as far as it is known without a call that a signal's handler may not
- * make; else the readable memory around `sp`, where the thread was interrupted,
- * perhaps on another stack. */
-struct gc__range gc__os_interrupted_stack(uintptr_t sp);
+/* The same in a signal's handler, where the C library is not asked. Of its stack at least
+ * what it uses now, if it can be told which that is; else the readable memory around
+ * where it stands. `known`: what this said before, or empty. */
+struct gc__context;
+struct gc__range gc__os_interrupted_stack(const struct gc__context *context, struct gc__range known);
 
 /* The readable memory around `sp`, as the stack of a thread of which nothing else
  * is known. */
@@ -180,7 +193,15 @@ void gc__os_each_own(void (*visit)(struct gc__range range, void *argument), void
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument);
 
-/* Looks up what the two need. Not while other threads are stopped. */
+/* Copies memory that another thread may unmap meanwhile. Returns how many bytes of it
+ * there are. */
+size_t gc__os_copy(void *to, uintptr_t from, size_t bytes);
+
+/* Looks up names, for which it takes the loader's lock: before any of ours is taken, as
+ * a constructor may be running under that, and call us. As often as you like. */
+void gc__os_look_up_names(void);
+
+/* Prepares for the last two. Once, after the names. */
 void gc__os_prepare_thread_areas(void);
 
 /* Places a variable among this library's own state, which is never a root. */
@@ -205,6 +226,11 @@ struct gc__start {
 };
 
 long gc__os_process_id(void); /* the child of a vfork has its own */
+
+/* The process is known from now on; and whether this is a copy of the one that was. */
+void gc__os_know_process(void);
+bool gc__os_process_is_copy(void);
+
 long gc__os_thread_id(void);
 uintptr_t gc__os_thread_pointer(void);
 uintptr_t gc__os_thread_handle(void); /* by which it is joined */
@@ -218,17 +244,41 @@ bool gc__os_thread_pointer_is_own(void);
  * and goes on when that returns: on the stack and in the state of a signal
  * handler, with all signals blocked. */
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
+bool gc__os_can_catch(int signal);
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
+
+/* The calling thread gets none but the one that stops threads and those of its own
+ * faults, until they are released. Returns those that it blocked before. */
+uint64_t gc__os_hold_signals(void);
+void gc__os_release_signals(uint64_t blocked);
 
 /* Sends the signal. 0, ESRCH when there is no such thread, or what the system
  * says. */
 int gc__os_stop_thread(long thread_id);
 bool gc__os_thread_exists(long thread_id);
-bool gc__os_thread_blocks_stop_signal(long thread_id);
 
-/* Those of the C library, too: not in a handler, and not by the program's will. */
-bool gc__os_thread_blocks_all_signals(long thread_id);
+/* What was seen of a thread at one moment. */
+struct gc__thread_look {
+    uint64_t blocked; /* signals, a bit each from 1 on */
+    uint64_t cpu_ns;  /* that it ever had */
+    char state;       /* as in /proc; 0: it is not known */
+};
+struct gc__thread_look gc__os_look_at_thread(long thread_id);
+bool gc__os_blocks_stop_signal(struct gc__thread_look look);
+
+/* Asleep with every signal blocked, those of the C library, too: in the middle of
+ * making or ending a thread, most likely. */
+bool gc__os_sleeps_inside_library(struct gc__thread_look look);
+
+/* What keeps a thread from taking a signal, as two looks show. */
+enum gc__hindrance {
+    GC_HINDRANCE_NONE, /* it runs now and then, or would if it had a CPU */
+    GC_HINDRANCE_MASK, /* it blocks the signal that stops threads */
+    GC_HINDRANCE_DEEP, /* it sleeps where no signal wakes it */
+    GC_HINDRANCE_HALT  /* it has been halted, by a debugger say */
+};
+enum gc__hindrance gc__os_hindrance(struct gc__thread_look before, struct gc__thread_look now);
 
 /* How many threads the process has, of all sorts; 0 if the system does not say. */
 size_t gc__os_thread_count(void);
@@ -275,6 +325,11 @@ struct gc__thread_watcher {
 
 /* Until this is called the interposed calls do nothing of their own. */
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
+
+/* The lock of all streams, which the C library takes to fork. The last: in the child. */
+void gc__os_lock_streams(void);
+void gc__os_unlock_streams(void);
+void gc__os_free_streams(void);
 
 /* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
  * is cancelled or ends in there. */
@@ -333,10 +388,18 @@ void gc__os_end_copy(long copy);
 
 /* ---- The rest ------------------------------------------------------------ */
 
-uint64_t gc__os_clock_ns(void); /* monotonic */
+uint64_t gc__os_clock_ns(void);  /* monotonic */
+uint64_t gc__os_thread_ns(void); /* that the calling thread has run */
 
 /* Messages go where stderr goes now, also when the program has closed it. */
 void gc__os_keep_stderr(void);
+
+/* That the process has, by its name: the first of it. NULL: none. */
+void *gc__os_find_function(const char *name);
+
+/* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
+ * in its environment; its children are not. Both strings stay. */
+void gc__os_keep_across_exec(const char *preload, const char *once);
 
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */

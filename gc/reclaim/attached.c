@@ -2,6 +2,13 @@
 
 #include "gc/mark/ephemeron.h"
 
+void gc__attached_init(struct attached *attached)
+{
+    attached->links.placed = true;
+    attached->ephemerons.placed = true;
+    attached->finalizers.queue[0].mode = GC_FINALIZE_AT_ALLOCATION;
+}
+
 /* ---- Between collections ---------------------------------------------------------------- */
 
 static void break_ephemerons_of(struct attachments *table, uintptr_t key)
@@ -14,13 +21,11 @@ static void break_ephemerons_of(struct attachments *table, uintptr_t key)
     }
 }
 
-/* An ephemeron is freed itself. */
-static void forget_ephemeron(struct attachments *table, const struct ephemeron *ephemeron)
+/* One that is freed itself. */
+static void forget_ephemeron(struct attachments *table, uintptr_t ephemeron)
 {
-    size_t index = gc__attachments_first(table, ephemeron->key);
+    size_t index = gc__attachments_at(table, (const void *)ephemeron);
 
-    while (index != SIZE_MAX && table->entry[index].a != (const void *)ephemeron)
-        index = gc__attachments_next(table, index);
     if (index != SIZE_MAX)
         gc__attachments_remove(table, index);
 }
@@ -30,20 +35,30 @@ void gc__attached_forget(struct attached *attached, const struct region *region,
     uintptr_t start = (uintptr_t)gc__object_start(region, object);
 
     if (gc__kinds[gc__object_kind(region, object)].form == KIND_EPHEMERON)
-        forget_ephemeron(&attached->ephemerons, (const struct ephemeron *)start);
+        forget_ephemeron(&attached->ephemerons, start);
+    gc__weak_remove_within(&attached->links, start, start + gc__object_usable_bytes(region, object));
     gc__weak_clear_links_to(&attached->links, start);
     break_ephemerons_of(&attached->ephemerons, start);
     gc__finalizers_drop(&attached->finalizers, start);
 }
 
-void gc__attached_move(struct attached *attached, const void *from, const void *to)
+static void note_move(struct attached *attached, uintptr_t from, uintptr_t to)
+{
+    attached->moved[attached->moves % GC_MOVES_KEPT] = (struct move){from, to};
+    attached->moves++;
+}
+
+void gc__attached_move(struct attached *attached, const void *from, const void *to, size_t bytes)
 {
     struct attachments *ephemerons = &attached->ephemerons;
     size_t index = gc__attachments_first(ephemerons, (uintptr_t)from);
 
+    if (index != SIZE_MAX || gc__attachments_first(&attached->links, (uintptr_t)from) != SIZE_MAX)
+        note_move(attached, (uintptr_t)from, (uintptr_t)to);
     for (; index != SIZE_MAX; index = gc__attachments_next(ephemerons, index))
         ((struct ephemeron *)ephemerons->entry[index].a)->key = (uintptr_t)to;
     gc__attachments_move(ephemerons, (uintptr_t)from, (uintptr_t)to);
+    gc__weak_remove_within(&attached->links, (uintptr_t)from, (uintptr_t)from + bytes);
     gc__weak_move_links(&attached->links, (uintptr_t)from, (uintptr_t)to);
     gc__finalizers_move(&attached->finalizers, (uintptr_t)from, (uintptr_t)to);
 }

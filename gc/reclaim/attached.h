@@ -10,19 +10,30 @@
 #include "gc/reclaim/finalizer.h"
 #include "gc/reclaim/weak.h"
 
+/* An object's addresses before and after. Those of the last moves are kept, for whoever
+ * has a table by address of objects that something is attached to. */
+struct move {
+    uintptr_t from, to;
+};
+
 struct attached {
     _Atomic bool any; /* something was ever attached */
     struct attachments links;
     struct attachments ephemerons;
     struct finalizers finalizers;
+    _Atomic uint64_t moves; /* ever; the last of them: */
+    struct move moved[GC_MOVES_KEPT];
 };
 
-/* The object at `start` is going to be freed: its links are cleared, its
- * ephemerons broken, its finalizers dropped. */
+void gc__attached_init(struct attached *attached);
+
+/* The object is going to be freed: links to it are cleared, and those in it end; its
+ * ephemerons are broken, its finalizers dropped. */
 void gc__attached_forget(struct attached *attached, const struct region *region, const struct object *object);
 
-/* The object has moved, and all that is attached to it moves with it. */
-void gc__attached_move(struct attached *attached, const void *from, const void *to);
+/* The object, which had so many bytes, has moved, and all that is attached to it moves
+ * with it. Links in it end. */
+void gc__attached_move(struct attached *attached, const void *from, const void *to, size_t bytes);
 
 /* While the world stands. What is a root of these tables; and, when nothing is grey,
  * what follows from what is white. In a minor cycle: for what is young. */

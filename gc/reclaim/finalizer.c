@@ -87,11 +87,28 @@ static struct ready *place_of(const struct finalizers *finalizers, const struct 
     return &finalizers->ready[(uintptr_t)entry->a - 1];
 }
 
-/* If it is ready, its place remains in the queue, empty. */
+/* That it is in a cycle, if that is still to be told. Few objects ever are. */
+static struct ready *report_of(const struct finalizers *finalizers, const struct attachment *entry)
+{
+    if ((entry->note & GC_FINALIZER_REPORTED) == 0)
+        return NULL;
+    for (size_t i = 0; i < finalizers->used; i++) {
+        struct ready *place = &finalizers->ready[i];
+
+        if (place->finalizer == NULL && (uintptr_t)place->object == entry->object && place->queue == queue_of(entry))
+            return place;
+    }
+    return NULL;
+}
+
+/* If it is ready, its place remains in the queue, empty; so does that of a report. */
 static void drop(struct finalizers *finalizers, size_t index)
 {
     const struct attachment *entry = &finalizers->table.entry[index];
+    struct ready *report = report_of(finalizers, entry);
 
+    if (report != NULL)
+        report->object = NULL;
     if ((entry->note & GC_FINALIZER_READY) != 0) {
         struct ready *place = place_of(finalizers, entry);
 
@@ -122,6 +139,21 @@ bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t
     return true;
 }
 
+bool gc__finalizers_get(const struct finalizers *finalizers, uint32_t queue, uintptr_t object, struct ready *found)
+{
+    size_t index = find(&finalizers->table, object, queue);
+    const struct attachment *entry;
+
+    if (index == SIZE_MAX)
+        return false;
+    entry = &finalizers->table.entry[index];
+    if ((entry->note & GC_FINALIZER_READY) != 0)
+        *found = *place_of(finalizers, entry);
+    else
+        *found = (struct ready){.finalizer = (gc_finalizer)(uintptr_t)entry->a, .data = entry->b};
+    return true;
+}
+
 void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object)
 {
     size_t index;
@@ -134,9 +166,14 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
 {
     struct attachments *table = &finalizers->table;
 
-    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i))
+    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i)) {
+        struct ready *report = report_of(finalizers, &table->entry[i]);
+
+        if (report != NULL)
+            report->object = (void *)to;
         if ((table->entry[i].note & GC_FINALIZER_READY) != 0)
             place_of(finalizers, &table->entry[i])->object = (void *)to;
+    }
     gc__attachments_move(table, from, to);
 }
 
@@ -182,8 +219,7 @@ static struct ready take_first(struct finalizers *finalizers, struct gc_finalize
     return taken;
 }
 
-/* Passes over what was dropped since. A report is void when its object is registered
- * no longer. */
+/* Passes over what was dropped since. */
 bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct ready *taken)
 {
     struct gc_finalizer_queue *queue = &finalizers->queue[index];
@@ -232,12 +268,18 @@ static void mark_object(struct marker *marker, uintptr_t object)
     gc__marker_mark(marker, (struct object){(object - marker->base) >> GC_GRANULE_SHIFT, NULL});
 }
 
-/* What it leads to is marked already. */
-static void blacken(const struct marker *marker, uintptr_t object)
+static void set_mark(const struct marker *marker, uintptr_t object)
 {
     size_t granule = (object - marker->base) >> GC_GRANULE_SHIFT;
 
     gc__bits_of(marker->region, granule)->mark |= gc__bit_of(granule);
+}
+
+static void clear_mark(const struct marker *marker, uintptr_t object)
+{
+    size_t granule = (object - marker->base) >> GC_GRANULE_SHIFT;
+
+    gc__bits_of(marker->region, granule)->mark &= ~gc__bit_of(granule);
 }
 
 /* Before anything is marked for finalizers. False: nothing is to be done. */
@@ -256,16 +298,6 @@ static bool note_white(struct finalizers *finalizers, const struct marker *marke
     return any;
 }
 
-static void mark_unordered(struct finalizers *finalizers, struct marker *marker, size_t from)
-{
-    struct attachments *table = &finalizers->table;
-
-    for (size_t i = from; i < table->count; i++)
-        if ((table->entry[i].note & (GC_FINALIZER_WHITE | GC_FINALIZER_ORDERED)) == GC_FINALIZER_WHITE)
-            mark_object(marker, table->entry[i].object);
-    gc__marker_drain(marker);
-}
-
 static void report_cycle(struct finalizers *finalizers, struct attachment *entry)
 {
     if ((entry->note & GC_FINALIZER_REPORTED) != 0)
@@ -274,7 +306,19 @@ static void report_cycle(struct finalizers *finalizers, struct attachment *entry
     append(finalizers, (struct ready){.object = (void *)entry->object, .queue = queue_of(entry)});
 }
 
-/* All that ordered ones lead to, not they themselves. */
+/* All that an object leads to, and itself only if others of those lead to it: its own
+ * words are passed over where they do. */
+static void mark_from(struct marker *marker, uintptr_t object)
+{
+    set_mark(marker, object);
+    gc__by_kind_scan_all(marker, object);
+    gc__marker_visit_edges(marker);
+    clear_mark(marker, object);
+    if (gc__marker_has_grey(marker))
+        gc__marker_drain(marker);
+}
+
+/* What an earlier one leads to need not be looked at again, and has to wait. */
 static void mark_from_ordered(struct finalizers *finalizers, struct marker *marker, size_t from)
 {
     struct attachments *table = &finalizers->table;
@@ -282,39 +326,51 @@ static void mark_from_ordered(struct finalizers *finalizers, struct marker *mark
     for (size_t i = from; i < table->count; i++) {
         struct attachment *entry = &table->entry[i];
 
-        if ((entry->note & GC_FINALIZER_WHITE) == 0 || !is_white(marker, entry))
+        if ((entry->note & GC_FINALIZER_WHITE) == 0 || (entry->note & GC_FINALIZER_ORDERED) == 0 ||
+            !is_white(marker, entry))
             continue;
-        gc__by_kind_scan_all(marker, entry->object);
-        if (!gc__marker_has_grey(marker))
-            continue;
-        gc__marker_drain(marker);
+        mark_from(marker, entry->object);
         if (!is_white(marker, entry))
             report_cycle(finalizers, entry);
     }
 }
 
+/* What no ordered one leads to. */
 static void move_ready(struct finalizers *finalizers, const struct marker *marker, size_t from)
 {
     struct attachments *table = &finalizers->table;
 
     for (size_t i = from; i < table->count; i++) {
         struct attachment *entry = &table->entry[i];
-        bool was_white = (entry->note & GC_FINALIZER_WHITE) != 0;
 
-        entry->note &= ~GC_FINALIZER_WHITE;
-        if (was_white && ((entry->note & GC_FINALIZER_ORDERED) == 0 || is_white(marker, entry)))
+        if ((entry->note & GC_FINALIZER_WHITE) != 0 && is_white(marker, entry))
             make_ready(finalizers, entry);
     }
+}
+
+/* What ordered ones lead to is marked already. */
+static void mark_ready(struct finalizers *finalizers, struct marker *marker, size_t from)
+{
+    struct attachments *table = &finalizers->table;
+
+    for (size_t i = from; i < table->count; i++) {
+        struct attachment *entry = &table->entry[i];
+        uint32_t how = entry->note & (GC_FINALIZER_WHITE | GC_FINALIZER_READY | GC_FINALIZER_ORDERED);
+
+        entry->note &= ~GC_FINALIZER_WHITE;
+        if (how == (GC_FINALIZER_WHITE | GC_FINALIZER_READY | GC_FINALIZER_ORDERED))
+            set_mark(marker, entry->object);
+        else if (how == (GC_FINALIZER_WHITE | GC_FINALIZER_READY))
+            mark_object(marker, entry->object);
+    }
+    gc__marker_drain(marker);
 }
 
 void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *marker, size_t from)
 {
     if (!note_white(finalizers, marker, from))
         return;
-    mark_unordered(finalizers, marker, from);
     mark_from_ordered(finalizers, marker, from);
     move_ready(finalizers, marker, from);
-    for (size_t i = 0; i < finalizers->used; i++)
-        if (finalizers->ready[i].finalizer != NULL)
-            blacken(marker, (uintptr_t)finalizers->ready[i].object);
+    mark_ready(finalizers, marker, from);
 }

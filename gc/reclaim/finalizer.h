@@ -3,12 +3,14 @@
  * a collection: H.-J. Boehm, "Destructors, finalizers, and synchronization", POPL
  * 2003).
  *
- * A collection looks through the table of objects with finalizers for white ones.
- * What is unordered is ready at once. Something ordered is ready if it is white
- * when all that other objects with ordered finalizers lead to has been marked:
- * nothing that is still to be finalized leads to it. It is marked from its words,
- * not itself; if it turns out to be marked then, it leads to itself, and will never
- * be ready: that is reported, once. (The way of bdwgc.)
+ * A collection looks through the table of objects with finalizers for white ones,
+ * and marks all that those with ordered finalizers lead to, but not they themselves.
+ * What is white then is ready: nothing whose finalizer has to run first leads to it.
+ * (The way of bdwgc.)
+ *
+ * Words of an object that lead to itself are passed over meanwhile. If it turns out
+ * to be marked by what it leads to, it is in a cycle, and will never be ready: that is
+ * reported, once. One of each cycle at least: the first that is come to.
  *
  * What is ready is marked, so that it survives, and put into a list, in which it is a
  * root until somebody takes it out and runs its finalizer: on a higher floor, and
@@ -66,6 +68,9 @@ struct finalizers {
  * queue. False: no memory. */
 bool gc__finalizers_set(struct finalizers *finalizers, uint32_t queue, uintptr_t object, gc_finalizer finalizer,
                         void *data, bool ordered);
+
+/* What it has there, ready or not. False: nothing. */
+bool gc__finalizers_get(const struct finalizers *finalizers, uint32_t queue, uintptr_t object, struct ready *found);
 
 /* The object is going to be freed; or is to be found elsewhere. */
 void gc__finalizers_drop(struct finalizers *finalizers, uintptr_t object);

@@ -1,5 +1,19 @@
 #include "gc/reclaim/weak.h"
 
+void gc__weak_remove(struct attachments *table, void **link)
+{
+    size_t index = gc__attachments_at(table, link);
+
+    if (index != SIZE_MAX)
+        gc__attachments_remove(table, index);
+}
+
+void gc__weak_remove_within(struct attachments *table, uintptr_t start, uintptr_t end)
+{
+    if (table->count != 0)
+        gc__attachments_remove_within(table, start, end);
+}
+
 bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long)
 {
     bool in_heap = gc__region_offset(region, (uintptr_t)link) < gc__region_span(region);
@@ -9,17 +23,8 @@ bool gc__weak_add(struct attachments *table, const struct region *region, void *
         .a = link,
     };
 
+    gc__weak_remove(table, link);
     return gc__attachments_add(table, entry) != NULL;
-}
-
-void gc__weak_remove(struct attachments *table, void **link)
-{
-    size_t index = gc__attachments_first(table, (uintptr_t)*link);
-
-    while (index != SIZE_MAX && table->entry[index].a != (void *)link)
-        index = gc__attachments_next(table, index);
-    if (index != SIZE_MAX)
-        gc__attachments_remove(table, index);
 }
 
 /* Others may be reading it. */
@@ -48,9 +53,11 @@ void gc__weak_move_links(struct attachments *table, uintptr_t from, uintptr_t to
     gc__attachments_move(table, from, to);
 }
 
-/* ---- While the world stands ----------------------------------------------------------- */
+/* ---- While the world stands ----------------------------------------------------------- *
+ * From the last to the first: what takes the place of one that is removed was looked at
+ * before, and where all die, nothing has to. */
 
-/* Whether the object that holds the link is white, or was freed. */
+/* Whether the object that holds the link is white, or was cut short of it. */
 static bool is_gone(const struct region *region, const struct attachment *entry)
 {
     struct object holder;
@@ -69,26 +76,22 @@ static void clear(struct attachments *table, size_t index)
 
 void gc__weak_clear_short(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = from; i < table->count;) {
+    for (size_t i = table->count; i-- > from;) {
         const struct attachment *entry = &table->entry[i];
 
-        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
-        if ((entry->note & GC_WEAK_LONG) != 0 || gc__is_marked_at(region, entry->object))
-            i++;
-        else
+        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
+        if ((entry->note & GC_WEAK_LONG) == 0 && !gc__is_marked_at(region, entry->object))
             clear(table, i);
     }
 }
 
 void gc__weak_clear(const struct region *region, struct attachments *table, size_t from)
 {
-    for (size_t i = from; i < table->count;) {
-        gc__attachments_prefetch(table, region, i + GC_ATTACHMENTS_AHEAD);
+    for (size_t i = table->count; i-- > from;) {
+        gc__attachments_prefetch(table, region, i - GC_ATTACHMENTS_AHEAD);
         if (!gc__is_marked_at(region, table->entry[i].object))
             clear(table, i);
         else if (is_gone(region, &table->entry[i]))
             gc__attachments_remove(table, i);
-        else
-            i++;
     }
 }

@@ -4,7 +4,8 @@
  * Short links are cleared before finalizers are looked for, long ones when nothing
  * leads to the object any more, no finalizer either.
  *
- * An entry of the table: `object` is the target, `a` the link, `note` as below. A
+ * An entry of the table: `object` is the target, `a` the link, by which it is found,
+ * too; `note` as below. A
  * link that does not hold the target any more is left alone: the program has
  * written to it.
  *
@@ -17,11 +18,12 @@
 #define GC_WEAK_LONG 1u
 #define GC_WEAK_IN_HEAP 2u /* the link lies in an object, and dies with it */
 
-/* False: no memory. */
+/* Whatever it was a link to before, it is one to `target`. False: no memory. */
 bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long);
 
-/* Forgets the link, if it holds its target. */
+/* Forgets the link; those in [start, end), which is freed. */
 void gc__weak_remove(struct attachments *table, void **link);
+void gc__weak_remove_within(struct attachments *table, uintptr_t start, uintptr_t end);
 
 /* The target is going to be freed: its links are cleared. */
 void gc__weak_clear_links_to(struct attachments *table, uintptr_t target);

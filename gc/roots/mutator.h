@@ -52,15 +52,18 @@ struct mutator {
     uintptr_t sp;            /* where the caller's frames end, and registers are spilled; 0: outside of such a call */
     void *held[2];           /* objects that the call still needs: roots */
     uintptr_t asking_sp;     /* sp of the call that is asking the out-of-memory handler; 0: none is */
-    uintptr_t finalizing_sp; /* of the call that is running finalizers at an allocation; 0: none is */
+    uintptr_t finalizing_sp; /* of the call that is running finalizers; 0: none is */
+    uintptr_t telling_sp;    /* of the call that is telling of events; 0: none is */
     uintptr_t deepest_sp;    /* see gc/roots/dead_stack.h */
 
     /* Stopping: see gc/roots/world.h. */
-    _Atomic uint32_t state;     /* an enum mutator_state */
-    volatile bool inside;       /* our code is at work, and is not to be stopped by the signal */
-    bool asked_softly;          /* without a signal, so far */
-    bool seen;                  /* in the list of threads that is being read */
-    struct gc__context context; /* where it stands while it is stopped, safe or held */
+    _Atomic uint32_t state;      /* an enum mutator_state */
+    volatile bool inside;        /* our code is at work, and is not to be stopped by the signal */
+    bool asked_softly;           /* without a signal, so far */
+    bool unsent;                 /* the signal was refused for want of room in its queue */
+    struct gc__thread_look look; /* when it had not stopped for a while */
+    bool seen;                   /* in the list of threads that is being read */
+    struct gc__context context;  /* where it stands while it is stopped, safe or held */
 
     /* Coroutines: see gc/roots/stacks.h. */
     struct gc_stack own;      /* `memory` as `stack`, once it is asked for; where it was left, if it was */
@@ -71,6 +74,7 @@ struct mutator {
     struct gc__range stack;   /* as far as it may ever be used */
     uintptr_t thread_pointer; /* 0: shared with another thread */
     long thread_id;           /* 0: not run yet, or ended */
+    bool met;                 /* by a stop alone: it never called us */
     struct gc__start start;   /* roots until it runs, */
     void *result;             /* and from its end until it is joined */
     uintptr_t handle;         /* by which it is joined */
@@ -88,9 +92,10 @@ extern _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initi
 extern const struct mutator gc__no_mutator;
 
 /* The calling thread is in the middle of something, in which malloc is not to come to
- * the heap if it is Broom's: of an allocation (gc/faces/malloc.c), or of a call of the
- * C library's that has a lock of its own. */
-extern _Thread_local volatile bool gc__thread_is_busy __attribute__((tls_model("initial-exec")));
+ * the heap if it is Broom's: of an allocation (gc/faces/malloc.c), which was called at
+ * this stack pointer, or of a call of the C library's that has a lock of its own
+ * (UINTPTR_MAX). 0: of nothing. */
+extern _Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
 
 static inline bool gc__mutator_exists(const struct mutator *mutator)
 {

@@ -34,16 +34,34 @@ static void spin_while(const _Atomic bool *may_spin, const _Atomic uint32_t *wor
     }
 }
 
-static void stop(struct world *world, struct mutator *mutator)
+static void wait_for_next_epoch(const struct world *world, uint32_t epoch)
 {
-    uint32_t epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
-    uint32_t asked = MUTATOR_ASKED;
-
-    if (atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_STOPPED))
-        acknowledge(world); /* else it was left alone a moment ago: it stands still all the same */
     spin_while(&world->may_spin, &world->epoch, epoch);
     while (atomic_load_explicit(&world->epoch, memory_order_acquire) == epoch)
-        gc__os_wait(&world->epoch, epoch, UINT64_MAX);
+        gc__os_wait((_Atomic uint32_t *)&world->epoch, epoch, UINT64_MAX);
+}
+
+/* Does nothing if it need not stop any more. The world does not go on between the two
+ * steps, so the epoch is that of this stop. */
+static void stop(struct world *world, struct mutator *mutator)
+{
+    uint32_t asked = MUTATOR_ASKED, epoch;
+
+    if (!atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_STOPPED))
+        return;
+    epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
+    acknowledge(world);
+    wait_for_next_epoch(world, epoch);
+}
+
+/* For one that has been left alone, and takes the signal while the world stands. */
+static void stand_still(const struct world *world)
+{
+    uint32_t epoch;
+
+    while (epoch = atomic_load_explicit(&world->epoch, memory_order_acquire),
+           atomic_load_explicit(&world->stopping, memory_order_acquire))
+        wait_for_next_epoch(world, epoch);
 }
 
 static bool is_asked(const struct mutator *mutator)
@@ -51,21 +69,18 @@ static bool is_asked(const struct mutator *mutator)
     return atomic_load_explicit(&mutator->state, memory_order_acquire) == MUTATOR_ASKED;
 }
 
-/* For a stranger whose signal came first. */
+/* For a stranger. The record is not its own: if it ever calls us, it comes as anybody
+ * else does, and its end is told of. */
 static void introduce(struct mutator *mutator, const struct gc__context *context)
 {
-    if (mutator->stack.end == 0)
-        mutator->stack = gc__os_interrupted_stack(context->interrupted_sp);
-    if (gc__mutator_exists(gc__mutator)) /* its maker's */
-        return;
-    mutator->thread_pointer = gc__os_thread_pointer();
-    if (gc__os_thread_pointer_is_own())
-        gc__mutator = mutator;
+    mutator->stack = gc__os_interrupted_stack(context, mutator->stack);
+    if (!gc__mutator_exists(gc__mutator)) /* else it is its maker's */
+        mutator->thread_pointer = gc__os_thread_pointer();
 }
 
 /* The collector may be taking others out of the list meanwhile, and lead us
  * astray. */
-static struct mutator *find_stranger(struct world *world, long thread_id)
+static struct mutator *find_stranger(struct world *world, long thread_id, const struct gc__context *context)
 {
     struct mutator *mutator = NULL;
 
@@ -73,7 +88,14 @@ static struct mutator *find_stranger(struct world *world, long thread_id)
         mutator = gc__world_thread(world, thread_id);
         gc__os_relax();
     }
+    if (mutator != NULL && is_asked(mutator))
+        introduce(mutator, context);
     return mutator;
+}
+
+static bool is_deaf(const struct mutator *mutator)
+{
+    return atomic_load_explicit(&mutator->state, memory_order_acquire) == MUTATOR_DEAF;
 }
 
 /* In the signal's handler. The signal may come late, when all is over. */
@@ -85,16 +107,16 @@ static void caught(const struct gc__context *context)
 
     if (!atomic_load_explicit(&world->stopping, memory_order_acquire))
         return;
-    if (mutator->thread_id != thread_id) {
-        mutator = find_stranger(world, thread_id);
-        if (mutator == NULL || !is_asked(mutator))
-            return;
-        introduce(mutator, context);
-    }
-    if (mutator->inside || !is_asked(mutator))
+    if (mutator->thread_id != thread_id)
+        mutator = find_stranger(world, thread_id, context);
+    if (mutator == NULL)
         return;
-    mutator->context = *context;
-    stop(world, mutator);
+    if (is_asked(mutator) && !mutator->inside) {
+        mutator->context = *context;
+        stop(world, mutator);
+    }
+    if (is_deaf(mutator))
+        stand_still(world);
 }
 
 bool gc__world_init(struct world *world, int stop_signal)
@@ -109,8 +131,9 @@ static uintptr_t spilled_at(const struct mutator *mutator, uintptr_t sp)
 }
 
 /* Asked again while the signal was kept off: that shows after `inside`. */
-static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world, uintptr_t address)
+static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world_address, uintptr_t address)
 {
+    struct world *world = (struct world *)world_address;
     struct mutator *mutator = (struct mutator *)address;
 
     (void)call;
@@ -119,7 +142,7 @@ static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world, uintp
         atomic_signal_fence(memory_order_seq_cst);
         mutator->context = gc__os_context_of(spilled_at(mutator, sp));
         while (is_asked(mutator))
-            stop((struct world *)world, mutator);
+            stop(world, mutator);
         atomic_signal_fence(memory_order_seq_cst);
         mutator->inside = false;
         atomic_signal_fence(memory_order_seq_cst);
@@ -185,9 +208,10 @@ static void send_signal(struct world *world, struct mutator *mutator)
 {
     int error = gc__os_stop_thread(mutator->thread_id);
 
+    mutator->unsent = error == EAGAIN; /* too many are queued: it is sent again */
     if (error == ESRCH)
         give_up(world, mutator);
-    else if (error != 0 && error != EAGAIN) /* EAGAIN: too many are queued; it is sent again */
+    else if (error != 0 && error != EAGAIN)
         refuse(world, mutator, error);
 }
 
@@ -198,8 +222,10 @@ static bool asked(struct world *world, struct mutator *mutator)
     for (;;) {
         uint32_t runs = MUTATOR_RUNS, safe = MUTATOR_SAFE;
 
-        if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_ASKED))
+        if (atomic_compare_exchange_strong(&mutator->state, &runs, MUTATOR_ASKED)) {
+            mutator->look = (struct gc__thread_look){0};
             return true;
+        }
         if (atomic_compare_exchange_strong(&mutator->state, &safe, MUTATOR_HELD)) {
             atomic_fetch_sub_explicit(&world->unstopped, 1, memory_order_relaxed);
             return false;
@@ -256,26 +282,56 @@ static void ask_the_busy(struct world *world, const struct mutator *self)
 
 /* ---- Those who do not come ------------------------------------------------------------- */
 
-static void report(const struct mutator *mutator, uint64_t waited_ns)
+static const char *reason_for(enum gc__hindrance hindrance, const struct mutator *mutator)
+{
+    if (mutator->unsent)
+        return "the queue of signals is full";
+    switch (hindrance) {
+    case GC_HINDRANCE_MASK: return "it blocks the signal";
+    case GC_HINDRANCE_DEEP: return "it waits where no signal wakes it";
+    case GC_HINDRANCE_HALT: return "it has been halted";
+    case GC_HINDRANCE_NONE: break;
+    }
+    return gc__os_blocks_stop_signal(mutator->look) ? "it blocks the signal, most of the time"
+                                                    : "it gets no CPU, or somebody takes its signals";
+}
+
+static void report(const struct mutator *mutator, enum gc__hindrance hindrance, uint64_t waited_ns)
 {
     char name[32];
 
     gc__os_thread_name(mutator->thread_id, name, sizeof name);
-    gc__message("thread %ld (%s) has not stopped for %llu s: it blocks signal %d, or waits where no signal wakes it",
-                mutator->thread_id, name, (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal());
+    gc__message("thread %ld (%s) has not stopped for %llu s, as signal %d asks it to: %s", mutator->thread_id, name,
+                (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal(), reason_for(hindrance, mutator));
 }
 
-/* Runtimes have threads that block every signal from the beginning, such as the C
- * library's for timers. One that never called us, and sleeps, is not waited for
- * twice. Its registers are not seen. */
-static bool is_deaf_stranger(struct mutator *mutator)
+/* A thread that only waits for a CPU, on a busy machine, is not worth a word. Returns
+ * what keeps it if that was reported. */
+static enum gc__hindrance report_if_hindered(struct mutator *mutator, uint64_t waited_ns)
 {
-    uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
+    struct gc__thread_look now = gc__os_look_at_thread(mutator->thread_id);
+    enum gc__hindrance hindrance = gc__os_hindrance(mutator->look, now);
 
-    if (mutator->stack.end != 0 || sp == 0)
+    if (now.state != 'R' || mutator->look.state != 'R') /* else the CPU adds up */
+        mutator->look = now;
+    if (waited_ns < NS_PER_SECOND)
+        return GC_HINDRANCE_NONE;
+    if (hindrance != GC_HINDRANCE_NONE || mutator->unsent || waited_ns >= GC_STOP_STARVED_NS)
+        report(mutator, hindrance, waited_ns);
+    return hindrance;
+}
+
+/* A thread that never called us is scanned as it is, if it sleeps. Its registers are
+ * not seen. Where it stands is noted later: until it is left alone it may wake, and say so
+ * itself. */
+static bool can_be_left_alone(struct mutator *mutator)
+{
+    uintptr_t sp = mutator->met ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
+
+    if (sp == 0)
         return false;
-    mutator->stack = gc__os_stack_around(sp);
-    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
+    if (mutator->stack.end == 0)
+        mutator->stack = gc__os_stack_around(sp);
     return true;
 }
 
@@ -291,8 +347,18 @@ static void leave_alone(struct world *world, struct mutator *mutator)
 static void ask_the_deaf_again(struct world *world)
 {
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-        if (mutator->state == MUTATOR_DEAF && !gc__os_thread_blocks_stop_signal(mutator->thread_id))
+        if (mutator->state == MUTATOR_DEAF && !gc__os_blocks_stop_signal(gc__os_look_at_thread(mutator->thread_id)))
             mutator->state = MUTATOR_RUNS;
+}
+
+/* Of the stack of one that never called us, only what a stop found in use is known. */
+static struct gc__range all_of_stack(const struct mutator *mutator)
+{
+    struct gc__range stack = mutator->stack;
+
+    if (mutator->met)
+        stack.start = stack.end - gc__min(stack.end, GC_FOREIGN_STACK_BYTES);
+    return gc__os_whole_stack(stack);
 }
 
 /* Where it stands now; all of its stack, if it runs. */
@@ -301,7 +367,7 @@ static void look_at_deaf(struct mutator *mutator)
     uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
 
     if (sp == 0)
-        sp = gc__os_whole_stack(mutator->stack).start;
+        sp = all_of_stack(mutator).start;
     mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
 }
 
@@ -324,32 +390,49 @@ static bool has_ended(long thread_id, uint64_t waited_ns)
            (waited_ns > GC_STOP_DOUBT_NS && gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE);
 }
 
-/* The C library blocks all signals in a thread that is over, and may then wait for
- * a lock of its own that a stopped thread holds. (One that has just entered our handler
- * blocks those of the program, and may have a destructor to go on with.) */
-static bool is_past_its_program(const struct mutator *mutator)
+/* The C library blocks all signals in a thread that is over, and may then wait for a
+ * lock of its own that a stopped thread holds. So does one that was just made, where
+ * its maker has more to do for it (its CPUs, its priority) and was stopped before it
+ * let go: that one nobody knows yet but by what it is to do. (One that runs will be out
+ * of this soon; and who starts a program in a destructor sleeps too deeply.) */
+static bool waits_for_a_stopped_one(const struct world *world, struct mutator *mutator)
 {
-    return mutator->over && gc__os_thread_blocks_all_signals(mutator->thread_id);
+    if (!mutator->over && !(mutator->met && world->starting != NULL))
+        return false;
+    if (!gc__os_sleeps_inside_library(gc__os_look_at_thread(mutator->thread_id)))
+        return false;
+    return mutator->over || can_be_left_alone(mutator);
 }
 
-/* The signal may have been taken by sigwait, or refused for want of room. */
+/* Runtimes have threads that block every signal from the beginning, such as the C
+ * library's for timers: these are not waited for twice. Some wake now and then, so after
+ * a second it is enough that one sleeps. The signal may also have been
+ * taken by sigwait, or refused for want of room. */
+static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
+{
+    enum gc__hindrance hindrance = GC_HINDRANCE_NONE;
+
+    if (has_ended(mutator->thread_id, waited_ns)) {
+        give_up(world, mutator);
+        return;
+    }
+    if (waits_for_a_stopped_one(world, mutator)) {
+        leave_alone(world, mutator);
+        return;
+    }
+    if (waited_ns >= GC_STOP_LOOK_NS)
+        hindrance = report_if_hindered(mutator, waited_ns);
+    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
+        leave_alone(world, mutator);
+    else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
+        send_signal(world, mutator);
+}
+
 static void look_after(struct world *world, uint64_t waited_ns)
 {
-    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
-        if (!is_asked(mutator))
-            continue;
-        if (has_ended(mutator->thread_id, waited_ns))
-            give_up(world, mutator);
-        else if (is_past_its_program(mutator))
-            leave_alone(world, mutator);
-        else if (waited_ns >= NS_PER_SECOND) {
-            report(mutator, waited_ns);
-            if (is_deaf_stranger(mutator))
-                leave_alone(world, mutator);
-            else
-                send_signal(world, mutator);
-        }
-    }
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        if (is_asked(mutator))
+            look_after_one(world, mutator, waited_ns);
 }
 
 static void drop_the_dead(struct world *world)
@@ -390,6 +473,7 @@ static void wait_for_all(struct world *world)
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }
     }
+    look_at_the_deaf(world);
     drop_the_dead(world);
 }
 
@@ -445,12 +529,22 @@ static bool meet_strangers(struct world *world, struct mutator *self)
     return !meeting.no_memory;
 }
 
+/* Once: a heap that is no longer collected is not to grow in silence. */
+static void say_that_strangers_run(struct world *world)
+{
+    if (!world->said_that_strangers_run)
+        gc__message("no collection: the process has threads that cannot be found or noted (no file number is free,"
+                    " /proc is of other processes, or there is no memory)");
+    world->said_that_strangers_run = true;
+}
+
 /* Strangers may have made others before they stopped; threads that are about to
  * end come and go meanwhile, but not for long. */
 bool gc__world_stop(struct world *world)
 {
     struct mutator *self = gc__mutator;
     unsigned listings = 0;
+    bool met = true;
 
     atomic_store_explicit(&world->stopping, true, memory_order_release);
     gc__world_forget_the_dead(world);
@@ -460,14 +554,13 @@ bool gc__world_stop(struct world *world)
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
-    look_at_the_deaf(world);
-    drop_the_dead(world);
-    while (!gc__world_is_complete(world)) {
-        if (++listings > GC_STOP_LISTINGS || !meet_strangers(world, self))
-            return false;
-        wait_for_all(world);
+    while (met && !gc__world_is_complete(world)) {
+        met = ++listings <= GC_STOP_LISTINGS && meet_strangers(world, self);
+        wait_for_all(world); /* for those that were met before memory ran out, too */
     }
-    return true;
+    if (!met)
+        say_that_strangers_run(world);
+    return met;
 }
 
 /* The system would leave a helper waiting for the CPU of somebody who spins. */

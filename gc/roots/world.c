@@ -65,8 +65,10 @@ struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_
 {
     struct mutator *mutator = take_unused(world);
 
-    if (mutator != NULL)
-        list(world, mutator, thread_id, state);
+    if (mutator == NULL)
+        return NULL;
+    mutator->met = true;
+    list(world, mutator, thread_id, state);
     return mutator;
 }
 
@@ -129,11 +131,15 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
 void gc__world_lock(struct world *world)
 {
     struct mutator *mutator = gc__mutator;
+    bool holds = world->holds_signals;
+    uint64_t blocked = 0;
 
     if (gc__mutator_exists(mutator) && atomic_load_explicit(&world->owner, memory_order_relaxed) == mutator) {
         world->depth++;
         return;
     }
+    if (holds)
+        blocked = gc__os_hold_signals();
     if (!try_lock(world) && !spin_for_lock(world, GC_LOCK_SPINS)) {
         if (gc__mutator_exists(mutator) && !gc__mutator_is_safe(mutator))
             gc__os_spill_registers(lock_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
@@ -142,15 +148,22 @@ void gc__world_lock(struct world *world)
     }
     atomic_store_explicit(&world->owner, gc__mutator, memory_order_relaxed); /* it may have become one */
     world->depth = 1;
+    world->held = holds;
+    world->blocked = blocked;
 }
 
 void gc__world_unlock(struct world *world)
 {
+    bool held = world->held;
+    uint64_t blocked = world->blocked;
+
     if (--world->depth != 0)
         return;
     atomic_store_explicit(&world->owner, NULL, memory_order_relaxed);
     if (atomic_exchange_explicit(&world->lock, LOCK_FREE, memory_order_release) == LOCK_WAITED_FOR)
         gc__os_wake(&world->lock, 1);
+    if (held)
+        gc__os_release_signals(blocked);
 }
 
 void gc__world_unlock_for_others(struct world *world)
@@ -167,13 +180,13 @@ void gc__world_unlock_for_others(struct world *world)
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
-void gc__world_return(struct world *world, struct mutator *mutator, void *result)
+void gc__world_return(struct world *world, struct mutator *mutator, void *result, bool detached)
 {
     if (mutator->serial == 0) {
         mutator->serial = ++world->serials;
         mutator->handle = gc__os_thread_handle();
     }
-    mutator->detached = mutator->detached || gc__os_thread_is_detached(); /* before it had begun, perhaps */
+    mutator->detached = mutator->detached || detached;
     mutator->result = result;
 }
 
@@ -354,6 +367,6 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     make_all_unused(world, &world->ended, NULL);
     world->count = 0;
     world->helpers = 0;
-    if (gc__mutator_exists(mutator))
-        list(world, mutator, gc__os_thread_id(), MUTATOR_RUNS);
+    if (gc__mutator_exists(mutator)) /* it may have forked in gc_thread_blocking */
+        list(world, mutator, gc__os_thread_id(), gc__mutator_is_safe(mutator) ? MUTATOR_SAFE : MUTATOR_RUNS);
 }

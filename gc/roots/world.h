@@ -33,6 +33,9 @@ struct world {
     _Atomic uint32_t lock;           /* 0: free, 1: taken, 2: and waited for */
     _Atomic(struct mutator *) owner; /* of the lock */
     unsigned depth;                  /* how often the owner took it */
+    bool holds_signals;              /* who takes it is interrupted by no handler of the program's */
+    bool held;                       /* so for the owner, */
+    uint64_t blocked;                /* who blocked these before */
 
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
@@ -40,6 +43,7 @@ struct world {
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
+    bool said_that_strangers_run;
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */
@@ -83,8 +87,8 @@ void gc__world_expect_no_longer(struct world *world, struct mutator *mutator);
 void gc__world_arrive(struct world *world, struct mutator *mutator, struct gc__range stack);
 
 /* The calling thread will end with a result. One that nobody expected becomes
- * one that is to be joined. */
-void gc__world_return(struct world *world, struct mutator *mutator, void *result);
+ * one that is to be joined. `detached`: it was, perhaps before it had begun. */
+void gc__world_return(struct world *world, struct mutator *mutator, void *result, bool detached);
 
 /* A thread that is to be joined is known by a serial number: its
  * handle may be another's by the time it was. 0: there is none such. */

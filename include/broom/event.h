@@ -1,5 +1,4 @@
-/* broom/event.h - what the collector does, told as it happens, and what the heap
- * holds. */
+/* broom/event.h - callbacks for what the collector does, and a look at what the heap holds. */
 #ifndef BROOM_EVENT_H
 #define BROOM_EVENT_H
 
@@ -12,17 +11,17 @@ extern "C" {
 
 /* ---- Events ------------------------------------------------------------- */
 
-/* Bits of a set. */
+/* Each is a bit, so that a set of them is one number. */
 enum gc_event_sort {
     GC_EVENT_BEGIN = 1 << 0,         /* a collection begins; */
-    GC_EVENT_STOPPED = 1 << 1,       /* all threads stand, */
-    GC_EVENT_RESUMED = 1 << 2,       /* and go on: several times, if it runs beside the program; */
+    GC_EVENT_STOPPED = 1 << 1,       /* all threads are stopped, */
+    GC_EVENT_RESUMED = 1 << 2,       /* and run again: several times in a concurrent collection; */
     GC_EVENT_MARKED = 1 << 3,        /* all that is reachable is marked; */
     GC_EVENT_END = 1 << 4,           /* it is over. `bytes`, `objects`: what is live. One that is given up has no end */
     GC_EVENT_GROWN = 1 << 5,         /* the heap holds more, `bytes` in all, */
     GC_EVENT_RELEASED = 1 << 6,      /* or less, as memory went back to the OS */
     GC_EVENT_THREAD_BEGIN = 1 << 7,  /* a thread has become known. `thread`: its number (gettid) */
-    GC_EVENT_THREAD_END = 1 << 8,    /* it has given back what it held */
+    GC_EVENT_THREAD_END = 1 << 8,    /* it has given back what it held: at its end, or as it was unregistered */
     GC_EVENT_OUT_OF_MEMORY = 1 << 9, /* an allocation of `bytes` fails, after all that could be done */
     GC_EVENT_ALL = (1 << 10) - 1
 };
@@ -35,21 +34,24 @@ struct gc_event {
     uint64_t bytes;
     uint64_t objects;
     int64_t thread; /* in which it happened */
-    uint64_t lost;  /* events before this one that nobody fetched in time, since the last */
+    uint64_t lost;  /* events that were dropped, for want of room, between the last one reported and this one */
 };
 
-/* Told of an event, after it happened: as soon as some thread leaves a call of ours
- * that took a lock anyway, and in that thread. No lock of ours is held and all
- * threads run, so it may do anything: allocate, collect (what that causes is told
- * after it has returned), wait for others. It is told of one event at a time, in
- * their order, also if they happened in several threads; while it is at work others
- * wait in a queue of 256. It must return: no longjmp, no exception. */
+/* Called after an event happened, in the next thread that collects, calls gc_step or
+ * gc_note_external, or makes an allocation that its own free memory cannot serve. In a
+ * program that does none of these it is not called. No lock of Broom's is held and all
+ * threads run, so a callback may do anything: allocate, collect, wait for others. (Events
+ * and finalizers that it causes come after it has returned.) Events are reported one at a
+ * time, in the order in which they happened, but not always in the same thread. While a
+ * callback runs, up to 256 events wait; if there are more, the oldest are lost. It must
+ * return: no longjmp, no exception. If its thread ends in it, by pthread_exit or
+ * cancellation, the other callbacks do not get that event. */
 typedef void (*gc_event_callback)(const struct gc_event *event, void *data);
 
-/* Has `callback` told of the events whose sorts are in the set `sorts`, from now on;
- * 0 ends that (it may be at work in another thread for a moment still). The same
- * callback and data again: replaces the set. `data` is a root.
- * Returns 0; ENOSPC: there are 8 already; EINVAL: unknown sorts.
+/* Has `callback` called, from now on, for events whose sorts are in the set `sorts`. With
+ * the same callback and data again the set is replaced; an empty set, 0, removes the
+ * callback (which may still be running in another thread). `data` is a root.
+ * Returns 0; ENOSPC: there are 8 already; EINVAL: unknown sorts, or NULL as callback.
  * collects: never. */
 GC__EXPORT int gc_set_event_callback(uint32_t sorts, gc_event_callback callback, void *data);
 
@@ -65,12 +67,11 @@ struct gc_object_info {
 
 enum gc_object_sort { GC_OBJECT_CONSERVATIVE, GC_OBJECT_ATOMIC, GC_OBJECT_UNCOLLECTABLE, GC_OBJECT_OF_KIND };
 
-/* Calls `visit` for every object, by address within its sort, until it returns
- * false: those that the last collection found, and those since. What has died since
- * counts among them, so collect first if that matters. Returns whether it came to
- * the end.
- * All threads stand meanwhile, and may hold any lock: `visit` must not call Broom
- * (gc_kind_name is allowed), malloc, stdio or anything else that locks, and must
+/* Calls `visit` for every object, small ones first and each group by address, until it
+ * returns false. Objects that have died since the last collection are visited too, so
+ * collect first if that matters. Returns whether it got to the end.
+ * All other threads are stopped meanwhile, and may hold any lock: `visit` must not call
+ * Broom (gc_kind_name is allowed), malloc, stdio or anything else that locks, and must
  * return. It may read the object.
  * collects: never. */
 GC__EXPORT bool gc_for_each_object(bool (*visit)(const struct gc_object_info *object, void *data), void *data);
@@ -82,8 +83,8 @@ struct gc_kind_stats {
     uint64_t bytes; /* in whole cells and pages */
 };
 
-/* Counts, kind by kind, what gc_for_each_object would come to, and fills in the first
- * `capacity` of `out`. Returns how many kinds there are.
+/* Counts, kind by kind, the objects that gc_for_each_object would visit, and fills in the
+ * first `capacity` entries of `out`. Returns how many kinds there are.
  * collects: never. */
 GC__EXPORT size_t gc_get_kind_stats(struct gc_kind_stats *out, size_t capacity);
 

@@ -1,13 +1,15 @@
 /* broom/kind.h - kinds: what the collector knows of your objects.
  *
  * Objects from gc_malloc are scanned word by word, since anything in them may be
- * a pointer. A kind says more: which words are pointers (a layout), or it has a
- * function that tells (a trace callback). Then numbers cannot keep objects alive
- * by accident, tagged pointers are understood, and marking has less to do.
+ * a pointer. A kind says more: which words are pointers (a layout), or a function that
+ * reports them (a trace callback). Then numbers cannot keep objects alive by accident,
+ * tagged pointers are understood, and marking has less to do.
  *
  * A kind costs an object nothing: blocks of the heap hold objects of one kind.
- * Make a kind for each type of your runtime once, and keep it; hundreds are cheap,
- * and GC_MAX_KINDS are the most there can be.
+ * Make a kind once for each type of your runtime, and keep it. Hundreds are cheap. There
+ * can be GC_MAX_KINDS, among them three built-in ones and up to two for broom/weak.h, and
+ * a kind is never destroyed. About 3800 pairs of kind and size class can be in use; small
+ * objects of any further pair take a page each.
  *
  *     struct node { struct node *left, *right; double weight; };
  *
@@ -17,9 +19,10 @@
  *     }, sizeof(struct gc_kind_options));
  *     struct node *node = gc_new(nodes);
  *
- * Everything else holds as for gc_malloc: objects are zeroed, do not move, and
- * gc_free, gc_realloc, gc_usable_size and gc_base take them. gc_realloc keeps the
- * kind. What broom.h says for all functions holds here. */
+ * Everything else is as for gc_malloc: objects are zeroed (except those of
+ * GC_TRACE_NOTHING), do not move, and may be given to gc_free, gc_realloc,
+ * gc_usable_size and gc_base. gc_realloc keeps the kind. What broom.h says for all
+ * functions holds here. */
 #ifndef BROOM_KIND_H
 #define BROOM_KIND_H
 
@@ -44,11 +47,11 @@ enum gc_tracing {
     GC_TRACE_CONSERVATIVE, /* every aligned word may be a pointer */
     GC_TRACE_NOTHING,      /* no pointers; such objects are not zeroed */
     GC_TRACE_LAYOUT,       /* the words that `pointers` and `element_pointers` name */
-    GC_TRACE_CALLBACK      /* what `trace` says */
+    GC_TRACE_CALLBACK      /* what `trace` reports */
 };
 
-/* Bit i of such a map stands for word i. This is the bit of a member, for types
- * of at most 64 words. */
+/* Maps have a bit for each word. This is the bit of a member, for types of at most 64
+ * words. */
 #define GC_POINTER_AT(type, member) (UINT64_C(1) << (offsetof(type, member) / sizeof(void *)))
 
 /* What a trace callback reports to. */
@@ -67,20 +70,21 @@ struct gc_kind_options {
     const char *name;     /* for reports; copied. NULL: "" */
     uint32_t tracing;     /* an enum gc_tracing */
     uint32_t exact;       /* 1: only a word that is the address of an object keeps it; one into its middle does not */
-    size_t bytes;         /* of an object; of an array, what stands before its elements, may be 0 */
+    size_t bytes;         /* of an object; with elements: of what comes before them, may be 0 */
     size_t element_bytes; /* 0: no elements */
     const uint64_t *pointers;         /* a bit for each word of `bytes`; copied. NULL: no pointers */
     const uint64_t *element_pointers; /* a bit for each word of an element; copied. NULL: no pointers */
     gc_trace_function trace;
     void *data;         /* for `trace`; a root */
     uintptr_t tag_mask; /* bits of a word that are no part of the address, but a tag: they are cleared, */
-    uint32_t tag_shift; /* and the rest is shifted left by so many bits; both not for gc_trace_pointer */
+    uint32_t tag_shift; /* and the rest is shifted left by this many bits; neither is done for gc_trace_pointer */
 };
 
 /* A new kind, for the rest of the process. `size` is sizeof(struct
  * gc_kind_options). With GC_TRACE_LAYOUT, and with elements, `bytes` and
- * `element_bytes` are multiples of 8. NULL with errno = EINVAL for options that
- * contradict each other, ENOMEM when there is no memory or there are GC_MAX_KINDS.
+ * `element_bytes` are multiples of 8. NULL with errno = EINVAL for a value out of its
+ * range and for options that contradict each other; ENOMEM when there is no memory, or
+ * there are GC_MAX_KINDS already.
  * collects: never. */
 GC__EXPORT gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size);
 
@@ -110,12 +114,12 @@ GC__EXPORT const char *gc_kind_name(const gc_kind *kind);
 
 /* ---- For trace callbacks ------------------------------------------------------- */
 
-/* A pointer to an object, or into it if the kind is not exact. Any word is
- * allowed: what is no pointer is passed over.
+/* Reports a pointer to an object, or into it if the kind is not exact. Any word is
+ * allowed: what is no pointer is ignored.
  * collects: never. */
 GC__EXPORT void gc_trace_pointer(gc_tracer *tracer, const void *pointer);
 
-/* Every aligned word of [start, end) may be a pointer.
+/* Reports that every aligned word of [start, end) may be a pointer.
  * collects: never. */
 GC__EXPORT void gc_trace_range(gc_tracer *tracer, const void *start, const void *end);
 

@@ -1,34 +1,41 @@
 /* broom/weak.h - pointers that keep nothing alive: weak links, weak references,
  * ephemerons, and weak maps.
  *
- * A **weak link** is a word of yours that is set to NULL when the object it points
- * at dies. It must lie where the collector does not take it for an ordinary pointer:
- * in an atomic object, in a word that a layout leaves out, or outside of the heap.
+ * A **weak link** is a word of yours that is set to NULL when the object it points at
+ * dies. It must lie where the collector does not look for pointers, or it would keep the
+ * object alive: in an atomic object, in a word that a layout leaves out, or in memory
+ * from malloc or mmap that is not a root. It must not lie in a static or thread-local
+ * variable or on a stack, which are roots; nor in memory from malloc where that is a
+ * root (BROOM_ROOTS=mappings) or where Broom replaces malloc.
  *
  * A **weak reference** is a small object with such a word in it.
  *
  * An **ephemeron** is an object with a key and a value. It does not keep the key
  * alive, and it keeps the value only as long as the key lives. So the value may lead
- * to the key, which is what goes wrong with other weak pointers.
+ * to the key; with other weak pointers that would keep both alive for ever.
  *
- * A **weak map** is a hash table of entries that vanish by themselves.
+ * A **weak map** is a hash table whose entries disappear by themselves: each operation
+ * removes some of those that are dead, and the table may shrink when something is put
+ * into it.
  *
- * An object dies for them when it cannot be reached from the roots. If it has
- * finalizers, these can still reach it, and what is cleared when is a choice:
- * GC_CLEAR_EARLY before any finalizer gets to see it, so that nobody finds an object
- * that is being finalized; GC_CLEAR_LATE when it is reclaimed, so that it is still
- * known when a finalizer brings it back. Ephemerons and maps are cleared early.
+ * An object counts as dead here when it cannot be reached from the roots. If it has
+ * finalizers, these can still reach it, so there are two times at which a link or
+ * reference may be cleared: with GC_CLEAR_EARLY before any finalizer of the object runs,
+ * so that nobody finds an object that is being finalized; with GC_CLEAR_LATE when the
+ * object is reclaimed, so that it is still found if a finalizer brings it back to life.
+ * Ephemerons and maps are cleared early.
  *
- * To read one is an ordinary load, and what it gives is an ordinary pointer, which
- * keeps the object: look for NULL, and use it.
+ * Reading a link is an ordinary load, and what it yields is an ordinary pointer, which
+ * keeps the object alive: compare it with NULL, then use it.
  *
- * What is not the start of an object of the heap lives for ever: a constant, an integer
- * with a tag. So never link to the middle of an object (a base class, something in an
- * arena): nobody would notice when it dies.
+ * Anything that is not the start of an object of the heap, such as a constant or a tagged
+ * integer, is taken to live for ever. So never link to the middle of an object (a base
+ * class, something in an arena): the link would not be cleared when the object dies.
  *
- * gc_free clears what is weak at once; gc_realloc lets it follow the object. Do not
- * resize weak references, ephemerons and maps themselves, nor objects that links
- * lie in. */
+ * gc_free clears the weak pointers to its object at once. gc_realloc makes them follow
+ * the object, also where it is the key of a map by address. Do not resize weak
+ * references, ephemerons and maps themselves. Links that lie in an object end when that
+ * object is freed or moved. */
 #ifndef BROOM_WEAK_H
 #define BROOM_WEAK_H
 
@@ -42,12 +49,12 @@ enum gc_clear { GC_CLEAR_EARLY, GC_CLEAR_LATE };
 
 /* ---- Links ------------------------------------------------------------------- */
 
-/* Stores `object` in `*link`, a weak link from now on. It stays one until the object
- * dies, `*link` is given another object in this way, or gc_weak_unlink; if it lies in
- * an object, until that dies. Memory that is not the heap's must stay readable as
- * long. Whoever stores something else there ends it, too.
- * Returns 0; ENOMEM (`*link` is NULL then); or EINVAL for another `clear`. NULL as
- * object: *link is NULL, and no link.
+/* Stores `object` in `*link` and makes that a weak link. It remains one until the object
+ * dies, until `*link` is linked to another object in this way, until gc_weak_unlink, or,
+ * if it lies in an object of the heap, until that object dies. Storing anything else in
+ * `*link` ends it as well. Memory outside the heap must stay readable while a link lies
+ * in it. NULL as object: `*link` becomes NULL, and is no link.
+ * Returns 0; ENOMEM (`*link` is NULL then); or EINVAL for another `clear`.
  * collects: never. */
 GC__EXPORT int gc_weak_link(void **link, void *object, uint32_t clear);
 
@@ -59,7 +66,7 @@ GC__EXPORT void gc_weak_unlink(void **link);
 
 typedef struct gc_weak_ref gc_weak_ref;
 
-/* NULL with errno = ENOMEM, or EINVAL as above.
+/* A new weak reference to `object`. NULL with errno = ENOMEM, or EINVAL as above.
  * collects: may. */
 GC__EXPORT gc_weak_ref *gc_weak_ref_new(void *object, uint32_t clear);
 
@@ -71,16 +78,16 @@ GC__EXPORT void *gc_weak_ref_get(const gc_weak_ref *ref);
 
 typedef struct gc_ephemeron gc_ephemeron;
 
-/* NULL with errno = ENOMEM.
+/* A new ephemeron. NULL with errno = ENOMEM.
  * collects: may. */
 GC__EXPORT gc_ephemeron *gc_ephemeron_new(void *key, void *value);
 
-/* NULL when the key is dead.
+/* The key; the value. NULL when the key is dead.
  * collects: never. */
 GC__EXPORT void *gc_ephemeron_key(const gc_ephemeron *ephemeron);
 GC__EXPORT void *gc_ephemeron_value(const gc_ephemeron *ephemeron);
 
-/* Another value. False: the key is dead.
+/* Gives the ephemeron another value. False: the key is dead, and nothing has changed.
  * collects: never. */
 GC__EXPORT bool gc_ephemeron_set_value(gc_ephemeron *ephemeron, void *value);
 
@@ -97,8 +104,8 @@ enum gc_weak_map_mode {
     GC_WEAK_BOTH    /* as long as both do; it keeps neither */
 };
 
-/* Two keys for which `equal` is true have the same hash. They are called with the
- * map's lock held, so they must not use it, nor allocate, nor leave by longjmp. */
+/* Two keys for which `equal` is true must have the same hash. Both functions may be called
+ * with the map's lock held, so they must not use the map, allocate, or leave by longjmp. */
 typedef size_t (*gc_weak_map_hash)(const void *key);
 typedef bool (*gc_weak_map_equal)(const void *a, const void *b);
 
@@ -112,13 +119,15 @@ GC__EXPORT gc_weak_map *gc_weak_map_new(uint32_t mode, gc_weak_map_hash hash, gc
  * collects: never. */
 GC__EXPORT void *gc_weak_map_get(gc_weak_map *map, const void *key);
 
-/* Gives the key a value in place of the one it has. Returns 0, EINVAL (NULL as key or
+/* Gives the key a value in place of the one it has. An equal key takes the place of the
+ * old one, too: the entry then goes with the new key. Returns 0, EINVAL (NULL as key or
  * value) or ENOMEM: then nothing has changed.
  * collects: may. */
 GC__EXPORT int gc_weak_map_put(gc_weak_map *map, void *key, void *value);
 
-/* The value that the key has; if it has none, `value`, which it has then. NULL:
- * ENOMEM or EINVAL. Of several threads that try at once all get the same.
+/* Returns the value that the key has; if it has none, gives it `value` and returns that.
+ * Several threads that do so at once all get the same value. NULL with errno = ENOMEM, or
+ * EINVAL as above.
  * collects: may. */
 GC__EXPORT void *gc_weak_map_get_or_put(gc_weak_map *map, void *key, void *value);
 

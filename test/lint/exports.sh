@@ -20,8 +20,9 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-interposed='epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit pthread_join pthread_sigmask
-pthread_timedjoin_np pthread_tryjoin_np sigaction sigprocmask'
+interposed='__sysv_signal bsd_signal epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit
+pthread_join pthread_sigmask pthread_timedjoin_np pthread_tryjoin_np sigaction sigignore siginterrupt signal sigprocmask
+sigset ssignal sysv_signal'
 # shellcheck disable=SC2086 # words
 printf '%s\n' $interposed | sort >"$work/interposed"
 
@@ -47,8 +48,10 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
 fi
-family='__ppoll_chk aligned_alloc calloc epoll_pwait epoll_pwait2 free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
-malloc_usable_size mallopt memalign posix_memalign ppoll pselect pvalloc realloc reallocarray signalfd sigsuspend sigtimedwait sigwait sigwaitinfo valloc'
+family='__poll_chk __ppoll_chk aligned_alloc calloc clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait execl execle
+execlp execv execve execvp execvpe fexecve free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
+malloc_usable_size mallopt memalign mprotect nanosleep pause poll posix_memalign ppoll pselect pvalloc realloc
+reallocarray select signalfd sigsuspend sigtimedwait sigwait sigwaitinfo sleep usleep valloc'
 if [ -n "$replacement" ]; then
     # shellcheck disable=SC2086 # words
     printf '%s\n' $interposed $family | sort >"$work/expected"

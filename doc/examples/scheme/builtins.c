@@ -151,7 +151,8 @@ static value open_port(struct string *name)
     if (!made->file)
         fail(doing, strerror(errno), &name->head);
     open_ports++;
-    gc_set_finalizer(made, close_port, NULL);
+    if (gc_set_finalizer(made, close_port, NULL) != 0)
+        must(NULL);
     return &made->head;
 }
 
@@ -175,20 +176,31 @@ static value read_line(FILE *file)
 
 /* Objects that are given to a guardian are handed back by it when nobody else knows
  * them any more (Dybvig, Bruggeman, Eby, PLDI 1993). All share a queue, which runs
- * when one of them is asked. */
+ * when one of them is asked; an object may have several. In no order: objects may
+ * lead to each other in circles. */
 static gc_finalizer_queue *guarded;
 
-static void hand_over(void *object, void *to)
+static void hand_over(void *object, void *guardians)
 {
-    struct guardian *guardian = to;
-    guardian->dead = cons(object, guardian->dead);
+    for (value left = guardians; left != nil; left = cdr(left)) {
+        struct guardian *guardian = (struct guardian *)car(left);
+        guardian->dead = cons(object, guardian->dead);
+    }
+}
+
+static void guard(value object, struct guardian *guardian)
+{
+    void *others = nil;
+    gc_get_finalizer(guarded, object, NULL, &others);
+    if (gc_set_finalizer_in(guarded, object, hand_over, cons(&guardian->head, others), GC_FINALIZE_UNORDERED) != 0)
+        must(NULL);
 }
 
 static value make_guardian(void)
 {
     struct guardian *made = make(GUARDIAN, sizeof *made);
     if (!guarded)
-        guarded = gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND);
+        guarded = must(gc_finalizer_queue_new(GC_FINALIZE_ON_DEMAND));
     made->dead = nil;
     return &made->head;
 }
@@ -199,7 +211,7 @@ value call_guardian(struct guardian *guardian, struct vector *call)
     check_count(call, 0, 1);
     if (call->length > 1) {
         if (gc_base(call->item[1]) == call->item[1])
-            gc_set_finalizer_in(guarded, call->item[1], hand_over, guardian, GC_FINALIZE_ORDERED);
+            guard(call->item[1], guardian);
         return nothing;
     }
     gc_run_finalizers(guarded, SIZE_MAX);

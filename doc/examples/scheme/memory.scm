@@ -27,6 +27,19 @@
 (take-all)
 (show guardian (most? returned 100) (car kept) (guardian))
 
+; Several guardians may have an object, and objects may lead to themselves
+
+(define other (make-guardian))
+(define (guard-circle)
+  (let ((circle (list 'circle)))
+    (set-cdr! circle circle)
+    (guardian circle)
+    (other circle)))
+(count-from 0 100 (lambda (i) (guard-circle)))
+(collect)
+(define (count-dead guardian n) (if (guardian) (count-dead guardian (+ n 1)) n))
+(show (most? (count-dead guardian 0) 100) (most? (count-dead other 0) 100))
+
 ; ---- A port is closed by a finalizer, if not by the program
 
 (define (first-line name) (read-line (open-input-file name)))

@@ -6,7 +6,9 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/platform/linux/loader.h"
 #include "gc/platform/linux/real.h"
+#include "gc/platform/linux/stack.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -18,8 +20,10 @@
 
 GC_OWN_STATE static struct {
     _Atomic(const struct gc__thread_watcher *) watcher; /* NULL: nobody wants to know */
-    pthread_key_t end;                                  /* its value: which round of destructors it is, from one on */
-} threads;
+    pthread_key_t end; /* its value: which round of destructors it is, from one on; out of range: there is none */
+    _Atomic uintptr_t forking; /* the thread that holds the heap for a fork */
+    bool registered;
+} threads = {.end = PTHREAD_KEYS_MAX};
 
 /* ---- Ends ------------------------------------------------------------------------- */
 
@@ -41,11 +45,61 @@ void gc__os_tell_when_ended(void)
     pthread_setspecific(threads.end, (void *)1);
 }
 
+/* ---- Forks ------------------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+    const struct gc__thread_watcher *watcher = threads.watcher;
+
+    gc__stack_note_fork();
+    if (watcher == NULL)
+        return;
+    watcher->before_fork();
+    threads.forking = gc__os_thread_handle(); /* the child's thread has the same */
+}
+
+/* Another thread may have started the heap since: this one does not hold it then. */
+static bool holds_the_heap(void)
+{
+    return threads.forking == gc__os_thread_handle();
+}
+
+static void in_parent(void)
+{
+    if (!holds_the_heap())
+        return;
+    threads.forking = 0;
+    threads.watcher->in_parent();
+}
+
+static void in_child(void)
+{
+    gc__stack_note_child();
+    gc__loader_note_child();
+    if (!holds_the_heap())
+        return;
+    threads.forking = 0;
+    threads.watcher->in_child();
+}
+
+/* Before the program does anything of the sort. What was registered first is called
+ * last before a fork: handlers of the program that take locks have them then, under
+ * which others may allocate; and keys may run out. */
+static __attribute__((constructor(101))) void be_first(void)
+{
+    if (threads.registered)
+        return;
+    threads.registered = true;
+    gc__loader_find_lock();
+    pthread_atfork(before_fork, in_parent, in_child);
+    if (pthread_key_create(&threads.end, destructors_run) != 0)
+        threads.end = PTHREAD_KEYS_MAX;
+}
+
+/* Constructors of others may use the heap before ours has run. */
 void gc__os_watch_threads(const struct gc__thread_watcher *watcher)
 {
-    gc__real_prepare();
-    pthread_key_create(&threads.end, destructors_run);
-    pthread_atfork(watcher->before_fork, watcher->in_parent, watcher->in_child);
+    be_first();
     threads.watcher = watcher;
 }
 

@@ -12,11 +12,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Not /proc/self: the initial thread may have ended. */
 #define MAPS "/proc/thread-self/maps"
+
+/* ---- Opening files ------------------------------------------------------------------ */
+
+static int open_within_limit(const char *path)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Where the program has as many files as it may, the limit is raised as far as that goes,
+ * for as long as it takes: other threads of it hardly come between. */
+static int open_for_reading(const char *path)
+{
+    int file = open_within_limit(path);
+    struct rlimit limit, raised;
+
+    if (file >= 0 || errno != EMFILE || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return file;
+    raised = (struct rlimit){gc__min(limit.rlim_cur + 16, limit.rlim_max), limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        return file;
+    file = open_within_limit(path);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return file;
+}
 
 /* ---- Reading lines ---------------------------------------------------------------- */
 
@@ -123,7 +148,7 @@ bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void
     char text[256];
     bool read;
 
-    reader.file = (int)syscall(SYS_openat, AT_FDCWD, MAPS, O_RDONLY | O_CLOEXEC);
+    reader.file = open_for_reading(MAPS);
     reader.used = reader.next = 0;
     if (reader.file < 0) {
         errno = saved_errno;
@@ -165,7 +190,7 @@ static void visit_common(struct visitor *to, struct gc__range found)
 
 /* Nothing that is written nowhere else: a page of a file, or shared, as the file has
  * it; or never touched. */
-static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *to)
+static bool scan_by_ioctl_without(uint64_t guards, int pagemap, struct gc__range range, struct visitor *to)
 {
     static GC_OWN_STATE struct gc__page_region region[256];
     struct gc__page_scan scan = {
@@ -175,8 +200,8 @@ static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *t
         .regions = (uintptr_t)region,
         .region_count = sizeof region / sizeof *region,
         .any_of = GC_PAGE_IS_PRESENT | GC_PAGE_IS_SWAPPED,
-        .inverted = to->file_pages ? 0 : GC_PAGE_IS_FILE,
-        .all_of = to->file_pages ? 0 : GC_PAGE_IS_FILE,
+        .inverted = guards | (to->file_pages ? 0 : GC_PAGE_IS_FILE),
+        .all_of = guards | (to->file_pages ? 0 : GC_PAGE_IS_FILE),
         .returned = GC_PAGE_IS_PRESENT,
     };
 
@@ -192,15 +217,23 @@ static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *t
     return true;
 }
 
+/* A kernel that knows no guards has none, and refuses to be asked. */
+static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *to)
+{
+    return scan_by_ioctl_without(GC_PAGE_IS_GUARD, pagemap, range, to) || scan_by_ioctl_without(0, pagemap, range, to);
+}
+
 /* ---- Pages by reading ---------------------------------------------------------------- */
 
 #define PAGE_PRESENT ((uint64_t)1 << 63)
 #define PAGE_SWAPPED ((uint64_t)1 << 62)
 #define PAGE_OF_FILE ((uint64_t)1 << 61)
+#define PAGE_IS_GUARD ((uint64_t)1 << 58)
 
 static bool is_to_be_visited(uint64_t entry, bool file_pages)
 {
-    return (entry & (PAGE_PRESENT | PAGE_SWAPPED)) != 0 && (file_pages || (entry & PAGE_OF_FILE) == 0);
+    return (entry & (PAGE_PRESENT | PAGE_SWAPPED)) != 0 && (entry & PAGE_IS_GUARD) == 0 &&
+           (file_pages || (entry & PAGE_OF_FILE) == 0);
 }
 
 static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor *to)
@@ -239,7 +272,7 @@ static size_t end_of_cluster(const struct gc__range *ranges, size_t count, size_
 
 static int open_pagemap(void)
 {
-    return (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
+    return open_for_reading("/proc/thread-self/pagemap");
 }
 
 static void close_pagemap(int pagemap)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MREMAP_DONTUNMAP /* Linux 5.7; headers may be older */
@@ -64,6 +65,26 @@ void gc__os_release(void *start, size_t bytes)
 bool gc__os_commit(void *start, size_t bytes)
 {
     return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+int gc__os_protect(void *start, size_t bytes, int rights)
+{
+    return (int)syscall(SYS_mprotect, start, bytes, rights);
+}
+
+bool gc__os_rights_let_write(int rights)
+{
+    return (rights & PROT_WRITE) != 0;
+}
+
+int gc__os_rights_to_read(int rights)
+{
+    return rights | PROT_READ;
+}
+
+int gc__os_rights_to_write(void)
+{
+    return PROT_READ | PROT_WRITE;
 }
 
 bool gc__os_show(void *start, size_t bytes)

@@ -38,5 +38,6 @@ struct gc__page_scan {
 #define GC_PAGE_IS_FILE 4
 #define GC_PAGE_IS_PRESENT 8
 #define GC_PAGE_IS_SWAPPED 16
+#define GC_PAGE_IS_GUARD 256 /* not to be read: MADV_GUARD_INSTALL. Older kernels know neither */
 
 #endif

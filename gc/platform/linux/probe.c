@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* mincore does not touch the page: below a stack that would make it grow. */
@@ -37,6 +38,16 @@ bool gc__page_is_readable(uintptr_t page)
 
     errno = saved_errno;
     return readable;
+}
+
+size_t gc__os_copy(void *to, uintptr_t from, size_t bytes)
+{
+    struct iovec local = {to, bytes}, remote = {(void *)from, bytes};
+    int saved_errno = errno;
+    ssize_t copied = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+
+    errno = saved_errno;
+    return copied > 0 ? (size_t)copied : 0;
 }
 
 uintptr_t gc__readable_end(uintptr_t address, uintptr_t limit)

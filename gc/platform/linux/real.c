@@ -24,10 +24,7 @@ OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
-OTHER_NAME(sigwaitinfo);
-OTHER_NAME(sigtimedwait);
-OTHER_NAME(sigsuspend);
-OTHER_NAME(pselect);
+OTHER_NAME(execvpe);
 
 static const struct {
     const char *name;
@@ -44,10 +41,7 @@ static const struct {
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
-    {"sigwaitinfo", __sigwaitinfo},
-    {"sigtimedwait", __sigtimedwait},
-    {"sigsuspend", __sigsuspend},
-    {"pselect", __pselect},
+    {"execvpe", __execvpe},
 };
 
 #define NAMES (sizeof in_archive / sizeof in_archive[0])
@@ -86,6 +80,11 @@ static void *look_up(const char *name)
     if (function == NULL && number < NAMES)
         function = in_archive[number].function;
     return function;
+}
+
+void *gc__os_find_function(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
 }
 
 void gc__real_prepare(void)

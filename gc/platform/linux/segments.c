@@ -2,6 +2,8 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/platform/linux/loader.h"
+#include "gc/platform/linux/probe.h"
 #include "gc/platform/linux/thread_area.h"
 
 #include <link.h>
@@ -16,10 +18,19 @@ struct visitor {
     void *argument;
 };
 
+/* A library that is listed and not there may have given its place to others. */
+static uintptr_t end_of_what_is_there(uintptr_t start, uintptr_t end)
+{
+    if (!gc__loader_was_interrupted())
+        return end;
+    return gc__page_is_readable(gc__align_down(start, gc__os_page_bytes())) ? gc__min(end, gc__readable_end(start, end))
+                                                                            : start;
+}
+
 static void visit_range(const struct visitor *to, uintptr_t start, uintptr_t end)
 {
     start = gc__align_up(start, sizeof(void *));
-    end = gc__align_down(end, sizeof(void *));
+    end = gc__align_down(end_of_what_is_there(start, end), sizeof(void *));
     if (start < end)
         to->visit((struct gc__range){start, end}, to->argument);
 }
@@ -47,12 +58,19 @@ static bool holds_no_roots(const char *path)
     return strncmp(name, "libunwind.so", strlen("libunwind.so")) == 0;
 }
 
+static bool has_headers(const struct dl_phdr_info *object)
+{
+    uintptr_t start = (uintptr_t)object->dlpi_phdr, end = start + object->dlpi_phnum * sizeof *object->dlpi_phdr;
+
+    return end_of_what_is_there(start, end) == end;
+}
+
 static int visit_object(struct dl_phdr_info *object, size_t size, void *argument)
 {
     const struct visitor *to = argument;
 
     (void)size;
-    if (holds_no_roots(object->dlpi_name))
+    if (!has_headers(object) || holds_no_roots(object->dlpi_name))
         return 0;
     for (unsigned i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &object->dlpi_phdr[i];
@@ -72,28 +90,4 @@ void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argume
 
     gc__thread_area_forget_modules();
     dl_iterate_phdr(visit_object, &to);
-}
-
-/* ---- The loader's lock ------------------------------------------------------------- */
-
-struct held {
-    void (*body)(void *argument);
-    void *argument;
-};
-
-/* Called for the first object, under the lock, which is a recursive one. */
-static int run_body(struct dl_phdr_info *object, size_t size, void *argument)
-{
-    const struct held *held = argument;
-
-    (void)object, (void)size;
-    held->body(held->argument);
-    return 1;
-}
-
-void gc__os_hold_loader(void (*body)(void *argument), void *argument)
-{
-    struct held held = {body, argument};
-
-    dl_iterate_phdr(run_body, &held);
 }

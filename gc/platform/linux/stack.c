@@ -39,6 +39,28 @@ struct gc__range gc__os_initial_stack(void)
     return stack;
 }
 
+/* ---- Whose it is ---------------------------------------------------------------- */
+
+GC_OWN_STATE static struct {
+    _Atomic uintptr_t handle; /* of the thread of the initial stack, if it was the last to fork */
+    _Atomic bool left;        /* that thread forked no child that we are, or a child of */
+} initial;
+
+static bool is_initial_thread(void)
+{
+    return !initial.left && gettid() == getpid();
+}
+
+void gc__stack_note_fork(void)
+{
+    initial.handle = is_initial_thread() ? gc__os_thread_handle() : 0;
+}
+
+void gc__stack_note_child(void)
+{
+    initial.left = initial.left || initial.handle != gc__os_thread_handle();
+}
+
 /* How far down `stack` may reach. The limit of the initial one may have been
  * raised since, or be none: there only what is mapped decides. */
 static uintptr_t lowest(struct gc__range stack)
@@ -125,7 +147,7 @@ struct gc__range gc__os_own_stack(void)
     void *start;
     size_t bytes;
 
-    if (gettid() == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
+    if (is_initial_thread() || pthread_getattr_np(pthread_self(), &attributes) != 0)
         return gc__os_initial_stack();
     if (pthread_attr_getstack(&attributes, &start, &bytes) == 0)
         stack = (struct gc__range){(uintptr_t)start, (uintptr_t)start + bytes};
@@ -138,14 +160,31 @@ static struct gc__range stack_below(uintptr_t end)
     return gc__os_whole_stack((struct gc__range){end - gc__min(end, GC_FOREIGN_STACK_BYTES), end});
 }
 
-/* The C library puts a thread's descriptor, which the thread pointer shows, at
- * the upper end of its stack. The lower one is a guard, or no memory. */
-struct gc__range gc__os_interrupted_stack(uintptr_t sp)
+static bool hangs_together(uintptr_t start, uintptr_t end)
 {
-    if (gettid() == getpid())
+    return start < end && end - start <= GC_FOREIGN_STACK_BYTES && gc__readable_end(start, end) >= end;
+}
+
+/* The C library puts a thread's descriptor, which the thread pointer shows, at
+ * the upper end of its stack. The lower one is a guard, or no memory; to look for it
+ * takes milliseconds and touches every page, so that is done only where the thread is
+ * found on another stack. */
+struct gc__range gc__os_interrupted_stack(const struct gc__context *context, struct gc__range known)
+{
+    uintptr_t sp = range_holds(context->alternate, context->sp) ? context->interrupted_sp : context->sp;
+    uintptr_t end = gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes());
+
+    if (is_initial_thread())
         return gc__os_initial_stack();
-    return stack_below(gc__os_thread_pointer_is_own() ? gc__align_up(gc__os_thread_pointer(), gc__os_page_bytes())
-                                                      : gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES));
+    if (!gc__os_thread_pointer_is_own())
+        return known.end != 0 ? known : gc__os_stack_around(sp);
+    if (known.end != end)
+        known = (struct gc__range){end, end};
+    if (range_holds(known, sp))
+        return known;
+    if (hangs_together(sp, known.start))
+        return (struct gc__range){gc__align_down(sp, gc__os_page_bytes()), end};
+    return (struct gc__range){stack_below(known.start).start, end};
 }
 
 struct gc__range gc__os_stack_around(uintptr_t sp)

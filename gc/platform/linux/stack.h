@@ -10,6 +10,11 @@
 /* Empty if there is none. */
 struct gc__range gc__alternate_stack(const stack_t *alternate);
 
+/* A thread that is not the process's first may fork, and is the first of the child. Told
+ * before a fork, and in the child, by the thread that forks. */
+void gc__stack_note_fork(void);
+void gc__stack_note_child(void);
+
 /* The stack pointer of what a signal interrupted. */
 static inline uintptr_t gc__interrupted_sp(const ucontext_t *interrupted)
 {

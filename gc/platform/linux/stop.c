@@ -2,6 +2,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/tunables.h"
+#include "gc/platform/linux/interruption.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/stack.h"
 
@@ -9,6 +10,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+_Thread_local struct gc__interruption gc__interruption;
 
 GC_OWN_STATE static struct {
     int signal;
@@ -28,6 +31,7 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
     };
 
     (void)signal, (void)information;
+    gc__interruption_note(gc__interrupted_sp(user));
     stop.caught(&context);
     errno = saved_errno;
 }
@@ -37,13 +41,26 @@ int gc__os_stop_signal(void)
     return stop.signal;
 }
 
+/* A stopped thread runs no other handler. That goes for the one by which the C library
+ * cancels threads, too, which sigfillset leaves out: it would leave our handler, and run
+ * the thread's cleanups, while the world stands. (The second of the C library's own
+ * signals, by which setuid and the like reach all threads, is waited for.) */
+static sigset_t all_but_setuid(void)
+{
+    sigset_t set;
+
+    sigfillset(&set);
+    *(unsigned long *)&set |= 1ul << (__SIGRTMIN - 1);
+    return set;
+}
+
 bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
     stop.signal = signal;
     stop.caught = caught;
-    sigfillset(&action.sa_mask); /* a stopped thread runs no other handler */
+    action.sa_mask = all_but_setuid();
     return GC_REAL(sigaction)(signal, &action, NULL) == 0;
 }
 
@@ -54,6 +71,25 @@ void gc__os_unblock_stop_signal(void)
     sigemptyset(&set);
     sigaddset(&set, stop.signal);
     GC_REAL(pthread_sigmask)(SIG_UNBLOCK, &set, NULL);
+}
+
+#define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
+#define OF_FAULTS                                                                                                      \
+    (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP) | BIT_OF(SIGABRT))
+
+/* The C library's own, which cancel threads and set their user, come before those of the
+ * program. Not by its functions, as tools have them, too. */
+uint64_t gc__os_hold_signals(void)
+{
+    uint64_t held = ~(OF_FAULTS | BIT_OF(stop.signal) | (BIT_OF(SIGRTMIN) - BIT_OF(__SIGRTMIN))), blocked = 0;
+
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &blocked, sizeof held);
+    return blocked;
+}
+
+void gc__os_release_signals(uint64_t blocked)
+{
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
 }
 
 int gc__os_stop_thread(long thread_id)

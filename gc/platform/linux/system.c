@@ -6,18 +6,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-uint64_t gc__os_clock_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t gc__os_clock_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t gc__os_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 long gc__os_process_id(void)
@@ -33,6 +44,13 @@ long gc__os_thread_id(void)
 uintptr_t gc__os_thread_handle(void)
 {
     return (uintptr_t)pthread_self();
+}
+
+/* Not those that end and halt a program, nor the two that the C library keeps. */
+bool gc__os_can_catch(int signal)
+{
+    return signal > 0 && signal <= SIGRTMAX && signal != SIGKILL && signal != SIGSTOP &&
+           (signal < __SIGRTMIN || signal >= SIGRTMIN);
 }
 
 /* ---- Messages ------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/base/tunables.h"
 #include "gc/platform/linux/file.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 size_t gc__os_thread_count(void)
@@ -105,38 +107,82 @@ static enum gc__thread_sort sort_of(long id)
     return (flags & (IO_WORKER | USER_WORKER)) != 0 ? GC_THREAD_ASIDE : GC_THREAD_OF_PROGRAM;
 }
 
-/* Of `status`, the line of the signals that are blocked: a bit each. */
-static uint64_t blocked_signals(long thread_id)
+/* Of `status`, what stands behind a name. */
+static const char *field_of_status(const char *text, const char *name)
 {
-    static const char name[] = "\nSigBlk:\t";
-    char text[4096];
-    int saved_errno = errno;
-    const char *digit = read_thread_file(thread_id, "status", text, sizeof text) ? strstr(text, name) : NULL;
-    uint64_t blocked = 0;
+    const char *found = strstr(text, name);
 
-    errno = saved_errno;
-    if (digit == NULL)
+    return found != NULL ? found + strlen(name) : "";
+}
+
+static uint64_t hexadecimal(const char *digit)
+{
+    uint64_t number = 0;
+
+    for (; *digit != '\n' && *digit != '\0'; digit++)
+        number = number * 16 + (uint64_t)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
+    return number;
+}
+
+/* clock_getcpuclockid(3) for a thread, as the kernel counts it: to the nanosecond. */
+static uint64_t cpu_ns_of(long thread_id)
+{
+    enum { PER_THREAD = 4, SCHEDULED = 2 }; /* include/linux/posix-timers.h: CPUCLOCK_... */
+    clockid_t clock = (clockid_t)(~(unsigned)thread_id << 3 | PER_THREAD | SCHEDULED);
+    struct timespec time = {0, 0};
+
+    if (syscall(SYS_clock_gettime, clock, &time) != 0)
         return 0;
-    for (digit += sizeof name - 1; *digit != '\n' && *digit != '\0'; digit++)
-        blocked = blocked * 16 + (uint64_t)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
-    return blocked;
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static bool blocks(long thread_id, int signal)
+struct gc__thread_look gc__os_look_at_thread(long thread_id)
 {
-    return (blocked_signals(thread_id) >> (signal - 1) & 1) != 0;
+    int saved_errno = errno;
+    struct gc__thread_look look = {0, cpu_ns_of(thread_id), 0};
+    char text[4096];
+
+    if (read_thread_file(thread_id, "status", text, sizeof text)) {
+        look.state = *field_of_status(text, "\nState:\t");
+        look.blocked = hexadecimal(field_of_status(text, "\nSigBlk:\t"));
+    }
+    errno = saved_errno;
+    return look;
 }
 
-bool gc__os_thread_blocks_stop_signal(long thread_id)
+static bool blocks(struct gc__thread_look look, int signal)
 {
-    return blocks(thread_id, gc__os_stop_signal());
+    return (look.blocked >> (signal - 1) & 1) != 0;
 }
 
-/* The C library's own signals, of which this is the first, are blocked by nobody else:
- * they are not in what sigfillset makes. */
-bool gc__os_thread_blocks_all_signals(long thread_id)
+bool gc__os_blocks_stop_signal(struct gc__thread_look look)
 {
-    return blocks(thread_id, __SIGRTMIN) && gc__os_thread_blocks_stop_signal(thread_id);
+    return blocks(look, gc__os_stop_signal());
+}
+
+/* The first of the C library's own signals is not in what sigfillset makes. Our handler
+ * blocks it, too, but nobody sleeps there who is still to stop. */
+bool gc__os_sleeps_inside_library(struct gc__thread_look look)
+{
+    return look.state == 'S' && blocks(look, __SIGRTMIN) && gc__os_blocks_stop_signal(look);
+}
+
+/* Who had no CPU in between has slept all the time, if it sleeps at all. One that runs
+ * may be in a handler of ours, or the middle of the C library, and leave it as soon as
+ * it gets a CPU: not if it had one for so long. */
+enum gc__hindrance gc__os_hindrance(struct gc__thread_look before, struct gc__thread_look now)
+{
+    uint64_t had_ns = now.cpu_ns - before.cpu_ns;
+    bool sleeps = now.state != 'R' && now.state == before.state && had_ns == 0;
+
+    if (gc__os_blocks_stop_signal(before) && gc__os_blocks_stop_signal(now) &&
+        (sleeps || had_ns >= GC_STOP_MASKED_CPU_NS))
+        return GC_HINDRANCE_MASK;
+    if (sleeps && now.state == 'D')
+        return GC_HINDRANCE_DEEP;
+    if (sleeps && (now.state == 'T' || now.state == 't'))
+        return GC_HINDRANCE_HALT;
+    return GC_HINDRANCE_NONE;
 }
 
 /* ---- All of them ------------------------------------------------------------------ */

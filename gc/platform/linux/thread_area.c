@@ -4,8 +4,11 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/platform/linux/probe.h"
+#include "gc/platform/linux/real.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* What glibc tells debuggers (nptl_db): looked up by name, for no program
@@ -43,9 +46,27 @@ GC_OWN_STATE static struct {
     size_t count;
 } modules;
 
+/* The program's thread-local block, for want of anything better: where it lies is told by
+ * the ABI (Drepper, section 3.4). In a static executable, names are not to be looked up. */
+GC_OWN_STATE static struct {
+    size_t bytes;
+    size_t alignment;
+} program_block;
+
+static void look_at_program(void)
+{
+    const ElfW(Phdr) *header = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+
+    for (size_t i = getauxval(AT_PHNUM); i > 0 && header != NULL; i--, header++)
+        if (header->p_type == PT_TLS) {
+            program_block.bytes = header->p_memsz;
+            program_block.alignment = gc__max(header->p_align, 1);
+        }
+}
+
 typedef void static_info(size_t *bytes, size_t *alignment);
 
-void gc__os_prepare_thread_areas(void)
+void gc__os_look_up_names(void)
 {
     static_info *get_static_info = (static_info *)dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
     size_t alignment;
@@ -57,7 +78,13 @@ void gc__os_prepare_thread_areas(void)
     layout.thread_id = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
     if (get_static_info != NULL)
         get_static_info(&layout.static_bytes, &alignment);
+    if (layout.descriptor_bytes == NULL)
+        look_at_program();
+    gc__real_prepare();
+}
 
+void gc__os_prepare_thread_areas(void)
+{
     modules.bytes = gc__os_reserve(MAX_MODULES * sizeof *modules.bytes, gc__os_page_bytes(), 0);
     if (modules.bytes != NULL && !gc__os_commit(modules.bytes, MAX_MODULES * sizeof *modules.bytes))
         modules.bytes = NULL;
@@ -101,6 +128,13 @@ static struct gc__range static_area(uintptr_t thread_pointer)
         return (struct gc__range){thread_pointer, end};
     return (struct gc__range){gc__align_down(end - layout.static_bytes, sizeof(void *)), end};
 }
+
+static struct gc__range block_of_program(uintptr_t thread_pointer)
+{
+    size_t bytes = gc__align_up(program_block.bytes, program_block.alignment);
+
+    return (struct gc__range){gc__align_down(thread_pointer - bytes, sizeof(void *)), thread_pointer};
+}
 #else
 static uintptr_t descriptor_of(uintptr_t thread_pointer)
 {
@@ -110,6 +144,13 @@ static uintptr_t descriptor_of(uintptr_t thread_pointer)
 static struct gc__range static_area(uintptr_t thread_pointer)
 {
     return (struct gc__range){descriptor_of(thread_pointer), thread_pointer + 2 * sizeof(void *)};
+}
+
+static struct gc__range block_of_program(uintptr_t thread_pointer)
+{
+    uintptr_t start = thread_pointer + gc__align_up(2 * sizeof(void *), program_block.alignment);
+
+    return (struct gc__range){start, gc__align_down(start + program_block.bytes, sizeof(void *))};
 }
 #endif
 
@@ -152,14 +193,16 @@ static GC_SCANS_ANYTHING void visit_blocks(uintptr_t descriptor, struct gc__rang
 
         if (start == 0 || start == NOT_ALLOCATED || start == end || start - known.start < known.end - known.start)
             continue;
+        if (!gc__page_is_readable(gc__align_down(start, gc__os_page_bytes())))
+            continue; /* the thread was stopped when it had just given it back */
         visit((struct gc__range){start, gc__min(end, gc__readable_end(start, end))}, argument);
     }
 }
 
-/* Of a thread whose pointer is not glibc's nothing is known. */
-static GC_SCANS_ANYTHING bool is_descriptor(uintptr_t thread_pointer)
+/* Of a thread whose pointer is not the C library's nothing is known. */
+static GC_SCANS_ANYTHING bool is_thread_pointer(uintptr_t thread_pointer)
 {
-    if (layout.descriptor_bytes == NULL || thread_pointer == 0 || thread_pointer % sizeof(void *) != 0)
+    if (thread_pointer == 0 || thread_pointer % sizeof(void *) != 0)
         return false;
     if (!gc__page_is_readable(gc__align_down(thread_pointer, gc__os_page_bytes())))
         return false;
@@ -170,13 +213,27 @@ static GC_SCANS_ANYTHING bool is_descriptor(uintptr_t thread_pointer)
 #endif
 }
 
+static void visit_block_of_program(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
+                                   void *argument)
+{
+    struct gc__range block = block_of_program(thread_pointer);
+
+    if (block.start < block.end && gc__page_is_readable(gc__align_down(block.start, gc__os_page_bytes())) &&
+        gc__readable_end(block.start, block.end) >= block.end)
+        visit(block, argument);
+}
+
 void gc__os_each_thread_area(uintptr_t thread_pointer, void (*visit)(struct gc__range range, void *argument),
                              void *argument)
 {
     struct gc__range known;
 
-    if (!is_descriptor(thread_pointer))
+    if (!is_thread_pointer(thread_pointer))
         return;
+    if (layout.descriptor_bytes == NULL) {
+        visit_block_of_program(thread_pointer, visit, argument);
+        return;
+    }
     known = static_area(thread_pointer);
     visit(known, argument);
     if (layout.values_bytes != NULL && layout.values != NULL)

@@ -31,6 +31,9 @@
 /* Where our file stands: out of the way of programs that count theirs. */
 #define FIRST_FILE 200
 
+/* Writes that are measured at once. */
+#define WRITES_MEASURED 16
+
 static GC_OWN_STATE struct {
     struct gc__range range; /* what is tracked; empty: nothing */
     int file;               /* of userfaultfd */
@@ -138,18 +141,18 @@ static bool scan_on(int pagemap, struct gc__page_scan *scan, long *found)
 
 static int open_pagemap(void)
 {
-    return tracked.process == getpid()
+    return tracked.process == getpid() && !calls_are_filtered()
                ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC)
                : -1;
 }
 
-bool gc__os_each_written(struct gc__range range, void (*visit)(struct gc__range written, void *argument),
+bool gc__os_each_written(struct gc__range range, bool again, void (*visit)(struct gc__range written, void *argument),
                          void *argument)
 {
     struct gc__page_region region[64];
     struct gc__page_scan scan = {
         .size = sizeof scan,
-        .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC,
+        .flags = GC_PAGE_SCAN_CHECK_WP_ASYNC | (again ? GC_PAGE_SCAN_PROTECT_MATCHING : 0),
         .start = range.start,
         .end = range.end,
         .regions = (uintptr_t)region,
@@ -205,4 +208,29 @@ void gc__os_unwatch_writes(struct gc__range range)
     if (tracked.process == getpid() && range.start >= tracked.range.start && range.end <= tracked.range.end)
         ioctl(tracked.file, UFFDIO_WRITEPROTECT, &asked);
     errno = saved_errno;
+}
+
+static uint64_t time_writes(volatile char *memory, size_t page_bytes)
+{
+    uint64_t start_ns = gc__os_clock_ns();
+
+    for (size_t i = 0; i < WRITES_MEASURED; i++)
+        memory[i * page_bytes] = 1;
+    return (gc__os_clock_ns() - start_ns) / WRITES_MEASURED;
+}
+
+uint64_t gc__os_watched_write_ns(void)
+{
+    size_t page_bytes = gc__os_page_bytes(), bytes = WRITES_MEASURED * page_bytes;
+    char *memory = gc__os_map(bytes);
+    struct gc__range range = {(uintptr_t)memory, (uintptr_t)memory + bytes};
+    uint64_t ns = 0;
+
+    if (memory == NULL)
+        return 0;
+    gc__os_populate(memory, bytes);
+    if (register_range(range) && gc__os_watch_writes(&range, 1))
+        ns = time_writes(memory, page_bytes);
+    gc__os_release(memory, bytes);
+    return ns;
 }

@@ -1,0 +1,87 @@
+/* protect.c - mprotect on memory of malloc's, as for the guards of coroutines' stacks and
+ * for code that is written at run time.
+ *
+ * What the program may not read the collector must: a guard can be read. And nobody is to
+ * be given pages that cannot be written: an object with such pages lives until they can
+ * be again, or it is freed, whatever free means otherwise. So its address is kept here,
+ * in ordinary data, which is a root.
+ *
+ * Threads: any, under the heap's lock. */
+
+#include "gc/faces/protect.h"
+
+#include "gc/base/align.h"
+#include "gc/base/tunables.h"
+#include "gc/cycle/heap.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+static struct gc__range protected[GC_PROTECTED_RANGES];
+size_t gc__protected_count;
+
+EXPORT int mprotect(void *start, size_t bytes, int rights);
+
+static bool is_in_heap(struct gc__range range)
+{
+    uintptr_t offset = gc__region_offset(&gc__heap.region, range.start);
+
+    return gc__heap.started && offset < gc__region_span(&gc__heap.region);
+}
+
+/* What of `from` lies outside of `range`; where that is two parts, the first. */
+static struct gc__range rest_of(struct gc__range from, struct gc__range range)
+{
+    if (range.start > from.start)
+        return (struct gc__range){from.start, gc__min(from.end, range.start)};
+    return (struct gc__range){gc__min(from.end, gc__max(from.start, range.end)), from.end};
+}
+
+static void forget(struct gc__range range)
+{
+    for (size_t i = 0; i < gc__protected_count;) {
+        protected[i] = rest_of(protected[i], range);
+        if (protected[i].start == protected[i].end)
+        protected[i] = protected[--gc__protected_count];
+        else i++;
+    }
+}
+
+static int protect(struct gc__range range, int rights)
+{
+    size_t bytes = range.end - range.start;
+    int result = 0;
+
+    gc__world_lock(&gc__heap.world);
+    forget(range);
+    if (gc__os_rights_let_write(rights))
+        result = gc__os_protect((void *)range.start, bytes, rights);
+    else if (gc__protected_count < GC_PROTECTED_RANGES) { /* else it can be written still */
+        result = gc__os_protect((void *)range.start, bytes, gc__os_rights_to_read(rights));
+        if (result == 0)
+        protected[gc__protected_count++] = range;
+    }
+    gc__world_unlock(&gc__heap.world);
+    return result;
+}
+
+EXPORT int mprotect(void *start, size_t bytes, int rights)
+{
+    struct gc__range range = {(uintptr_t)start, (uintptr_t)start + gc__align_up(bytes, gc__os_page_bytes())};
+
+    if (!is_in_heap(range) || (gc__protected_count == 0 && gc__os_rights_let_write(rights)))
+        return gc__os_protect(start, bytes, rights);
+    return protect(range, rights);
+}
+
+void gc__unprotect(struct gc__range object)
+{
+    gc__world_lock(&gc__heap.world);
+    for (size_t i = 0; i < gc__protected_count; i++) {
+        struct gc__range both = {gc__max(protected[i].start, object.start), gc__min(protected[i].end, object.end)};
+
+        if (both.start < both.end)
+            gc__os_protect((void *)both.start, both.end - both.start, gc__os_rights_to_write());
+    }
+    forget(object);
+    gc__world_unlock(&gc__heap.world);
+}

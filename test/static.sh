@@ -1,0 +1,87 @@
+#!/bin/sh
+# static.sh - a static executable: what only a thread-local variable points at stays
+# alive, in the first thread and in others.
+set -eu
+: "${CC:=cc}"
+build=${top_builddir:-.}
+if [ ! -e "$build/.libs/libbroom.a" ]; then
+    echo "no libbroom.a: configured with --disable-static?"
+    exit 77
+fi
+if nm "$build/.libs/libbroom.a" 2>/dev/null | grep -qE '__(asan|tsan)_init'; then
+    echo "sanitizers have no static executables"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/program.c" <<'END'
+#include <broom.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { COUNT = 1000 };
+
+struct leaf {
+    uintptr_t number;
+};
+
+/* Aligned, and not of a round size. */
+static _Thread_local _Alignas(64) struct leaf *leaf[COUNT];
+static _Thread_local char odd[5] = "odd.";
+
+static __attribute__((noinline)) void make_leaves(void)
+{
+    for (uintptr_t i = 0; i < COUNT; i++) {
+        leaf[i] = gc_malloc(sizeof *leaf[i]);
+        leaf[i]->number = i;
+    }
+}
+
+static void *keep_leaves(void *unused)
+{
+    make_leaves();
+    gc_collect();
+    for (unsigned i = 0; i < 10 * COUNT; i++)
+        memset(gc_malloc(sizeof(struct leaf)), 0xbb, sizeof(struct leaf));
+    for (uintptr_t i = 0; i < COUNT; i++)
+        if (leaf[i]->number != i)
+            return (void *)leaf;
+    return strcmp(odd, "odd.") == 0 ? unused : (void *)odd;
+}
+
+int main(void)
+{
+    pthread_t thread;
+    void *result;
+
+    if (keep_leaves(NULL) != NULL)
+        return 1;
+    if (pthread_create(&thread, NULL, keep_leaves, NULL) != 0 || pthread_join(thread, &result) != 0)
+        return 2;
+    return result != NULL ? 3 : 0;
+}
+END
+
+echo 'int main(void) { return 0; }' >"$work/nothing.c"
+if ! $CC -static -o "$work/nothing" "$work/nothing.c" 2>/dev/null; then
+    echo "no static C library"
+    exit 77
+fi
+
+variable()
+{
+    sed -n "s/^$1[=:] *//p" "$build/broom.pc"
+}
+
+# Words, not strings: $CC, and what broom.pc says.
+# shellcheck disable=SC2046,SC2086
+if ! $CC -static -o "$work/program" "$work/program.c" -I"${top_srcdir:-.}/include" "$build/.libs/libbroom.a" \
+    $(variable Libs.private) $(variable static_executable) 2>"$work/errors"; then
+    cat "$work/errors"
+    grep -q 'cannot find -l' "$work/errors" && exit 77 # libunwind's own libraries may be shared ones only
+    exit 1
+fi
+"$work/program"
