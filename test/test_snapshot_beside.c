@@ -37,6 +37,7 @@ static void wait_for_the_cycle(void)
 static void begin_beside(void)
 {
     setenv("BROOM_NO_TRACKING", "1", 1);
+    setenv("BROOM_SNAPSHOT", "1", 1);
     gc_init();
     build();
     keep_collecting();
@@ -159,6 +160,7 @@ Test(by_itself, large_heaps_at_the_start_and_after_a_fork)
     struct child child;
 
     setenv("BROOM_NO_TRACKING", "1", 1);
+    setenv("BROOM_SNAPSHOT", "1", 1);
     gc_init();
     if (gc__heap.options.stress != 0)
         cr_skip_test("under stress heaps do not grow");
@@ -170,6 +172,7 @@ Test(by_itself, large_heaps_at_the_start_and_after_a_fork)
 static void say_the_way(void)
 {
     setenv("BROOM_NO_TRACKING", "1", 1);
+    setenv("BROOM_SNAPSHOT", "1", 1);
     setenv("BROOM_LOG", "1", 1);
     gc_init();
     build();
@@ -182,7 +185,8 @@ static void say_the_way(void)
 Test(by_itself, the_log_tells_the_way_once)
 {
     struct child child = child_run(say_the_way);
-    const char *said = strstr(child.text, "large heaps are marked in a copy of the process: BROOM_NO_TRACKING is set\n");
+    const char *said =
+        strstr(child.text, "large heaps are marked in a copy of the process: BROOM_NO_TRACKING is set\n");
 
     cr_assert(child_returned(&child), "%s", child.text);
     cr_assert_not_null(said, "%s", child.text);

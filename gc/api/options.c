@@ -29,8 +29,6 @@ const struct option gc__options[] = {
      "number of the signal that stops threads for a collection"},
     {"BROOM_NO_MINOR", OPTION_COUNT, FIELD(no_minor), 0, 1, 0, "0",
      "1: every collection is full; with no pause target, the kernel tracks no writes"},
-    {"BROOM_NO_TRACKING", OPTION_COUNT, FIELD(no_tracking), 0, 1, 0, "0",
-     "1: the kernel tracks no writes: every collection is full, and a large heap is marked in a copy of the process"},
     {"BROOM_MARKERS", OPTION_COUNT, FIELD(markers), 0, GC_MAX_MARKERS, 0, "0",
      "threads that mark together; 0: as many as there are CPUs"},
     {"BROOM_PAUSE_TARGET_US", OPTION_TIME, FIELD(pause_target_us), 0, INT32_MAX, GC_PAUSE_TARGET_US, "1000",
@@ -48,6 +46,10 @@ const struct option gc__options[] = {
      "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
      "1: pointers at odd multiples of 4 bytes count too, as in packed structs, unless `BROOM_PAST_END` is always"},
+    {"BROOM_NO_TRACKING", OPTION_COUNT, FIELD(no_tracking), 0, 1, 0, "0",
+     "1: the kernel tracks no writes: every collection is full and, unless there are snapshots, stops the program"},
+    {"BROOM_SNAPSHOT", OPTION_COUNT, FIELD(snapshot), 0, 1, 0, "0",
+     "1: where the kernel tracks no writes, a large heap is marked in a copy of the process"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];

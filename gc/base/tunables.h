@@ -303,13 +303,16 @@
 #define GC_CONCURRENT_MAX_FAILURES 3
 #define GC_CONCURRENT_MAX_GIVEN_UP 3
 
-/* The bytes of a process that the system is taken to copy in a microsecond: sixteen
- * milliseconds a gigabyte, where pages are small. */
+/* The bytes of a process that the system is taken to copy in a microsecond, until that is
+ * measured: sixteen milliseconds a gigabyte, where pages are small. With each collection
+ * that stops the world, this part of what a slower copy was measured to be below it is
+ * forgotten. */
 #define GC_COPIED_BYTES_PER_US 65536
+#define GC_COPY_BELIEF_SHARE 8
 
 /* It is looked so often whether the copy has ended; and the copy looks after so many
  * objects whether anybody waits for it. */
-#define GC_COPY_WAIT_NS ((uint64_t)250 * 1000)
+#define GC_COPY_WAIT_NS ((uint64_t)500 * 1000)
 #define GC_ORPHAN_OBJECTS 65536
 
 /* Among so many cycles one stops the world, if anything is weak: only then weak links

@@ -115,19 +115,13 @@ static bool can_watch(struct heap *heap)
            gc__region_show_tables(&heap->region);
 }
 
-static bool find_way(struct heap *heap)
-{
-    gc__snapshot_choose(heap, can_watch(heap));
-    return !heap->snapshot.now || heap->snapshot.possible;
-}
-
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
 bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !find_way(heap) || !gc__background_start(heap))
+    if (!concurrent->possible || !gc__snapshot_choose(heap, can_watch(heap)) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
     gc__pause_prepare(heap);
@@ -615,10 +609,18 @@ uint32_t gc__concurrent_help(struct heap *heap, struct mutator *mutator)
 }
 
 /* The more was granted, the more is asked for: so the heap stays within bounds, however
- * long the cycle takes. */
+ * long the cycle takes. But nobody can help a copy of the process: to wait for it slows who
+ * allocates down, and once for so many bytes is enough. */
+static uint32_t steps_wanted(const struct heap *heap)
+{
+    if (gc__concurrent_phase(&heap->concurrent) == PHASE_AWAIT)
+        return 1;
+    return GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace));
+}
+
 void gc__concurrent_assist(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
-    uint32_t wanted = GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace)), made = 0;
+    uint32_t wanted = steps_wanted(heap), made = 0;
 
     while (made < wanted && gc__concurrent_is_under_way(&heap->concurrent))
         made += gc__concurrent_help(heap, mutator);

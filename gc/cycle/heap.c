@@ -41,7 +41,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0 && options->no_tracking == 0);
     gc__concurrent_init(&heap->concurrent, !gc__heap_roots_are_mappings(heap));
-    gc__snapshot_init(&heap->snapshot, options->no_tracking != 0);
+    gc__snapshot_init(&heap->snapshot, options->no_tracking != 0, options->snapshot != 0);
     gc__attached_init(&heap->attached);
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);

@@ -98,9 +98,10 @@ static void keep_runway(struct heap *heap)
 void gc__record_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
 {
     size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
+    uint64_t pause_ns = gc__os_clock_ns() - heap->region.now_ns; /* it is almost over */
 
+    gc__snapshot_note_stopped(&heap->snapshot, marked->scanned_bytes, pause_ns);
     heap->concurrent.now = heap->concurrent.marks_stand = false;
-    gc__snapshot_note_stopped(&heap->snapshot);
     heap->concurrent.given_up = 0;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
@@ -109,7 +110,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                              heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
     }
-    note_limits(heap, allocated, gc__os_clock_ns() - heap->region.now_ns); /* that is almost over */
+    note_limits(heap, allocated, pause_ns);
     if (!heap->minor.now)
         keep_runway(heap);
 }

@@ -9,9 +9,10 @@
 
 #define WORDS_PER_CHUNK (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits))
 
-void gc__snapshot_init(struct snapshot *snapshot, bool needed)
+void gc__snapshot_init(struct snapshot *snapshot, bool needed, bool wanted)
 {
-    *snapshot = (struct snapshot){.needed = needed, .possible = true};
+    *snapshot = (struct snapshot){
+        .needed = needed, .wanted = wanted, .possible = wanted, .copied_per_us = GC_COPIED_BYTES_PER_US};
 }
 
 /* ---- The choice -------------------------------------------------------------------- */
@@ -27,12 +28,19 @@ static bool there_is_room(const struct heap *heap)
     return heap->region.held_pages << GC_PAGE_SHIFT <= heap->limit.soft_bytes / 2;
 }
 
+static size_t stop_us(const struct heap *heap)
+{
+    size_t known = heap->snapshot.marked_per_us;
+
+    return heap->pace.scanned_bytes / (known != 0 ? known : GC_MARKED_BYTES_PER_US * (size_t)heap->gang.markers);
+}
+
 /* It takes time from the mutators afterwards, too: so it is to be well below. */
 static bool stops_for_less(const struct heap *heap)
 {
-    size_t copy_us = (heap->region.held_pages << GC_PAGE_SHIFT) / GC_COPIED_BYTES_PER_US;
+    size_t copy_us = (heap->region.held_pages << GC_PAGE_SHIFT) / heap->snapshot.copied_per_us;
 
-    return 2 * copy_us < heap->pace.scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers;
+    return 2 * copy_us < stop_us(heap);
 }
 
 bool gc__snapshot_is_better(const struct heap *heap)
@@ -55,12 +63,18 @@ static void prepare(struct heap *heap)
     heap->snapshot.prepared = true;
 }
 
-void gc__snapshot_choose(struct heap *heap, bool watched)
+/* When it is found that pages cannot be watched, nobody has asked yet what is better. */
+bool gc__snapshot_choose(struct heap *heap, bool watched)
 {
-    heap->snapshot.now = heap->snapshot.needed = !watched;
-    if (!watched)
+    struct snapshot *snapshot = &heap->snapshot;
+    bool found = !watched && !snapshot->needed;
+
+    snapshot->needed = !watched;
+    snapshot->now = !watched && snapshot->possible && (!found || gc__snapshot_is_better(heap));
+    if (snapshot->now)
         prepare(heap);
     gc__observe_way(heap);
+    return watched || snapshot->now;
 }
 
 /* ---- In the copy -------------------------------------------------------------------- */
@@ -130,13 +144,25 @@ static bool mark_and_tell(void *argument)
 
 /* ---- Making it ----------------------------------------------------------------------- */
 
+static void note_speed(struct heap *heap, uint64_t ns)
+{
+    size_t bytes = heap->region.held_pages << GC_PAGE_SHIFT;
+
+    heap->snapshot.copied_per_us = bytes / (ns / 1000 + 1) + 1;
+}
+
 static void copy(struct heap *heap)
 {
+    uint64_t start_ns;
+
     gc__runs_empty_magazines(heap);
     heap->concurrent.no_magazines = true;
     heap->snapshot.allocated_before = gc__pace_allocated(&heap->pace);
     gc__observe_swept(heap);
+    start_ns = gc__os_clock_ns();
     heap->snapshot.copy = gc__os_copy_process(mark_and_tell, heap);
+    if (heap->snapshot.copy != 0)
+        note_speed(heap, gc__os_clock_ns() - start_ns);
 }
 
 static size_t dead_bytes(const struct snapshot *snapshot)
@@ -230,8 +256,18 @@ void gc__snapshot_end(struct snapshot *snapshot)
     snapshot->dead = NULL;
 }
 
-void gc__snapshot_note_stopped(struct snapshot *snapshot)
+/* Where copying was found to be slow there will be no other copy by which it is found to
+ * be faster now. */
+static void believe_less(struct snapshot *snapshot)
 {
+    if (snapshot->copied_per_us < GC_COPIED_BYTES_PER_US)
+        snapshot->copied_per_us += (GC_COPIED_BYTES_PER_US - snapshot->copied_per_us) / GC_COPY_BELIEF_SHARE;
+}
+
+void gc__snapshot_note_stopped(struct snapshot *snapshot, size_t scanned_bytes, uint64_t pause_ns)
+{
+    snapshot->marked_per_us = (uint32_t)gc__min(scanned_bytes / (pause_ns / 1000 + 1) + 1, UINT32_MAX);
     snapshot->row = 0;
     snapshot->failed = false;
+    believe_less(snapshot);
 }

@@ -39,8 +39,9 @@
 struct heap;
 
 struct snapshot {
-    bool needed; /* as far as is known, pages cannot be watched */
-    bool possible;
+    bool needed;       /* as far as is known, pages cannot be watched */
+    bool wanted;       /* by the options */
+    bool possible;     /* and not refused */
     bool now;          /* the cycle under way is one, or the last was */
     bool failed;       /* the last: the next cycle stops the world */
     bool spoilt;       /* the program has been shown objects that the copy finds dead */
@@ -48,6 +49,10 @@ struct snapshot {
     unsigned row;      /* of cycles since one that looked at what is weak */
 
     bool prepared; /* huge pages were asked for: they are copied in a tenth of the time */
+
+    /* As measured: */
+    uint32_t marked_per_us; /* bytes, while the world stands; 0: not known */
+    size_t copied_per_us;   /* likewise, and believed less from time to time */
 
     long copy;               /* its number; 0: there is none */
     long process;            /* that it was made by */
@@ -57,14 +62,15 @@ struct snapshot {
     size_t born_bytes;       /* and since then up to the adoption: nobody knows how much of that lives */
 };
 
-void gc__snapshot_init(struct snapshot *snapshot, bool needed);
+void gc__snapshot_init(struct snapshot *snapshot, bool needed, bool wanted);
 
 /* Whether such a cycle stops the mutators for less time than one that stops the world
  * as long as it marks, and nothing else is against it. */
 bool gc__snapshot_is_better(const struct heap *heap);
 
-/* The cycle that begins is one, or is not, as pages can be watched. */
-void gc__snapshot_choose(struct heap *heap, bool watched);
+/* The cycle that begins is one, or is not, as pages can be watched. False: there is to be
+ * neither. */
+bool gc__snapshot_choose(struct heap *heap, bool watched);
 
 /* Step `copy`, with its pause. False: refused. */
 bool gc__snapshot_take(struct heap *heap);
@@ -79,9 +85,10 @@ void gc__snapshot_fetch_chunk(struct heap *heap, size_t c);
 /* In the pause of `adopt`. */
 void gc__snapshot_adopt(struct heap *heap);
 
-/* The cycle failed; or is over in any way; or one that stopped the world is. */
+/* The cycle failed; or is over in any way; or one that stopped the world is, for
+ * `pause_ns`. */
 void gc__snapshot_fail(struct heap *heap);
 void gc__snapshot_end(struct snapshot *snapshot);
-void gc__snapshot_note_stopped(struct snapshot *snapshot);
+void gc__snapshot_note_stopped(struct snapshot *snapshot, size_t scanned_bytes, uint64_t pause_ns);
 
 #endif

@@ -57,6 +57,9 @@ static const char *way(const struct heap *heap)
 {
     if (!heap->snapshot.needed)
         return "beside the program: the system tells which pages are written";
+    if (!heap->snapshot.wanted)
+        return "while the program is stopped: the system does not tell which pages are written, and BROOM_SNAPSHOT is "
+               "not set";
     if (!heap->snapshot.possible)
         return "while the program is stopped: the system does not let the process be copied, or ends the copy";
     if (heap->options.no_tracking != 0)

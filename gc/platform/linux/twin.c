@@ -10,6 +10,8 @@
 #include "gc/platform/linux/real.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -20,6 +22,14 @@
 #ifndef SYS_close_range /* Linux 5.9; headers may be older */
 #define SYS_close_range 436
 #endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2
+#endif
+
+/* What the table of files is shared for at first: leave_files says why. A tracer that
+ * follows forks is to follow those of the program alone; gdb takes what has no SIGCHLD
+ * for a thread. */
+#define FLAGS (CLONE_FILES | CLONE_UNTRACED)
 
 /* In the copy: the process that it is of. */
 static GC_OWN_STATE pid_t original;
@@ -40,21 +50,40 @@ static void close_from(unsigned first)
 {
     struct rlimit limit;
 
-    if (syscall(SYS_close_range, first, ~0u, 0) == 0)
-        return;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    for (unsigned file = first; file < limit.rlim_cur; file++)
-        syscall(SYS_close, file);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        for (unsigned file = first; file < limit.rlim_cur; file++)
+            syscall(SYS_close, file);
 }
 
-/* Else a pipe or a socket that the program closes would stay open until the copy ends.
- * Messages are for stderr. */
-static void close_files(void)
+/* A copy of the table would keep files open that the program closes: who waits for the end
+ * of a pipe would wait for us. So the table is the program's, until with one call we have
+ * another one, without them. Before Linux 5.9 there is a moment in which they are open
+ * twice. If the system refuses that, too, the table remains the program's, and nothing of
+ * it is closed. Messages are for stderr. */
+static void leave_files(void)
 {
-    syscall(SYS_close, STDIN_FILENO);
-    syscall(SYS_close, STDOUT_FILENO);
-    close_from(STDERR_FILENO + 1);
+    bool left = syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_UNSHARE) == 0;
+
+    if (!left && syscall(SYS_unshare, CLONE_FILES) == 0) {
+        close_from(STDERR_FILENO + 1);
+        left = true;
+    }
+    if (left) {
+        syscall(SYS_close, STDIN_FILENO);
+        syscall(SYS_close, STDOUT_FILENO);
+    }
+}
+
+/* Where memory runs out, the copy is to be killed rather than the program. */
+static void be_the_first_to_go(void)
+{
+    static const char most[] = "1000";
+    long file = syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return;
+    syscall(SYS_write, file, most, sizeof most - 1);
+    syscall(SYS_close, file);
 }
 
 bool gc__os_copy_is_orphan(void)
@@ -64,7 +93,9 @@ bool gc__os_copy_is_orphan(void)
 
 static __attribute__((noreturn)) void be_copy(bool (*body)(void *argument), void *argument)
 {
-    close_files();
+    leave_files();
+    be_the_first_to_go();
+    syscall(SYS_chdir, "/"); /* else the program's folder could not be unmounted */
     for (bool done = body(argument);;)
         syscall(SYS_exit_group, done ? 0 : 1);
 }
@@ -81,7 +112,7 @@ long gc__os_copy_process(bool (*body)(void *argument), void *argument)
     original = getpid();
     sigfillset(&all);
     GC_REAL(pthread_sigmask)(SIG_SETMASK, &all, &before);
-    copy = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+    copy = syscall(SYS_clone, FLAGS, NULL, NULL, NULL, NULL);
     if (copy == 0)
         be_copy(body, argument);
     GC_REAL(pthread_sigmask)(SIG_SETMASK, &before, NULL);
