@@ -119,6 +119,12 @@ void gc__region_destroy(struct region *region);
  * as if nothing was there. */
 bool gc__region_show_tables(struct region *region);
 
+/* Makes so many more chunks accessible: some to spare, so that it is seldom; no more
+ * than that where more is refused. */
+bool gc__region_grow(struct region *region, size_t chunks);
+
+/* ---- Pages and units (gc/heap/pages.c) ------------------------------------ */
+
 /* `count` free pages in a row whose first number is a multiple of `alignment`.
  * The accessible part grows if it must. */
 bool gc__region_take_pages(struct region *region, size_t count, size_t alignment, size_t *first_page);
