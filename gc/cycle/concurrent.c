@@ -26,6 +26,7 @@ static void end(struct heap *heap)
 {
     heap->concurrent.no_magazines = false;
     heap->region.atomic_bits = heap->region.threaded;
+    gc__snapshot_end(&heap->snapshot);
     go_on_with(heap, PHASE_OFF);
 }
 
@@ -39,12 +40,20 @@ static void drop(struct heap *heap)
     end(heap);
 }
 
-/* Under the lock. It is not known which pages were written: our file may be closed,
- * say. */
-static void fail(struct heap *heap)
+/* It is not known which pages were written: our file may be closed, say. */
+static void fail_to_watch(struct heap *heap)
 {
     heap->minor.tracked = false;
     heap->concurrent.possible = ++heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
+}
+
+/* Under the lock. */
+static void fail(struct heap *heap)
+{
+    if (heap->snapshot.now)
+        gc__snapshot_fail(heap);
+    else
+        fail_to_watch(heap);
     gc__pace_make_due(&heap->pace);
     drop(heap);
 }
@@ -61,21 +70,27 @@ static void get_going(struct heap *heap)
         gc__pace_make_due(&heap->pace);
 }
 
+/* Else a copy of the process is marked. */
+static bool can_watch(struct heap *heap)
+{
+    return heap->options.no_tracking == 0 && gc__minor_track(&heap->minor, &heap->region) &&
+           gc__region_show_tables(&heap->region);
+}
+
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
 bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !gc__minor_track(&heap->minor, &heap->region) ||
-        !gc__region_show_tables(&heap->region) || !gc__background_start(heap))
+    if (!concurrent->possible || !gc__snapshot_choose(heap, can_watch(heap)) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
     gc__root_watch_forget(&concurrent->roots);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
-    heap->minor.now = minor && concurrent->marks_stand;
+    heap->minor.now = minor && concurrent->marks_stand && !heap->snapshot.now;
     heap->region.atomic_bits = true;
     concurrent->passes = 0;
     concurrent->rescanned = concurrent->rescanned_total = 0;
@@ -94,7 +109,7 @@ static void sweep(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     if (concurrent->chunk >= heap->region.accessible)
-        go_on_with(heap, PHASE_QUIET);
+        go_on_with(heap, heap->snapshot.now ? PHASE_COPY : PHASE_QUIET);
     else
         gc__sweep_chunk(&heap->region, concurrent->chunk++);
 }
@@ -346,6 +361,13 @@ static void note_finish(struct heap *heap)
     gc__pace_wait(&heap->pace);
 }
 
+static void begin_to_publish(struct heap *heap)
+{
+    note_finish(heap);
+    go_on_with(heap, PHASE_PUBLISH);
+    heap->concurrent.chunk = heap->region.accessible;
+}
+
 static void finish(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
@@ -358,9 +380,54 @@ static void finish(struct heap *heap)
         put_off(heap);
         return;
     }
-    note_finish(heap);
-    go_on_with(heap, PHASE_PUBLISH);
-    concurrent->chunk = heap->region.accessible;
+    begin_to_publish(heap);
+}
+
+/* ---- By a copy of the process ------------------------------------------------------- */
+
+static void make_copy(struct heap *heap)
+{
+    if (gc__snapshot_take(heap))
+        go_on_with(heap, PHASE_AWAIT);
+    else
+        fail(heap);
+}
+
+static void await_copy(struct heap *heap)
+{
+    enum gc__copy_state state = gc__snapshot_await(&heap->snapshot);
+
+    if (state != GC_COPY_WORKS)
+        go_on_with(heap, state == GC_COPY_DONE ? PHASE_FETCH : PHASE_FAIL);
+}
+
+static void fetch(struct heap *heap)
+{
+    if (heap->concurrent.chunk >= heap->snapshot.chunks)
+        go_on_with(heap, PHASE_ADOPT);
+    else
+        gc__snapshot_fetch_chunk(heap, heap->concurrent.chunk++);
+}
+
+static void adopt_marks(struct heap *heap)
+{
+    gc__snapshot_adopt(heap);
+    complete_marking(heap);
+}
+
+static void stop_instead(struct heap *heap)
+{
+    heap->snapshot.failed = true;
+    gc__pace_make_due(&heap->pace);
+    drop(heap);
+}
+
+static void adopt(struct heap *heap)
+{
+    if (!heap->snapshot.spoilt && gc__pause(heap, adopt_marks))
+        begin_to_publish(heap);
+    else
+        stop_instead(heap);
 }
 
 static void note_time(struct heap *heap)
@@ -377,7 +444,7 @@ static void note_published(struct heap *heap)
 {
     struct keeping keeping = {heap->concurrent.unissued, heap->concurrent.active};
 
-    heap->concurrent.marks_stand = true;
+    heap->concurrent.marks_stand = !heap->snapshot.now;
     note_time(heap);
     gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
     gc__gang_trim(&heap->gang);
@@ -407,11 +474,13 @@ static const struct {
     void (*make)(struct heap *heap);
     bool wants_lock;
 } steps[PHASE_COUNT] = {
-    [PHASE_SWEEP] = {sweep, true},   [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
-    [PHASE_WATCH] = {watch, true},   [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
-    [PHASE_RANGES] = {ranges, true}, [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
-    [PHASE_TAKE] = {take, true},     [PHASE_RESCAN] = {rescan, false},    [PHASE_STACKS] = {stacks, true},
-    [PHASE_FINISH] = {finish, true}, [PHASE_FAIL] = {fail, true},         [PHASE_PUBLISH] = {publish, true},
+    [PHASE_COPY] = {make_copy, true},     [PHASE_AWAIT] = {await_copy, false}, [PHASE_FETCH] = {fetch, false},
+    [PHASE_ADOPT] = {adopt, true},        [PHASE_SWEEP] = {sweep, true},       [PHASE_QUIET] = {quiet, true},
+    [PHASE_WHITEN] = {whiten, false},     [PHASE_WATCH] = {watch, true},       [PHASE_SNAPSHOT] = {snapshot, true},
+    [PHASE_SEGMENTS] = {segments, false}, [PHASE_RANGES] = {ranges, true},     [PHASE_TRACE] = {trace, false},
+    [PHASE_ASK] = {ask, false},           [PHASE_TAKE] = {take, true},         [PHASE_RESCAN] = {rescan, false},
+    [PHASE_STACKS] = {stacks, true},      [PHASE_FINISH] = {finish, true},     [PHASE_FAIL] = {fail, true},
+    [PHASE_PUBLISH] = {publish, true},
 };
 
 static bool next_wants_lock(const struct concurrent *concurrent)
@@ -498,6 +567,10 @@ bool gc__concurrent_finish(struct heap *heap)
 
     gc__hands_take_over(&concurrent->hands);
     concurrent->put_off = GC_MAX_PUT_OFF;
+    while (gc__concurrent_phase(concurrent) == PHASE_AWAIT)
+        await_copy(heap);
+    if (gc__concurrent_phase(concurrent) == PHASE_FETCH || gc__concurrent_phase(concurrent) == PHASE_ADOPT)
+        adopt(heap);
     if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
         fail(heap); /* pages were watched again, and not yet scanned */
     else if (gc__concurrent_is_marking(concurrent))
@@ -538,5 +611,6 @@ void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands.state = HANDS_FREE;
     give_up(heap);
+    heap->snapshot.needed = heap->options.no_tracking != 0;
     heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

@@ -35,6 +35,9 @@
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
+ * Where the system does not tell which pages were written, a copy of the process is
+ * marked: gc/cycle/snapshot.h says how that goes. Most steps are different ones, then.
+ *
  * A step takes some ten or hundred microseconds, but for the pauses. It is made by whoever calls gc__concurrent_step:
  * the collector's own thread (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
  *
@@ -57,7 +60,11 @@ struct mutator;
 enum concurrent_phase {
     PHASE_OFF,
     PHASE_SWEEP,
-    PHASE_QUIET,
+    PHASE_COPY, /* these four are for a copy of the process alone, */
+    PHASE_AWAIT,
+    PHASE_FETCH,
+    PHASE_ADOPT,
+    PHASE_QUIET, /* and from here to the finish for the process itself */
     PHASE_WATCH,
     PHASE_WHITEN,
     PHASE_SNAPSHOT,

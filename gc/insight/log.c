@@ -18,6 +18,8 @@ static double mib(uint64_t bytes)
 
 static const char *kind_of_cycle(const struct heap *heap)
 {
+    if (heap->concurrent.now && heap->snapshot.now)
+        return "snapshot";
     if (heap->concurrent.now)
         return heap->minor.now ? "concurrent minor" : "concurrent";
     return heap->minor.now ? "minor" : "full";
@@ -53,6 +55,31 @@ void gc__observe_cycle(const struct heap *heap)
 {
     if (GC_UNLIKELY(heap->options.log != 0))
         log_cycle(heap);
+}
+
+static const char *way(const struct heap *heap)
+{
+    if (!heap->snapshot.needed)
+        return "beside the program: the system tells which pages are written";
+    if (!heap->snapshot.wanted)
+        return "while the program is stopped: the system does not tell which pages are written, and BROOM_SNAPSHOT is "
+               "not set";
+    if (!heap->snapshot.possible)
+        return "while the program is stopped: the system does not let the process be copied, or ends the copy";
+    if (heap->options.no_tracking != 0)
+        return "in a copy of the process: BROOM_NO_TRACKING is set";
+    return "in a copy of the process: the system does not tell which pages are written";
+}
+
+/* Once for each way. Under the lock. */
+void gc__observe_way(const struct heap *heap)
+{
+    static GC_OWN_STATE const char *said;
+
+    if (heap->options.log == 0 || way(heap) == said)
+        return;
+    said = way(heap);
+    gc__message("large heaps are marked %s", said);
 }
 
 static void report_exhaustion(const struct heap *heap, size_t bytes)

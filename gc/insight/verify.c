@@ -55,7 +55,7 @@ static bool is_passed_over(const struct heap *heap, const struct object *object,
 {
     const struct region *region = &heap->region;
 
-    if (gc__concurrent_is_under_way(&heap->concurrent))
+    if (gc__concurrent_is_under_way(&heap->concurrent) && !heap->snapshot.now)
         return !was_written(region, word) && may_be_born_since(target);
     if (!heap->minor.now ||
         (object->block == NULL && (*gc__large_flags(region, gc__object_head(object)) & GC_LARGE_WATCHED) == 0))
