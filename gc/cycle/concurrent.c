@@ -311,7 +311,7 @@ static bool is_too_much(struct heap *heap)
 }
 
 /* With all markers, as nobody else is at work. */
-static void complete_marking(struct heap *heap)
+void gc__concurrent_complete(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
     struct marker *leader = gc__gang_leader(&heap->gang);
@@ -339,7 +339,7 @@ static void finish_marking(struct heap *heap)
     gc__roots_mark(heap, ROOTS_LAST);
     concurrent->too_much = is_too_much(heap);
     if (!concurrent->too_much)
-        complete_marking(heap);
+        gc__concurrent_complete(heap);
 }
 
 /* There will be more than a few pages, by then. */
@@ -385,50 +385,22 @@ static void finish(struct heap *heap)
 
 /* ---- By a copy of the process ------------------------------------------------------- */
 
-static void make_copy(struct heap *heap)
+static bool has_copy(const struct concurrent *concurrent)
 {
-    if (gc__snapshot_take(heap))
-        go_on_with(heap, PHASE_AWAIT);
-    else
-        fail(heap);
+    return gc__concurrent_phase(concurrent) > PHASE_COPY && gc__concurrent_phase(concurrent) <= PHASE_ADOPT;
 }
 
-static void await_copy(struct heap *heap)
+static void by_copy(struct heap *heap)
 {
-    enum gc__copy_state state = gc__snapshot_await(&heap->snapshot);
+    enum concurrent_phase next = gc__snapshot_step(heap);
 
-    if (state != GC_COPY_WORKS)
-        go_on_with(heap, state == GC_COPY_DONE ? PHASE_FETCH : PHASE_FAIL);
-}
-
-static void fetch(struct heap *heap)
-{
-    if (heap->concurrent.chunk >= heap->snapshot.chunks)
-        go_on_with(heap, PHASE_ADOPT);
-    else
-        gc__snapshot_fetch_chunk(heap, heap->concurrent.chunk++);
-}
-
-static void adopt_marks(struct heap *heap)
-{
-    gc__snapshot_adopt(heap);
-    complete_marking(heap);
-}
-
-static void stop_instead(struct heap *heap)
-{
-    heap->snapshot.failed = true;
-    gc__pace_make_due(&heap->pace);
-    drop(heap);
-}
-
-static void adopt(struct heap *heap)
-{
-    if (!heap->snapshot.spoilt && gc__pause(heap, adopt_marks))
+    if (next == PHASE_PUBLISH)
         begin_to_publish(heap);
-    else
-        stop_instead(heap);
+    else if (next != gc__concurrent_phase(&heap->concurrent))
+        go_on_with(heap, next);
 }
+
+/* ---- Publishing --------------------------------------------------------------------- */
 
 static void note_time(struct heap *heap)
 {
@@ -474,12 +446,12 @@ static const struct {
     void (*make)(struct heap *heap);
     bool wants_lock;
 } steps[PHASE_COUNT] = {
-    [PHASE_COPY] = {make_copy, true},     [PHASE_AWAIT] = {await_copy, false}, [PHASE_FETCH] = {fetch, false},
-    [PHASE_ADOPT] = {adopt, true},        [PHASE_SWEEP] = {sweep, true},       [PHASE_QUIET] = {quiet, true},
-    [PHASE_WHITEN] = {whiten, false},     [PHASE_WATCH] = {watch, true},       [PHASE_SNAPSHOT] = {snapshot, true},
-    [PHASE_SEGMENTS] = {segments, false}, [PHASE_RANGES] = {ranges, true},     [PHASE_TRACE] = {trace, false},
-    [PHASE_ASK] = {ask, false},           [PHASE_TAKE] = {take, true},         [PHASE_RESCAN] = {rescan, false},
-    [PHASE_STACKS] = {stacks, true},      [PHASE_FINISH] = {finish, true},     [PHASE_FAIL] = {fail, true},
+    [PHASE_COPY] = {by_copy, true},       [PHASE_AWAIT] = {by_copy, false}, [PHASE_FETCH] = {by_copy, false},
+    [PHASE_ADOPT] = {by_copy, true},      [PHASE_SWEEP] = {sweep, true},    [PHASE_QUIET] = {quiet, true},
+    [PHASE_WHITEN] = {whiten, false},     [PHASE_WATCH] = {watch, true},    [PHASE_SNAPSHOT] = {snapshot, true},
+    [PHASE_SEGMENTS] = {segments, false}, [PHASE_RANGES] = {ranges, true},  [PHASE_TRACE] = {trace, false},
+    [PHASE_ASK] = {ask, false},           [PHASE_TAKE] = {take, true},      [PHASE_RESCAN] = {rescan, false},
+    [PHASE_STACKS] = {stacks, true},      [PHASE_FINISH] = {finish, true},  [PHASE_FAIL] = {fail, true},
     [PHASE_PUBLISH] = {publish, true},
 };
 
@@ -567,12 +539,10 @@ bool gc__concurrent_finish(struct heap *heap)
 
     gc__hands_take_over(&concurrent->hands);
     concurrent->put_off = GC_MAX_PUT_OFF;
-    while (gc__concurrent_phase(concurrent) == PHASE_AWAIT)
-        await_copy(heap);
-    if (gc__concurrent_phase(concurrent) == PHASE_FETCH || gc__concurrent_phase(concurrent) == PHASE_ADOPT)
-        adopt(heap);
+    while (has_copy(concurrent))
+        by_copy(heap);
     if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
-        fail(heap); /* pages were watched again, and not yet scanned */
+        fail(heap); /* pages were watched again, and not yet scanned; or the copy failed */
     else if (gc__concurrent_is_marking(concurrent))
         finish(heap);
     finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;

@@ -170,6 +170,9 @@ static inline uint32_t gc__concurrent_steps(const struct concurrent *concurrent)
 bool gc__concurrent_finish(struct heap *heap);
 void gc__concurrent_give_up(struct heap *heap);
 
+/* In the last pause: traces from what is grey, and does what follows from what is white. */
+void gc__concurrent_complete(struct heap *heap);
+
 /* Under the lock: waits until no step is under way, and none is until the release. For
  * who stops the world or forks, but in a step of the cycle's own: a mutator that makes
  * a step does not stop before that is done, and may be waiting for the loader; whose

@@ -170,32 +170,37 @@ static size_t dead_bytes(const struct snapshot *snapshot)
     return gc__align_up(snapshot->chunks * WORDS_PER_CHUNK * sizeof(uint64_t), gc__os_page_bytes());
 }
 
-bool gc__snapshot_take(struct heap *heap)
+static bool take(struct heap *heap)
 {
     struct snapshot *snapshot = &heap->snapshot;
 
     snapshot->chunks = heap->region.accessible;
     snapshot->process = gc__os_process_id();
     snapshot->spoilt = false;
+    snapshot->fetched = 0;
     snapshot->dead = gc__os_map_shared(dead_bytes(snapshot));
     return snapshot->dead != NULL && gc__pause(heap, copy) && snapshot->copy != 0;
 }
 
-enum gc__copy_state gc__snapshot_await(struct snapshot *snapshot)
+/* For a while, if it is at work. */
+static enum concurrent_phase await(struct snapshot *snapshot)
 {
     enum gc__copy_state state = gc__os_copy_state(snapshot->copy);
     _Atomic uint32_t nobody_wakes = 0;
 
-    if (state == GC_COPY_WORKS)
+    if (state == GC_COPY_WORKS) {
         gc__os_wait(&nobody_wakes, 0, GC_COPY_WAIT_NS);
-    else
-        snapshot->copy = 0;
-    return state;
+        return PHASE_AWAIT;
+    }
+    snapshot->copy = 0;
+    return state == GC_COPY_DONE ? PHASE_FETCH : PHASE_FAIL;
 }
 
 /* ---- Its result ---------------------------------------------------------------------- */
 
-void gc__snapshot_fetch_chunk(struct heap *heap, size_t c)
+/* After a fork the first write to each page is a fault, also when the other process has
+ * ended: the tables' are better taken before the pause. */
+static void fetch_chunk(struct heap *heap, size_t c)
 {
     char *bits = (char *)&heap->region.bits[c * WORDS_PER_CHUNK];
     const volatile char *dead = (const char *)&heap->snapshot.dead[c * WORDS_PER_CHUNK];
@@ -204,6 +209,14 @@ void gc__snapshot_fetch_chunk(struct heap *heap, size_t c)
         __atomic_fetch_or((uint64_t *)(bits + offset), 0, __ATOMIC_RELAXED); /* they may be changing */
     for (size_t offset = 0; offset < WORDS_PER_CHUNK * sizeof(uint64_t); offset += gc__os_page_bytes())
         (void)dead[offset];
+}
+
+static enum concurrent_phase fetch(struct heap *heap)
+{
+    if (heap->snapshot.fetched == heap->snapshot.chunks)
+        return PHASE_ADOPT;
+    fetch_chunk(heap, heap->snapshot.fetched++);
+    return PHASE_FETCH;
 }
 
 /* What lies in chunks that came since was made since. */
@@ -220,7 +233,7 @@ static void adopt_chunk(struct heap *heap, size_t c)
     }
 }
 
-void gc__snapshot_adopt(struct heap *heap)
+static void adopt_in_pause(struct heap *heap)
 {
     size_t allocated = gc__pace_allocated(&heap->pace);
 
@@ -230,6 +243,26 @@ void gc__snapshot_adopt(struct heap *heap)
             adopt_chunk(heap, c);
     heap->snapshot.failures = 0;
     heap->snapshot.row++;
+    gc__concurrent_complete(heap);
+}
+
+/* It is not the copy's fault if that cannot be. */
+static enum concurrent_phase adopt(struct heap *heap)
+{
+    if (!heap->snapshot.spoilt && gc__pause(heap, adopt_in_pause))
+        return PHASE_PUBLISH;
+    heap->snapshot.spoilt = true;
+    return PHASE_FAIL;
+}
+
+enum concurrent_phase gc__snapshot_step(struct heap *heap)
+{
+    switch (gc__concurrent_phase(&heap->concurrent)) {
+    case PHASE_COPY: return take(heap) ? PHASE_AWAIT : PHASE_FAIL;
+    case PHASE_AWAIT: return await(&heap->snapshot);
+    case PHASE_FETCH: return fetch(heap);
+    default: return adopt(heap);
+    }
 }
 
 /* ---- The end --------------------------------------------------------------------------- */
@@ -240,7 +273,8 @@ void gc__snapshot_fail(struct heap *heap)
     struct snapshot *snapshot = &heap->snapshot;
 
     snapshot->failed = true;
-    snapshot->possible = ++snapshot->failures < GC_CONCURRENT_MAX_FAILURES;
+    if (!snapshot->spoilt)
+        snapshot->possible = ++snapshot->failures < GC_CONCURRENT_MAX_FAILURES;
     gc__observe_way(heap);
 }
 

@@ -34,7 +34,7 @@
 #ifndef GC_CYCLE_SNAPSHOT_H
 #define GC_CYCLE_SNAPSHOT_H
 
-#include "gc/platform/platform.h"
+#include "gc/cycle/concurrent.h"
 
 struct heap;
 
@@ -44,7 +44,7 @@ struct snapshot {
     bool possible;     /* and not refused */
     bool now;          /* the cycle under way is one, or the last was */
     bool failed;       /* the last: the next cycle stops the world */
-    bool spoilt;       /* the program has been shown objects that the copy finds dead */
+    bool spoilt;       /* the result is of no use, and the copy did not fail: see above */
     unsigned failures; /* in a row */
     unsigned row;      /* of cycles since one that looked at what is weak */
 
@@ -60,6 +60,7 @@ struct snapshot {
     size_t chunks;           /* of the heap when it was made, */
     size_t allocated_before; /* by the pace, */
     size_t born_bytes;       /* and since then up to the adoption: nobody knows how much of that lives */
+    size_t fetched;          /* chunks that are prepared for the adoption */
 };
 
 void gc__snapshot_init(struct snapshot *snapshot, bool needed, bool wanted);
@@ -72,18 +73,9 @@ bool gc__snapshot_is_better(const struct heap *heap);
  * neither. */
 bool gc__snapshot_choose(struct heap *heap, bool watched);
 
-/* Step `copy`, with its pause. False: refused. */
-bool gc__snapshot_take(struct heap *heap);
-
-/* Step `await`: waits for a while, if the copy is at work. Not under the lock. */
-enum gc__copy_state gc__snapshot_await(struct snapshot *snapshot);
-
-/* After a fork the first write to each page is a fault, also when the other process has
- * ended: the tables' are better taken before the pause. Not under the lock. */
-void gc__snapshot_fetch_chunk(struct heap *heap, size_t c);
-
-/* In the pause of `adopt`. */
-void gc__snapshot_adopt(struct heap *heap);
+/* Makes the step of the phase, which is one of those that are for a copy alone, and tells
+ * which comes next. Under the lock, unless it is `await` or `fetch`. */
+enum concurrent_phase gc__snapshot_step(struct heap *heap);
 
 /* The cycle failed; or is over in any way; or one that stopped the world is, for
  * `pause_ns`. */
