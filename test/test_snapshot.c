@@ -368,10 +368,50 @@ Test(by_steps, a_walk_through_the_heap_spoils_the_cycle)
     check();
 }
 
+enum { TABLE_WORDS = 1 << 16 };
+
+static void *table[TABLE_WORDS]; /* of a size that is watched in other cycles */
+
 Test(by_steps, no_page_is_watched)
 {
     begin();
-    finish_cycle();
+    do
+        table[random_next() % TABLE_WORDS] = new_parcel();
+    while (step());
     cr_assert_not(gc__heap.minor.tracked);
     cr_assert_not(gc__heap.concurrent.marks_stand);
+    cr_assert_eq(gc__heap.concurrent.roots.settled.count, 0);
+    cr_assert_eq(gc__heap.concurrent.roots.written, 0);
+    litter(1 << 20);
+    for (size_t i = 0; i < TABLE_WORDS; i++)
+        cr_assert(table[i] == NULL || is_intact(table[i]));
+    check();
+}
+
+/* ---- The second mark --------------------------------------------------------------------- */
+
+/* Nothing in the heap points at it, so no edge tells of its loss. */
+static void *volatile held;
+
+static void lose(void)
+{
+    size_t granule;
+
+    gc__heap.background.started = true;
+    gc__heap.options.stress = 1 << 30;
+    held = gc_malloc(48);
+    granule = ((uintptr_t)held - gc__heap.region.base) >> GC_GRANULE_SHIFT;
+    step_to(PHASE_ADOPT);
+    gc__heap.snapshot.dead[granule / GC_WORD_BITS] |= (uint64_t)1 << granule % GC_WORD_BITS;
+    finish_cycle();
+}
+
+Test(by_steps, the_second_mark_finds_what_the_copy_has_lost)
+{
+    struct child child;
+
+    be_the_collector_of_copies();
+    build();
+    child = child_run(lose);
+    cr_assert(child_wrote(&child, "can be reached, and the snapshot cycle did not mark it"), "%s", child.text);
 }
