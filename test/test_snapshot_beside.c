@@ -8,6 +8,8 @@
 
 #include <broom/limit.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 TestSuite(by_itself, .timeout = 300);
@@ -171,8 +173,6 @@ Test(by_itself, large_heaps_at_the_start_and_after_a_fork)
 
 static void say_the_way(void)
 {
-    setenv("BROOM_NO_TRACKING", "1", 1);
-    setenv("BROOM_SNAPSHOT", "1", 1);
     setenv("BROOM_LOG", "1", 1);
     gc_init();
     build();
@@ -182,14 +182,66 @@ static void say_the_way(void)
     }
 }
 
+/* Once. */
+static bool says(const struct child *child, const char *way)
+{
+    const char *said = strstr(child->text, "large heaps are marked ");
+
+    return said != NULL && strstr(said + 1, "large heaps") == NULL &&
+           strncmp(said + strlen("large heaps are marked "), way, strlen(way)) == 0;
+}
+
 Test(by_itself, the_log_tells_the_way_once)
 {
+    struct child child;
+
+    setenv("BROOM_NO_TRACKING", "1", 1);
+    setenv("BROOM_SNAPSHOT", "1", 1);
+    child = child_run(say_the_way);
+    cr_assert(child_returned(&child), "%s", child.text);
+    cr_assert(says(&child, "in a copy of the process: BROOM_NO_TRACKING is set\n"), "%s", child.text);
+    cr_assert_not_null(strstr(child.text, "snapshot collection "));
+}
+
+Test(by_itself, the_log_tells_that_there_is_no_way_beside)
+{
+    struct child child;
+
+    setenv("BROOM_NO_TRACKING", "1", 1);
+    child = child_run(say_the_way);
+    cr_assert(child_returned(&child), "%s", child.text);
+    cr_assert(says(&child, "while the program is stopped: BROOM_NO_TRACKING is set, and BROOM_SNAPSHOT is not set\n"),
+              "%s", child.text);
+}
+
+/* As the system has it; the second for want of files. */
+Test(by_itself, the_log_tells_what_the_system_does)
+{
     struct child child = child_run(say_the_way);
-    const char *said =
-        strstr(child.text, "large heaps are marked in a copy of the process: BROOM_NO_TRACKING is set\n");
 
     cr_assert(child_returned(&child), "%s", child.text);
-    cr_assert_not_null(said, "%s", child.text);
-    cr_assert_null(strstr(said + 1, "large heaps"));
-    cr_assert_not_null(strstr(child.text, "snapshot collection "));
+    cr_assert(says(&child, "beside the program: the system tells which pages are written\n") ||
+                  says(&child, "while the program is stopped: the system does not tell which pages are written ("),
+              "%s", child.text);
+}
+
+static void say_the_way_without_files(void)
+{
+    struct rlimit limit = {3, 3};
+
+    unsetenv("BROOM_STRESS");
+    setenv("BROOM_LOG", "1", 1);
+    gc_init();
+    build();
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    keep_collecting();
+}
+
+Test(by_itself, the_log_tells_why_the_system_refuses)
+{
+    struct child child = child_run(say_the_way_without_files);
+
+    cr_assert(says(&child, "while the program is stopped: the system does not tell which pages are written (") &&
+                  child_wrote(&child, "), and BROOM_SNAPSHOT is not set\n"),
+              "%s", child.text);
 }

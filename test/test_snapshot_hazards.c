@@ -40,7 +40,8 @@ Test(hazards, a_copy_that_is_killed)
 }
 
 static const char *const stopped_instead =
-    "large heaps are marked while the program is stopped: the system does not let the process be copied";
+    "large heaps are marked while the program is stopped: BROOM_NO_TRACKING is set, and the system does not let the "
+    "process be copied (errno ";
 
 static void fail_until_there_are_none(void)
 {

@@ -151,17 +151,20 @@ static void note_speed(struct heap *heap, uint64_t ns)
     heap->snapshot.copied_per_us = bytes / (ns / 1000 + 1) + 1;
 }
 
-static void copy(struct heap *heap)
+static void make_copy(struct heap *heap)
 {
     uint64_t start_ns;
+    long copy;
 
     gc__runs_empty_magazines(heap);
     heap->concurrent.no_magazines = true;
     heap->snapshot.allocated_before = gc__pace_allocated(&heap->pace);
     gc__observe_swept(heap);
     start_ns = gc__os_clock_ns();
-    heap->snapshot.copy = gc__os_copy_process(mark_and_tell, heap);
-    if (heap->snapshot.copy != 0)
+    copy = gc__os_copy_process(mark_and_tell, heap);
+    heap->snapshot.copy = copy > 0 ? copy : 0;
+    heap->snapshot.refusal = copy < 0 ? (int)-copy : 0;
+    if (copy > 0)
         note_speed(heap, gc__os_clock_ns() - start_ns);
 }
 
@@ -179,7 +182,7 @@ static bool take(struct heap *heap)
     snapshot->spoilt = false;
     snapshot->fetched = 0;
     snapshot->dead = gc__os_map_shared(dead_bytes(snapshot));
-    return snapshot->dead != NULL && gc__pause(heap, copy) && snapshot->copy != 0;
+    return snapshot->dead != NULL && gc__pause(heap, make_copy) && snapshot->copy != 0;
 }
 
 /* For a while, if it is at work. */

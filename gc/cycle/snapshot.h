@@ -46,6 +46,7 @@ struct snapshot {
     bool failed;       /* the last: the next cycle stops the world */
     bool spoilt;       /* the result is of no use, and the copy did not fail: see above */
     unsigned failures; /* in a row */
+    int refusal;       /* an errno value, if the system let no copy be made; 0: the last was made */
     unsigned row;      /* of cycles since one that looked at what is weak */
 
     bool prepared; /* huge pages were asked for: they are copied in a tenth of the time */

@@ -82,6 +82,10 @@ bool gc__os_track_writes(struct gc__range range);
  * later is not tracked. While that range is. */
 bool gc__os_track_writes_also(struct gc__range range);
 
+/* Why the last call that was to track writes, or to watch some, was refused: an errno value; 0
+ * where a filter of system calls is in force, which may kill who tries. */
+int gc__os_tracking_refusal(void);
+
 /* How long the first write to a watched page takes, as measured when this is called;
  * 0: that is not known. While writes are tracked. */
 uint64_t gc__os_watched_write_ns(void);
@@ -384,7 +388,7 @@ void *gc__os_map_shared(size_t bytes);
  * no call that may wait for other threads, which the copy has not. It has no file of
  * the process open but stderr. The program is not told when it ends, nor finds it when
  * it waits for children of its own, unless it asks for all (__WALL).
- * Returns its number; 0 when refused, with nothing changed. */
+ * Returns its number; when refused, with nothing changed, an errno value, negative. */
 long gc__os_copy_process(bool (*body)(void *argument), void *argument);
 
 /* In the copy: whether the process has ended. */

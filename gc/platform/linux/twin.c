@@ -107,7 +107,7 @@ long gc__os_copy_process(bool (*body)(void *argument), void *argument)
 {
     int saved_errno = errno;
     sigset_t all, before;
-    long copy;
+    long copy, refusal;
 
     original = getpid();
     sigfillset(&all);
@@ -115,9 +115,10 @@ long gc__os_copy_process(bool (*body)(void *argument), void *argument)
     copy = syscall(SYS_clone, FLAGS, NULL, NULL, NULL, NULL);
     if (copy == 0)
         be_copy(body, argument);
+    refusal = -errno;
     GC_REAL(pthread_sigmask)(SIG_SETMASK, &before, NULL);
     errno = saved_errno;
-    return copy > 0 ? copy : 0;
+    return copy > 0 ? copy : refusal;
 }
 
 static enum gc__copy_state state_of(long copy, int options)
