@@ -89,6 +89,10 @@ struct gc_options {
     uint32_t roots;            /* an enum gc_roots */
     uint32_t free;             /* an enum gc_free_means */
     uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count too, unless past_end is "always" */
+    uint32_t no_tracking;      /* 1: the kernel tracks no writes: every collection is full and, unless there are
+                                * snapshots, stops the program */
+    uint32_t snapshot;         /* 1: where the kernel tracks no writes, a large heap is marked in a copy of the
+                                * process */
 };
 
 /* Reserves the heap and reads the environment. Optional: the first call of any

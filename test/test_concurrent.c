@@ -22,6 +22,11 @@ static uint64_t concurrent_collections(void)
     return stats.concurrent_collections;
 }
 
+static bool is_for_copies(unsigned wanted)
+{
+    return wanted >= PHASE_COPY && wanted <= PHASE_ADOPT;
+}
+
 Test(by_steps, a_cycle_goes_through_all_phases)
 {
     bool seen[PHASE_COUNT] = {false};
@@ -32,7 +37,7 @@ Test(by_steps, a_cycle_goes_through_all_phases)
         swap_slots(); /* others allocate, and may have to help */
     } while (step());
     for (unsigned i = PHASE_OFF + 1; i < PHASE_COUNT; i++)
-        cr_assert(seen[i] == (i != PHASE_FAIL), "phase %u", i);
+        cr_assert(seen[i] == (i != PHASE_FAIL && !is_for_copies(i)), "phase %u", i);
     cr_assert_eq(concurrent_collections(), 1);
     check();
 }

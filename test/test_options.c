@@ -42,7 +42,7 @@ Test(table, has_a_line_for_each_field)
         cr_assert_eq(this->field_offset, bytes, "%s", this->variable);
         bytes += this->field_bytes;
     }
-    cr_assert_eq(gc__option_count, 17);
+    cr_assert_eq(gc__option_count, 19);
     cr_assert_eq(gc__align_up(bytes, _Alignof(struct gc_options)), sizeof(struct gc_options));
 }
 

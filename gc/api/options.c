@@ -46,6 +46,10 @@ const struct option gc__options[] = {
      "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
      "1: pointers at odd multiples of 4 bytes count too, as in packed structs, unless `BROOM_PAST_END` is always"},
+    {"BROOM_NO_TRACKING", OPTION_COUNT, FIELD(no_tracking), 0, 1, 0, "0",
+     "1: the kernel tracks no writes: every collection is full and, unless there are snapshots, stops the program"},
+    {"BROOM_SNAPSHOT", OPTION_COUNT, FIELD(snapshot), 0, 1, 0, "0",
+     "1: where the kernel tracks no writes, a large heap is marked in a copy of the process"},
 };
 
 const unsigned gc__option_count = sizeof gc__options / sizeof gc__options[0];

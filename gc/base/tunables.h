@@ -313,6 +313,22 @@
 #define GC_CONCURRENT_MAX_FAILURES 3
 #define GC_CONCURRENT_MAX_GIVEN_UP 3
 
+/* The bytes of a process that the system is taken to copy in a microsecond, until that is
+ * measured: sixteen milliseconds a gigabyte, where pages are small. With each collection
+ * that stops the world, this part of what a slower copy was measured to be below it is
+ * forgotten. */
+#define GC_COPIED_BYTES_PER_US 65536
+#define GC_COPY_BELIEF_SHARE 8
+
+/* It is looked so often whether the copy has ended; and the copy looks after so many
+ * objects whether anybody waits for it. */
+#define GC_COPY_WAIT_NS ((uint64_t)500 * 1000)
+#define GC_ORPHAN_OBJECTS 65536
+
+/* Among so many cycles one stops the world, if anything is weak: only then weak links
+ * can be cleared. */
+#define GC_SNAPSHOT_ROW 4
+
 /* The pause that is aimed at, and the bytes that a marker is taken to scan in a
  * microsecond while the world stands. */
 #define GC_PAUSE_TARGET_US 1000

@@ -31,10 +31,18 @@ uint32_t gc__assist_once(struct heap *heap, struct mutator *mutator)
 }
 
 /* The more was granted, the more is asked for: so the heap stays within bounds, however
- * long the cycle takes. */
+ * long the cycle takes. But nobody can help a copy of the process: to wait for it slows who
+ * allocates down, and once for so many bytes is enough. */
+static uint32_t steps_wanted(const struct heap *heap)
+{
+    if (gc__concurrent_phase(&heap->concurrent) == PHASE_AWAIT)
+        return 1;
+    return GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace));
+}
+
 void gc__assist(struct heap *heap, struct mutator *mutator, size_t bytes)
 {
-    uint32_t wanted = GC_ASSIST_STEPS * (1 + gc__pace_overdrafts(&heap->pace)), made = 0;
+    uint32_t wanted = steps_wanted(heap), made = 0;
 
     while (made < wanted && gc__concurrent_is_under_way(&heap->concurrent))
         made += gc__assist_once(heap, mutator);

@@ -26,6 +26,7 @@ static void end(struct heap *heap)
 {
     heap->concurrent.no_magazines = false;
     heap->region.atomic_bits = heap->region.threaded;
+    gc__snapshot_end(&heap->snapshot);
     go_on_with(heap, PHASE_OFF);
 }
 
@@ -39,12 +40,20 @@ static void drop(struct heap *heap)
     end(heap);
 }
 
-/* Under the lock. It is not known which pages were written: our file may be closed,
- * say. */
-static void fail(struct heap *heap)
+/* It is not known which pages were written: our file may be closed, say. */
+static void fail_to_watch(struct heap *heap)
 {
     heap->minor.tracked = false;
     heap->concurrent.possible = ++heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
+}
+
+/* Under the lock. */
+static void fail(struct heap *heap)
+{
+    if (heap->snapshot.now)
+        gc__snapshot_fail(heap);
+    else
+        fail_to_watch(heap);
     gc__pace_make_due(&heap->pace);
     drop(heap);
 }
@@ -61,21 +70,27 @@ static void get_going(struct heap *heap)
         gc__pace_make_due(&heap->pace);
 }
 
+/* Else a copy of the process is marked. */
+static bool can_watch(struct heap *heap)
+{
+    return heap->options.no_tracking == 0 && gc__minor_track(&heap->minor, &heap->region) &&
+           gc__region_show_tables(&heap->region);
+}
+
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
 bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !gc__minor_track(&heap->minor, &heap->region) ||
-        !gc__region_show_tables(&heap->region) || !gc__background_start(heap))
+    if (!concurrent->possible || !gc__snapshot_choose(heap, can_watch(heap)) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
     gc__root_watch_forget(&concurrent->roots);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
-    heap->minor.now = minor && concurrent->marks_stand;
+    heap->minor.now = minor && concurrent->marks_stand && !heap->snapshot.now;
     heap->region.atomic_bits = true;
     concurrent->passes = 0;
     concurrent->rescanned = concurrent->rescanned_total = 0;
@@ -94,7 +109,7 @@ static void sweep(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     if (concurrent->chunk >= heap->region.accessible)
-        go_on_with(heap, PHASE_QUIET);
+        go_on_with(heap, heap->snapshot.now ? PHASE_COPY : PHASE_QUIET);
     else
         gc__sweep_chunk(&heap->region, concurrent->chunk++);
 }
@@ -296,7 +311,7 @@ static bool is_too_much(struct heap *heap)
 }
 
 /* With all markers, as nobody else is at work. */
-static void complete_marking(struct heap *heap)
+void gc__concurrent_complete(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
     struct marker *leader = gc__gang_leader(&heap->gang);
@@ -324,7 +339,7 @@ static void finish_marking(struct heap *heap)
     gc__roots_mark(heap, ROOTS_LAST);
     concurrent->too_much = is_too_much(heap);
     if (!concurrent->too_much)
-        complete_marking(heap);
+        gc__concurrent_complete(heap);
 }
 
 /* There will be more than a few pages, by then. */
@@ -346,6 +361,13 @@ static void note_finish(struct heap *heap)
     gc__pace_wait(&heap->pace);
 }
 
+static void begin_to_publish(struct heap *heap)
+{
+    note_finish(heap);
+    go_on_with(heap, PHASE_PUBLISH);
+    heap->concurrent.chunk = heap->region.accessible;
+}
+
 static void finish(struct heap *heap)
 {
     struct concurrent *concurrent = &heap->concurrent;
@@ -358,10 +380,27 @@ static void finish(struct heap *heap)
         put_off(heap);
         return;
     }
-    note_finish(heap);
-    go_on_with(heap, PHASE_PUBLISH);
-    concurrent->chunk = heap->region.accessible;
+    begin_to_publish(heap);
 }
+
+/* ---- By a copy of the process ------------------------------------------------------- */
+
+static bool has_copy(const struct concurrent *concurrent)
+{
+    return gc__concurrent_phase(concurrent) > PHASE_COPY && gc__concurrent_phase(concurrent) <= PHASE_ADOPT;
+}
+
+static void by_copy(struct heap *heap)
+{
+    enum concurrent_phase next = gc__snapshot_step(heap);
+
+    if (next == PHASE_PUBLISH)
+        begin_to_publish(heap);
+    else if (next != gc__concurrent_phase(&heap->concurrent))
+        go_on_with(heap, next);
+}
+
+/* ---- Publishing --------------------------------------------------------------------- */
 
 static void note_time(struct heap *heap)
 {
@@ -377,7 +416,7 @@ static void note_published(struct heap *heap)
 {
     struct keeping keeping = {heap->concurrent.unissued, heap->concurrent.active};
 
-    heap->concurrent.marks_stand = true;
+    heap->concurrent.marks_stand = !heap->snapshot.now;
     note_time(heap);
     gc__record_concurrent(heap, &heap->concurrent.marked, &keeping);
     gc__gang_trim(&heap->gang);
@@ -407,11 +446,13 @@ static const struct {
     void (*make)(struct heap *heap);
     bool wants_lock;
 } steps[PHASE_COUNT] = {
-    [PHASE_SWEEP] = {sweep, true},   [PHASE_QUIET] = {quiet, true},       [PHASE_WHITEN] = {whiten, false},
-    [PHASE_WATCH] = {watch, true},   [PHASE_SNAPSHOT] = {snapshot, true}, [PHASE_SEGMENTS] = {segments, false},
-    [PHASE_RANGES] = {ranges, true}, [PHASE_TRACE] = {trace, false},      [PHASE_ASK] = {ask, false},
-    [PHASE_TAKE] = {take, true},     [PHASE_RESCAN] = {rescan, false},    [PHASE_STACKS] = {stacks, true},
-    [PHASE_FINISH] = {finish, true}, [PHASE_FAIL] = {fail, true},         [PHASE_PUBLISH] = {publish, true},
+    [PHASE_COPY] = {by_copy, true},       [PHASE_AWAIT] = {by_copy, false}, [PHASE_FETCH] = {by_copy, false},
+    [PHASE_ADOPT] = {by_copy, true},      [PHASE_SWEEP] = {sweep, true},    [PHASE_QUIET] = {quiet, true},
+    [PHASE_WHITEN] = {whiten, false},     [PHASE_WATCH] = {watch, true},    [PHASE_SNAPSHOT] = {snapshot, true},
+    [PHASE_SEGMENTS] = {segments, false}, [PHASE_RANGES] = {ranges, true},  [PHASE_TRACE] = {trace, false},
+    [PHASE_ASK] = {ask, false},           [PHASE_TAKE] = {take, true},      [PHASE_RESCAN] = {rescan, false},
+    [PHASE_STACKS] = {stacks, true},      [PHASE_FINISH] = {finish, true},  [PHASE_FAIL] = {fail, true},
+    [PHASE_PUBLISH] = {publish, true},
 };
 
 static bool next_wants_lock(const struct concurrent *concurrent)
@@ -498,8 +539,10 @@ bool gc__concurrent_finish(struct heap *heap)
 
     gc__hands_take_over(&concurrent->hands);
     concurrent->put_off = GC_MAX_PUT_OFF;
+    while (has_copy(concurrent))
+        by_copy(heap);
     if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
-        fail(heap); /* pages were watched again, and not yet scanned */
+        fail(heap); /* pages were watched again, and not yet scanned; or the copy failed */
     else if (gc__concurrent_is_marking(concurrent))
         finish(heap);
     finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
@@ -538,5 +581,6 @@ void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands.state = HANDS_FREE;
     give_up(heap);
+    heap->snapshot.needed = heap->options.no_tracking != 0;
     heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

@@ -35,6 +35,9 @@
  * not watch, as what was watched in the last cycle still is. Its first rescan finds
  * what was written since then.
  *
+ * Where the system does not tell which pages were written, a copy of the process is
+ * marked: gc/cycle/snapshot.h says how that goes. Most steps are different ones, then.
+ *
  * A step takes some ten or hundred microseconds, but for the pauses. It is made by whoever calls gc__concurrent_step:
  * the collector's own thread (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
  *
@@ -57,7 +60,11 @@ struct mutator;
 enum concurrent_phase {
     PHASE_OFF,
     PHASE_SWEEP,
-    PHASE_QUIET,
+    PHASE_COPY, /* these four are for a copy of the process alone, */
+    PHASE_AWAIT,
+    PHASE_FETCH,
+    PHASE_ADOPT,
+    PHASE_QUIET, /* and from here to the finish for the process itself */
     PHASE_WATCH,
     PHASE_WHITEN,
     PHASE_SNAPSHOT,
@@ -162,6 +169,9 @@ static inline uint32_t gc__concurrent_steps(const struct concurrent *concurrent)
  * not, and was given up. Or it is given up in any case, unless marking has ended. */
 bool gc__concurrent_finish(struct heap *heap);
 void gc__concurrent_give_up(struct heap *heap);
+
+/* In the last pause: traces from what is grey, and does what follows from what is white. */
+void gc__concurrent_complete(struct heap *heap);
 
 /* Under the lock: waits until no step is under way, and none is until the release. For
  * who stops the world or forks, but in a step of the cycle's own: a mutator that makes

@@ -8,6 +8,7 @@
 #include "gc/cycle/limit.h"
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
+#include "gc/cycle/snapshot.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
 #include "gc/reclaim/attached.h"
@@ -55,6 +56,7 @@ struct heap {
     struct limit limit;
     struct minor minor;
     struct concurrent concurrent;
+    struct snapshot snapshot;
     struct background background;
     struct events events;
     struct cycle_record record;

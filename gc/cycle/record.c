@@ -101,7 +101,9 @@ static void keep_runway(struct heap *heap)
 void gc__record_marked(struct heap *heap, const struct census *marked, const struct keeping *keeping, size_t rescanned)
 {
     size_t allocated = gc__pace_allocated(&heap->pace), live_bytes = note_live(heap, marked, keeping);
+    uint64_t pause_ns = gc__os_clock_ns() - heap->region.now_ns; /* it is almost over */
 
+    gc__snapshot_note_stopped(&heap->snapshot, marked->scanned_bytes, pause_ns);
     heap->concurrent.now = heap->concurrent.marks_stand = false;
     heap->concurrent.given_up = 0;
     if (heap->minor.now) {
@@ -111,9 +113,17 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                              heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
     }
-    note_limits(heap, allocated, gc__os_clock_ns() - heap->region.now_ns); /* that is almost over */
+    note_limits(heap, allocated, pause_ns);
     if (!heap->minor.now)
         keep_runway(heap);
+}
+
+/* What a copy of the process knows nothing of is no more likely to live than what is born
+ * later: it is for the next cycle. Else each cycle would let the heap grow by what was born
+ * in the one before. */
+static size_t born_meanwhile(const struct heap *heap)
+{
+    return heap->snapshot.now ? gc__min(heap->snapshot.born_bytes, heap->record.live_bytes) : 0;
 }
 
 /* What was allocated since the finish is not the next cycle's to forget; and memory that
@@ -123,17 +133,19 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
     const struct concurrent *concurrent = &heap->concurrent;
     size_t live_bytes = note_live(heap, marked, keeping), allocated = gc__pace_allocated(&heap->pace);
     size_t since_finish = allocated - gc__min(concurrent->allocated, allocated); /* what is freed is taken off */
+    size_t born = born_meanwhile(heap);
 
     heap->record.concurrent_collections++;
     heap->concurrent.now = true;
     if (heap->minor.now) {
         note_minor(heap, marked, concurrent->rescanned_total << GC_PAGE_SHIFT, live_bytes);
     } else {
+        live_bytes -= born;
         gc__minor_note_full(&heap->minor);
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
                              keeping->active);
     }
     note_limits(heap, concurrent->allocated, 0);
     keep_runway(heap);
-    gc__pace_note_allocated(&heap->pace, since_finish);
+    gc__pace_note_allocated(&heap->pace, since_finish + born);
 }

@@ -6,6 +6,8 @@
 #include "gc/insight/stats.h"
 #include "gc/insight/verify.h"
 
+#include <string.h>
+
 static double ms(uint64_t ns)
 {
     return (double)ns / 1e6;
@@ -18,6 +20,8 @@ static double mib(uint64_t bytes)
 
 static const char *kind_of_cycle(const struct heap *heap)
 {
+    if (heap->concurrent.now && heap->snapshot.now)
+        return "snapshot";
     if (heap->concurrent.now)
         return heap->minor.now ? "concurrent minor" : "concurrent";
     return heap->minor.now ? "minor" : "full";
@@ -53,6 +57,74 @@ void gc__observe_cycle(const struct heap *heap)
 {
     if (GC_UNLIKELY(heap->options.log != 0))
         log_cycle(heap);
+}
+
+enum way { WAY_UNKNOWN, BESIDE, COPIED, STOPPED_BY_CHOICE, STOPPED_BY_SYSTEM };
+
+static enum way way_of(const struct snapshot *snapshot)
+{
+    if (!snapshot->needed)
+        return BESIDE;
+    if (!snapshot->wanted)
+        return STOPPED_BY_CHOICE;
+    return snapshot->possible ? COPIED : STOPPED_BY_SYSTEM;
+}
+
+/* By numbers: to name them, the C library might allocate. */
+static void append_error(char *text, size_t capacity, int error)
+{
+    if (error != 0)
+        gc__append(text, strlen(text), capacity, " (errno %d)", error);
+}
+
+static void append_why_not_beside(char *text, size_t capacity, const struct heap *heap)
+{
+    if (heap->options.no_tracking != 0) {
+        gc__append(text, strlen(text), capacity, "BROOM_NO_TRACKING is set");
+        return;
+    }
+    gc__append(text, strlen(text), capacity, "the system does not tell which pages are written");
+    if (gc__os_tracking_refusal() == 0)
+        gc__append(text, strlen(text), capacity, " (system calls are filtered)");
+    append_error(text, capacity, gc__os_tracking_refusal());
+}
+
+static void append_why_not_copied(char *text, size_t capacity, const struct snapshot *snapshot)
+{
+    if (!snapshot->wanted)
+        gc__append(text, strlen(text), capacity, ", and BROOM_SNAPSHOT is not set");
+    else if (snapshot->refusal != 0)
+        gc__append(text, strlen(text), capacity, ", and the system does not let the process be copied");
+    else
+        gc__append(text, strlen(text), capacity, ", and copies of the process are ended before they are marked");
+    append_error(text, capacity, snapshot->refusal);
+}
+
+static void tell_way(const struct heap *heap, enum way way)
+{
+    char why[256] = "";
+
+    if (way == BESIDE) {
+        gc__message("large heaps are marked beside the program: the system tells which pages are written");
+        return;
+    }
+    append_why_not_beside(why, sizeof why, heap);
+    if (way != COPIED)
+        append_why_not_copied(why, sizeof why, &heap->snapshot);
+    gc__message("large heaps are marked %s: %s",
+                way == COPIED ? "in a copy of the process" : "while the program is stopped", why);
+}
+
+/* Once for each way. Under the lock. */
+void gc__observe_way(const struct heap *heap)
+{
+    static GC_OWN_STATE enum way said;
+    enum way way = way_of(&heap->snapshot);
+
+    if (heap->options.log == 0 || way == said)
+        return;
+    said = way;
+    tell_way(heap, way);
 }
 
 static void report_exhaustion(const struct heap *heap, size_t bytes)

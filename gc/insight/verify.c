@@ -55,7 +55,7 @@ static bool is_passed_over(const struct heap *heap, const struct object *object,
 {
     const struct region *region = &heap->region;
 
-    if (gc__concurrent_is_under_way(&heap->concurrent))
+    if (gc__concurrent_is_under_way(&heap->concurrent) && !heap->snapshot.now)
         return !was_written(region, word) && may_be_born_since(target);
     if (!heap->minor.now ||
         (object->block == NULL && (*gc__large_flags(region, gc__object_head(object)) & GC_LARGE_WATCHED) == 0))
@@ -154,10 +154,29 @@ static void give_marks_back(struct region *region, const uint64_t *marks)
         region->bits[i].mark = marks[i];
 }
 
+/* What a copy of the process found dead: no object that was freed and made anew since is
+ * among that, as who freed it could reach it. */
+static bool is_adopting(const struct heap *heap)
+{
+    return gc__concurrent_phase(&heap->concurrent) == PHASE_ADOPT;
+}
+
+/* The words of a stack may have been in no frame when the copy was made, and be in one now,
+ * though nobody has written them: what they point at is dead all the same. */
 static void mark_from_nothing(struct heap *heap)
 {
-    gc__roots_mark(heap, ROOTS_WHOLE);
+    gc__roots_mark_segments(heap, ROOTS_WHOLE);
+    gc__roots_mark_ranges(heap, ROOTS_WHOLE);
+    if (!is_adopting(heap))
+        gc__roots_mark_mutators(heap);
     gc__marker_drain(gc__gang_leader(&heap->gang));
+}
+
+static const char *kind_of_cycle(const struct heap *heap)
+{
+    if (heap->snapshot.now && gc__concurrent_is_under_way(&heap->concurrent))
+        return "snapshot";
+    return heap->minor.now ? "minor" : "concurrent";
 }
 
 static _Noreturn void tell_of_loss(const struct heap *heap, size_t granule)
@@ -168,7 +187,12 @@ static _Noreturn void tell_of_loss(const struct heap *heap, size_t granule)
 
     gc__fatal("a bug in Broom: the object at %p (%zu bytes) can be reached, and the %s cycle did not mark it", address,
               gc__resolve(region, gc__ambiguous(address), &object) ? gc__object_bytes(region, &object) : 0,
-              heap->minor.now ? "minor" : "concurrent");
+              kind_of_cycle(heap));
+}
+
+static bool has_coroutines(const struct heap *heap)
+{
+    return heap->stacks.count > 0 || heap->stacks.in_objects;
 }
 
 /* A word may point at what the program has freed, or one past the end of a neighbour, or lie
@@ -180,7 +204,7 @@ static bool words_may_be_stale(const struct heap *heap)
 
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         freed_bytes += mutator->freed_bytes;
-    return freed_bytes > 0 || heap->stacks.count > 0 || heap->stacks.in_objects;
+    return freed_bytes > 0 || has_coroutines(heap);
 }
 
 static bool is_lost(const struct heap *heap, size_t granule)
@@ -188,6 +212,8 @@ static bool is_lost(const struct heap *heap, size_t granule)
     const void *address = gc__granule_address(&heap->region, granule);
     struct object object;
 
+    if (is_adopting(heap))
+        return !has_coroutines(heap);
     return (GC_DEBUG && !words_may_be_stale(heap)) || !gc__resolve(&heap->region, gc__ambiguous(address), &object) ||
            !may_be_born_since(&object);
 }

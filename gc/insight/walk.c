@@ -122,6 +122,7 @@ static bool show(const struct object *object, void *data)
         .large = object->block == NULL,
     };
 
+    gc__heap.snapshot.spoilt = true; /* the client may keep what it finds dead */
     return client->visit(&info, client->data);
 }
 

@@ -53,6 +53,9 @@ bool gc__os_decommit(void *start, size_t bytes);
  * it fails, the faults come. */
 void gc__os_populate(void *start, size_t bytes);
 
+/* From now on the system had better use huge pages for the range, committed or not. */
+void gc__os_prefer_huge_pages(void *start, size_t bytes);
+
 /* Moves the contents of committed [from, from + bytes) to committed
  * [to, to + bytes) without copying. `from` then reads as zero; what stood at
  * `to` is lost. The ranges do not overlap. On failure `from` is as it was, and
@@ -78,6 +81,10 @@ bool gc__os_track_writes(struct gc__range range);
 /* Private memory outside of that range, too, until it is unmapped: what is mapped there
  * later is not tracked. While that range is. */
 bool gc__os_track_writes_also(struct gc__range range);
+
+/* Why the last call that was to track writes, or to watch some, was refused: an errno value; 0
+ * where a filter of system calls is in force, which may kill who tries. */
+int gc__os_tracking_refusal(void);
 
 /* How long the first write to a watched page takes, as measured when this is called;
  * 0: that is not known. While writes are tracked. */
@@ -368,6 +375,32 @@ bool gc__os_start_thread(void *(*main)(void *), void *argument);
  * core run. */
 void gc__os_yield(void);
 void gc__os_relax(void);
+
+/* ---- A copy of the process ----------------------------------------------- *
+ * Whose memory is what the process had at one time. */
+
+/* Memory that a copy made later shares; it reads as zero, and goes with
+ * gc__os_release. NULL when refused. */
+void *gc__os_map_shared(size_t bytes);
+
+/* Makes a copy in which one thread runs `body(argument)`, as if it was the caller,
+ * with all signals blocked, and then ends: done, if that returns true. The body makes
+ * no call that may wait for other threads, which the copy has not. It has no file of
+ * the process open but stderr. The program is not told when it ends, nor finds it when
+ * it waits for children of its own, unless it asks for all (__WALL).
+ * Returns its number; when refused, with nothing changed, an errno value, negative. */
+long gc__os_copy_process(bool (*body)(void *argument), void *argument);
+
+/* In the copy: whether the process has ended. */
+bool gc__os_copy_is_orphan(void);
+
+/* By the process that made it, of any thread, until it works no more: its number may
+ * be another's then. */
+enum gc__copy_state { GC_COPY_WORKS, GC_COPY_DONE, GC_COPY_FAILED };
+enum gc__copy_state gc__os_copy_state(long copy);
+
+/* Ends it at once. */
+void gc__os_end_copy(long copy);
 
 /* ---- The rest ------------------------------------------------------------ */
 

@@ -126,6 +126,15 @@ void gc__os_populate(void *start, size_t bytes)
     errno = saved_errno;
 }
 
+/* The system may know no huge pages, or be told to give none. */
+void gc__os_prefer_huge_pages(void *start, size_t bytes)
+{
+    int saved_errno = errno;
+
+    madvise(start, bytes, MADV_HUGEPAGE);
+    errno = saved_errno;
+}
+
 /* Whether the limits let as much be mapped once more. */
 static bool could_map(size_t bytes)
 {

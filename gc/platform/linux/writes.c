@@ -40,6 +40,8 @@ static GC_OWN_STATE struct {
     pid_t process;          /* whose memory it tracks: not that of a child by fork */
 } tracked;
 
+static GC_OWN_STATE int refusal;
+
 /* ---- Registering ------------------------------------------------------------------- */
 
 /* Not close(2) of the C library, which is a point of cancellation. */
@@ -65,6 +67,16 @@ static bool calls_are_filtered(void)
     return prctl(PR_GET_SECCOMP) != 0;
 }
 
+static void note_refusal(void)
+{
+    refusal = calls_are_filtered() ? 0 : errno;
+}
+
+int gc__os_tracking_refusal(void)
+{
+    return refusal;
+}
+
 static int open_userfaultfd(void)
 {
     struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_ASYNC};
@@ -74,7 +86,7 @@ static int open_userfaultfd(void)
         return -1;
     if (ioctl(file, UFFDIO_API, &api) == 0)
         return out_of_the_way(file);
-    close_file(file);
+    close_file(file); /* which succeeds: errno tells of the first */
     return -1;
 }
 
@@ -113,6 +125,8 @@ bool gc__os_track_writes(struct gc__range range)
         tracked.process = getpid();
     }
     registered = tracked.file >= 0 && register_range(range);
+    if (!registered)
+        note_refusal();
     tracked.range = registered ? range : (struct gc__range){0, 0};
     errno = saved_errno;
     return registered;
@@ -202,6 +216,8 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
         while (watched && scan.start < scan.end)
             watched = scan_on(pagemap, &scan, &found);
     }
+    if (!watched)
+        note_refusal();
     if (pagemap >= 0)
         close_file(pagemap);
     errno = saved_errno;
