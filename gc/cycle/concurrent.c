@@ -44,7 +44,7 @@ static void drop(struct heap *heap)
 static void fail_to_watch(struct heap *heap)
 {
     heap->minor.tracked = false;
-    heap->concurrent.possible = ++heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
+    heap->concurrent.failures++;
 }
 
 /* Under the lock. */
@@ -70,11 +70,28 @@ static void get_going(struct heap *heap)
         gc__pace_make_due(&heap->pace);
 }
 
+bool gc__concurrent_may_watch(const struct heap *heap)
+{
+    return heap->options.no_tracking == 0 && heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
+}
+
 /* Else a copy of the process is marked. */
 static bool can_watch(struct heap *heap)
 {
-    return heap->options.no_tracking == 0 && gc__minor_track(&heap->minor, &heap->region) &&
-           gc__region_show_tables(&heap->region);
+    if (!gc__concurrent_may_watch(heap))
+        return false;
+    if (gc__minor_track(&heap->minor, &heap->region) && gc__region_show_tables(&heap->region))
+        return true;
+    heap->concurrent.failures++;
+    return false;
+}
+
+/* Where a copy is the only way, who wants a cycle has asked already whether it is better. */
+static bool choose_way(struct heap *heap)
+{
+    bool asked = !gc__concurrent_may_watch(heap), watched = can_watch(heap);
+
+    return gc__snapshot_choose(heap, watched, !watched && (asked || gc__snapshot_is_better(heap)));
 }
 
 /* With one mutator, it is the caller: nobody else is halfway through a change of
@@ -83,7 +100,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !gc__snapshot_choose(heap, can_watch(heap)) || !gc__background_start(heap))
+    if (!concurrent->possible || !choose_way(heap) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
     gc__root_watch_forget(&concurrent->roots);
@@ -357,7 +374,7 @@ static void note_finish(struct heap *heap)
 
     concurrent->allocated = gc__pace_allocated(&heap->pace);
     concurrent->runway_bytes = concurrent->allocated - gc__min(concurrent->allocated_before, concurrent->allocated);
-    concurrent->failures = concurrent->given_up = 0;
+    concurrent->given_up = 0;
     gc__pace_wait(&heap->pace);
 }
 
@@ -380,6 +397,7 @@ static void finish(struct heap *heap)
         put_off(heap);
         return;
     }
+    concurrent->failures = 0;
     begin_to_publish(heap);
 }
 
@@ -581,6 +599,6 @@ void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands.state = HANDS_FREE;
     give_up(heap);
-    heap->snapshot.needed = heap->options.no_tracking != 0;
+    heap->concurrent.failures = 0;
     heap->concurrent.marks_stand = false; /* who tells what is written here? */
 }

@@ -82,7 +82,7 @@ enum concurrent_phase {
 };
 
 struct concurrent {
-    bool possible; /* as far as is known */
+    bool possible; /* by the options */
     struct hands hands;
     _Atomic uint32_t phase; /* an enum concurrent_phase */
     _Atomic uint32_t steps; /* made, ever */
@@ -93,7 +93,7 @@ struct concurrent {
     bool unknown;            /* which pages were written */
     bool too_much;           /* was found at the finish */
     unsigned put_off;        /* how often the finish was */
-    unsigned failures;       /* in a row, */
+    unsigned failures;       /* to know what is written, in a row; */
     unsigned given_up;       /* cycles: likewise */
     size_t step_objects;     /* scanned in a step of tracing */
     size_t chunk;            /* where the phase goes on: a chunk, or a part to be asked about */
@@ -147,6 +147,9 @@ static inline bool gc__concurrent_is_publishing(const struct concurrent *concurr
 {
     return gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
 }
+
+/* As far as is known, the system tells which pages are written. */
+bool gc__concurrent_may_watch(const struct heap *heap);
 
 /* Begins a cycle, if there can be one; a minor one, if that is wanted and the marks of
  * the last stand. Under the lock. */

@@ -41,7 +41,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0 && options->no_tracking == 0);
     gc__concurrent_init(&heap->concurrent, !gc__heap_roots_are_mappings(heap));
-    gc__snapshot_init(&heap->snapshot, options->no_tracking != 0, options->snapshot != 0);
+    gc__snapshot_init(&heap->snapshot, options->snapshot != 0);
     gc__attached_init(&heap->attached);
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
@@ -88,7 +88,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
 
     if (!heap->concurrent.possible || heap->options.pause_target_us <= 0 ||
         heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP ||
-        (heap->snapshot.needed && !gc__snapshot_is_better(heap)))
+        (!gc__concurrent_may_watch(heap) && !gc__snapshot_is_better(heap)))
         return false;
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;

@@ -21,7 +21,8 @@ void gc__observe_swept(const struct heap *heap);
 /* The world goes on. `heap` has the figures of the cycle. Under the lock. */
 void gc__observe_cycle(const struct heap *heap);
 
-/* By now it is known how large heaps are collected; it may have changed. */
-void gc__observe_way(const struct heap *heap);
+/* By now it is known how large heaps are collected, and whether written pages are
+ * watched for it; it may have changed. */
+void gc__observe_way(const struct heap *heap, bool watched);
 
 #endif

@@ -9,10 +9,9 @@
 
 #define WORDS_PER_CHUNK (GC_BITS_BYTES_PER_CHUNK / sizeof(struct bits))
 
-void gc__snapshot_init(struct snapshot *snapshot, bool needed, bool wanted)
+void gc__snapshot_init(struct snapshot *snapshot, bool wanted)
 {
-    *snapshot = (struct snapshot){
-        .needed = needed, .wanted = wanted, .possible = wanted, .copied_per_us = GC_COPIED_BYTES_PER_US};
+    *snapshot = (struct snapshot){.wanted = wanted, .possible = wanted, .copied_per_us = GC_COPIED_BYTES_PER_US};
 }
 
 /* ---- The choice -------------------------------------------------------------------- */
@@ -63,17 +62,14 @@ static void prepare(struct heap *heap)
     heap->snapshot.prepared = true;
 }
 
-/* When it is found that pages cannot be watched, nobody has asked yet what is better. */
-bool gc__snapshot_choose(struct heap *heap, bool watched)
+bool gc__snapshot_choose(struct heap *heap, bool watched, bool better)
 {
     struct snapshot *snapshot = &heap->snapshot;
-    bool found = !watched && !snapshot->needed;
 
-    snapshot->needed = !watched;
-    snapshot->now = !watched && snapshot->possible && (!found || gc__snapshot_is_better(heap));
+    snapshot->now = snapshot->possible && better;
     if (snapshot->now)
         prepare(heap);
-    gc__observe_way(heap);
+    gc__observe_way(heap, watched);
     return watched || snapshot->now;
 }
 
@@ -278,7 +274,7 @@ void gc__snapshot_fail(struct heap *heap)
     snapshot->failed = true;
     if (!snapshot->spoilt)
         snapshot->possible = ++snapshot->failures < GC_CONCURRENT_MAX_FAILURES;
-    gc__observe_way(heap);
+    gc__observe_way(heap, false);
 }
 
 /* The child of a fork by the program has its parent's numbers, which are not its own to

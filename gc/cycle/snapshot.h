@@ -39,7 +39,6 @@
 struct heap;
 
 struct snapshot {
-    bool needed;       /* as far as is known, pages cannot be watched */
     bool wanted;       /* by the options */
     bool possible;     /* and not refused */
     bool now;          /* the cycle under way is one, or the last was */
@@ -64,7 +63,7 @@ struct snapshot {
     size_t fetched;          /* chunks that are prepared for the adoption */
 };
 
-void gc__snapshot_init(struct snapshot *snapshot, bool needed, bool wanted);
+void gc__snapshot_init(struct snapshot *snapshot, bool wanted);
 
 /* Whether such a cycle stops the mutators for less time than one that stops the world
  * as long as it marks, and nothing else is against it. */
@@ -72,7 +71,7 @@ bool gc__snapshot_is_better(const struct heap *heap);
 
 /* The cycle that begins is one, or is not, as pages can be watched. False: there is to be
  * neither. */
-bool gc__snapshot_choose(struct heap *heap, bool watched);
+bool gc__snapshot_choose(struct heap *heap, bool watched, bool better);
 
 /* Makes the step of the phase, which is one of those that are for a copy alone, and tells
  * which comes next. Under the lock, unless it is `await` or `fetch`. */

@@ -61,9 +61,9 @@ void gc__observe_cycle(const struct heap *heap)
 
 enum way { WAY_UNKNOWN, BESIDE, COPIED, STOPPED_BY_CHOICE, STOPPED_BY_SYSTEM };
 
-static enum way way_of(const struct snapshot *snapshot)
+static enum way way_of(const struct snapshot *snapshot, bool watched)
 {
-    if (!snapshot->needed)
+    if (watched)
         return BESIDE;
     if (!snapshot->wanted)
         return STOPPED_BY_CHOICE;
@@ -116,10 +116,10 @@ static void tell_way(const struct heap *heap, enum way way)
 }
 
 /* Once for each way. Under the lock. */
-void gc__observe_way(const struct heap *heap)
+void gc__observe_way(const struct heap *heap, bool watched)
 {
     static GC_OWN_STATE enum way said;
-    enum way way = way_of(&heap->snapshot);
+    enum way way = way_of(&heap->snapshot, watched);
 
     if (heap->options.log == 0 || way == said)
         return;
