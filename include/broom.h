@@ -200,7 +200,7 @@ GC__EXPORT void gc_enable(void);
 
 /* Makes the aligned words of [start, end) roots, or no longer roots. Ranges
  * may overlap; removing cuts out exactly the range given. A range must stay
- * readable while it is a root.
+ * readable while it is a root, and be removed before mremap changes it.
  * Return 0, EINVAL (end before start), or ENOMEM.
  * collects: never. */
 GC__EXPORT int gc_add_roots(const void *start, const void *end);

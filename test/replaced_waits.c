@@ -6,6 +6,7 @@
 #include "test/replaced.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -220,6 +221,33 @@ static int by_semtimedop(void)
     return result;
 }
 
+static void *raise_later(void *set)
+{
+    struct sembuf up = {0, 1, 0};
+
+    by_nanosleep();
+    by_nanosleep();
+    REQUIRE(semop(*(int *)set, &up, 1) == 0);
+    return NULL;
+}
+
+/* For ever, as some programs say it. */
+static int by_longest_semtimedop(void)
+{
+    int set = semget(IPC_PRIVATE, 1, 0600), result;
+    struct sembuf down = {0, -1, 0};
+    struct timespec longest = {LONG_MAX, 0};
+    pthread_t thread;
+
+    if (set < 0)
+        return by_nanosleep();
+    REQUIRE(pthread_create(&thread, NULL, raise_later, &set) == 0);
+    result = semtimedop(set, &down, 1, &longest);
+    pthread_join(thread, NULL);
+    semctl(set, 0, IPC_RMID);
+    return result;
+}
+
 struct message {
     long type;
     char text[8];
@@ -252,9 +280,14 @@ static int by_message(void)
 }
 
 static int (*const waits[])(void) = {
-    by_nanosleep,   by_clock_nanosleep, by_absolute_sleep, by_usleep,     by_sleep,
-    by_poll,        by_ppoll,           by_select,         by_pselect,    by_epoll,
-    by_epoll_pwait, by_other_clock,     by_semaphore,      by_semtimedop, by_message,
+    by_nanosleep,      by_clock_nanosleep,
+    by_absolute_sleep, by_usleep,
+    by_sleep,          by_poll,
+    by_ppoll,          by_select,
+    by_pselect,        by_epoll,
+    by_epoll_pwait,    by_other_clock,
+    by_semaphore,      by_semtimedop,
+    by_message,        by_longest_semtimedop,
 };
 
 enum { WAITS = sizeof waits / sizeof waits[0] };

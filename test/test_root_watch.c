@@ -3,6 +3,7 @@
  * meanwhile, and whatever became of the memory; and only what was written is scanned
  * again at the end. */
 #define _GNU_SOURCE
+#include "gc/base/align.h"
 #include "test/by_steps.h"
 #include "test/plugin.h"
 
@@ -148,6 +149,36 @@ Test(root_watch, shared_memory_is_not_watched)
         step_to(PHASE_FINISH);
         move_between(same, TABLE_WORDS);
     }
+}
+
+Test(root_watch, a_data_segment_may_be_shared)
+{
+    int file = memfd_create("shared", MFD_CLOEXEC);
+    struct parcel **words = (struct parcel **)gc__align_up((uintptr_t)table, gc__os_page_bytes()), **same;
+
+    cr_assert(ftruncate(file, TABLE_BYTES) == 0);
+    same = map(MAP_SHARED, file);
+    cr_assert(mmap(words, TABLE_BYTES / 2, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == words);
+    BEGIN();
+    for (uint64_t cycle = 0; cycle < effort(6); cycle++) {
+        cycle_with(same, TABLE_WORDS / 2);
+        cr_assert(begin_cycle());
+        step_to(PHASE_FINISH);
+        move_between(same, TABLE_WORDS / 2);
+    }
+}
+
+/* A mapping of which only a part is watched is two to the system, which resizes one. */
+Test(root_watch, a_range_that_is_none_any_more_is_left_alone)
+{
+    struct parcel **words = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    BEGIN();
+    gc_add_roots(words + 512, words + TABLE_WORDS);
+    finish_cycle();
+    cr_assert(gc__heap.concurrent.roots.known.count > 0);
+    gc_remove_roots(words + 512, words + TABLE_WORDS);
+    cr_assert(mremap(words, TABLE_BYTES, 2 * TABLE_BYTES, MREMAP_MAYMOVE) != MAP_FAILED);
 }
 
 /* After all was watched and scanned. */

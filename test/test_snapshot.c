@@ -344,6 +344,37 @@ Test(by_steps, the_dead_are_finalized_with_all_that_they_lead_to)
     check();
 }
 
+static struct parcel *brought_back[100];
+
+static void bring_back(void *object, void *data)
+{
+    (void)data;
+    brought_back[finalized++] = object;
+}
+
+static __attribute__((noinline)) void make_immortal(void)
+{
+    for (unsigned i = 0; i < 100; i++)
+        cr_assert_eq(gc_set_finalizer(new_parcel(), bring_back, NULL), 0);
+}
+
+/* The copy has found them dead, and does not know that they are called for. */
+Test(by_steps, what_is_finalized_at_once_may_come_back)
+{
+    begin();
+    finish_cycle();
+    make_immortal();
+    clear_stack();
+    cr_assert(begin_cycle());
+    step_to(PHASE_AWAIT);
+    cr_assert_eq(gc_finalize_all(NULL), 100);
+    finish_cycle();
+    litter(1 << 20);
+    for (unsigned i = 0; i < 100; i++)
+        cr_assert(is_intact(brought_back[i]));
+    check();
+}
+
 static bool look_at_one(const struct gc_object_info *object, void *data)
 {
     (void)object, (void)data;

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -112,6 +113,23 @@ Test(hazards, a_copy_that_a_filter_refuses)
     if (child_wrote(&child, "no such filters"))
         cr_skip_test("%s", child.text);
     cr_assert(child_wrote(&child, stopped_instead), "%s", child.text);
+}
+
+/* A pointer may leave that memory before the copy looks there, and not be anywhere else yet
+ * in what the copy has. */
+Test(hazards, roots_in_shared_memory)
+{
+    char *shared = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    be_the_collector_of_copies();
+    build();
+    cr_assert(shared != MAP_FAILED);
+    gc_add_roots(shared + 64, shared + 128);
+    cr_assert_not(begin_cycle());
+    gc_remove_roots(shared, shared + (1 << 16));
+    cr_assert(begin_cycle());
+    finish_cycle();
+    check();
 }
 
 /* By a program that waits for children of all kinds. */

@@ -196,9 +196,22 @@ int gc_add_roots(const void *start, const void *end)
     return change_roots("gc_add_roots", gc__ranges_add, start, end);
 }
 
+/* The program may want to move it now, or be told itself of what is written there. */
+static bool remove_roots(struct ranges *ranges, struct gc__range range)
+{
+    struct gc__range pages = {gc__align_up(range.start, gc__os_page_bytes()),
+                              gc__align_down(range.end, gc__os_page_bytes())};
+
+    if (!gc__ranges_remove(ranges, range))
+        return false;
+    if (pages.start < pages.end)
+        gc__os_track_writes_no_more(pages);
+    return true;
+}
+
 int gc_remove_roots(const void *start, const void *end)
 {
-    return change_roots("gc_remove_roots", gc__ranges_remove, start, end);
+    return change_roots("gc_remove_roots", remove_roots, start, end);
 }
 
 /* ---- Failure ---------------------------------------------------------------------- */

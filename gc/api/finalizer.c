@@ -202,6 +202,7 @@ size_t gc_finalize_all(gc_finalizer_queue *queue)
 
     gc__world_lock(&gc__heap.world);
     gc__finalizers_make_all_ready(finalizers, index);
+    gc__heap.snapshot.spoilt = true; /* they may bring back what is dead to a copy */
     gc__world_unlock(&gc__heap.world);
     return run_here(index, SIZE_MAX);
 }

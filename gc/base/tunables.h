@@ -277,6 +277,10 @@
 #define GC_WATCHED_ROOTS_BYTES ((size_t)64 << 10)
 #define GC_ROOTS_PIECE_BYTES ((size_t)1 << 20)
 
+/* Ranges of the user's, at most, for them to be watched: each may split a mapping in three,
+ * and the system allows some sixty thousand mappings. */
+#define GC_WATCHED_ROOTS_COUNT 1024
+
 /* Objects that a marker beside the mutators scans before it looks whether somebody
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096

@@ -10,8 +10,8 @@
 
 #include "gc/cycle/heap.h"
 
-/* A step is made, or awaited for a while. Returns how many were made, or one if it is
- * none's fault that it was none. */
+/* A step is made, or awaited for a while. Returns how many were made: one, too, where
+ * there was none to be had, and who waits is not to wait for ever. */
 uint32_t gc__assist_once(struct heap *heap, struct mutator *mutator);
 
 /* For a mutator that wants so much while a cycle is under way: it makes some steps, and is

@@ -187,10 +187,12 @@ static void take_snapshot(struct heap *heap)
 
 static void snapshot(struct heap *heap)
 {
-    if (gc__pause(heap, take_snapshot))
-        go_on_with(heap, PHASE_SEGMENTS);
-    else
+    if (!gc__pause(heap, take_snapshot)) {
         drop(heap);
+        return;
+    }
+    gc__root_watch_look(&heap->concurrent.roots);
+    go_on_with(heap, PHASE_SEGMENTS);
 }
 
 /* What is written there is to be little at the finish, too. */
@@ -214,7 +216,7 @@ static void segments(struct heap *heap)
 
 static void ranges(struct heap *heap)
 {
-    if (gc__roots_watch_ranges(heap))
+    if (gc__roots_watch_ranges(heap, &heap->concurrent.chunk))
         return;
     mark_again(heap, gc__roots_mark_ranges);
     go_on_with(heap, PHASE_TRACE);

@@ -96,7 +96,7 @@ struct concurrent {
     unsigned failures;       /* to know what is written, in a row; */
     unsigned given_up;       /* cycles: likewise */
     size_t step_objects;     /* scanned in a step of tracing */
-    size_t chunk;            /* where the phase goes on: a chunk, or a part to be asked about */
+    size_t chunk;            /* where the phase goes on: a chunk, a part to be asked about, or a range */
     unsigned passes;         /* of `ask` and `rescan` */
     size_t unknown_parts;    /* of the heap, in this pass: the system did not tell */
     size_t rescanned;        /* pages, in this pass, */

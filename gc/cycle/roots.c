@@ -15,7 +15,7 @@ static void mark_range(struct gc__range range, void *argument)
 struct scanning {
     struct heap *heap;
     enum roots_scan how;
-    bool is_done;
+    bool watched_one; /* piece */
 };
 
 static void scan_roots(struct gc__range range, void *argument)
@@ -58,25 +58,37 @@ static void watch_one(struct gc__range range, void *argument)
     struct scanning *scanning = argument;
     struct heap *heap = scanning->heap;
 
-    scanning->is_done =
-        scanning->is_done || gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), range, true);
+    scanning->watched_one =
+        scanning->watched_one || gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), range);
 }
 
 bool gc__roots_watch_segments(struct heap *heap)
 {
     struct scanning scanning = {.heap = heap};
 
-    gc__os_each_data_segment(watch_one, &scanning);
-    return scanning.is_done;
+    if (!gc__heap_roots_are_mappings(heap))
+        gc__os_each_data_segment(watch_one, &scanning);
+    return scanning.watched_one;
 }
 
-bool gc__roots_watch_ranges(struct heap *heap)
+bool gc__roots_watch_ranges(struct heap *heap, size_t *next)
 {
-    for (size_t i = 0; i < heap->user_roots.count; i++)
-        if (gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), heap->user_roots.range[i],
-                                false))
+    for (; heap->user_roots.count <= GC_WATCHED_ROOTS_COUNT && *next < heap->user_roots.count; ++*next)
+        if (gc__root_watch_more(&heap->concurrent.roots, gc__gang_leader(&heap->gang), heap->user_roots.range[*next]))
             return true;
     return false;
+}
+
+bool gc__roots_are_private(struct heap *heap)
+{
+    struct root_watch *watch = &heap->concurrent.roots;
+
+    if (heap->user_roots.count > 0)
+        gc__root_watch_look(watch);
+    for (size_t i = 0; i < heap->user_roots.count; i++)
+        if (!gc__root_watch_is_private(watch, heap->user_roots.range[i]))
+            return false;
+    return true;
 }
 
 static void mark_words(struct heap *heap, void *const *words, size_t count)

@@ -21,9 +21,12 @@ void gc__roots_mark_segments(struct heap *heap, enum roots_scan how);
 void gc__roots_mark_ranges(struct heap *heap, enum roots_scan how);
 
 /* Watches and scans a piece of these that is not watched yet in this cycle. False: there
- * was none. */
+ * was none. `next`: of the ranges, where to go on. */
 bool gc__roots_watch_segments(struct heap *heap);
-bool gc__roots_watch_ranges(struct heap *heap);
+bool gc__roots_watch_ranges(struct heap *heap, size_t *next);
+
+/* Whether nobody else can write the user's ranges. */
+bool gc__roots_are_private(struct heap *heap);
 
 /* Registers, stacks and thread-local data of all mutators, and what threads hold
  * that have not begun, or have ended. The world stands. */

@@ -66,7 +66,7 @@ bool gc__snapshot_choose(struct heap *heap, bool watched, bool better)
 {
     struct snapshot *snapshot = &heap->snapshot;
 
-    snapshot->now = snapshot->possible && better;
+    snapshot->now = snapshot->possible && better && gc__roots_are_private(heap);
     if (snapshot->now)
         prepare(heap);
     gc__observe_way(heap, watched);
@@ -127,6 +127,7 @@ static bool mark_and_tell(void *argument)
     struct heap *heap = argument;
 
     gc__gang_forget_helpers(&heap->gang);
+    heap->stacks.warned = true; /* that is for a cycle whose memory is the process's */
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins, false);
     gc__gang_begin(&heap->gang);
     gc__runs_keep(heap);

@@ -24,7 +24,11 @@
  * ephemerons are roots of the copy, and it takes a cycle that stops the world to clear
  * them: there is one among GC_SNAPSHOT_ROW, if anything is weak. And who walks through
  * the heap is shown the dead: that spoils the cycle. Finalizers are the collector's
- * alone, and what is dead to the copy is ready for them.
+ * alone, and what is dead to the copy is ready for them; but not if the program has them run
+ * at once for what lives and is dead alike (gc_finalize_all), which spoils it, too.
+ *
+ * Nor may a root lie in memory that others write, or that the copy has not: the copy would
+ * see it as it is later. Ranges of the user's that are shared rule a snapshot out.
  *
  * No page is watched, and births take no part in it. The prices are a pause for the
  * copying of page tables, a copy of each page that is written while the other process

@@ -13,15 +13,20 @@ static void scan(struct heap *heap, struct gc__range range)
 }
 
 /* Of a thread that runs on, and may end meanwhile, so that the stack is unmapped: a copy
- * of each page that is there. */
+ * of each page that is there, behind the last word of the one before, as a word that is
+ * not aligned may lie on both. */
 static void scan_unstopped(struct heap *heap, struct gc__range range)
 {
-    static GC_OWN_STATE uintptr_t copy[GC_PAGE_BYTES / sizeof(uintptr_t)];
+    static GC_OWN_STATE uintptr_t copy[1 + GC_PAGE_BYTES / sizeof(uintptr_t)];
     uintptr_t start = gc__align_up(range.start, sizeof(uintptr_t)), end;
 
-    for (; start < range.end; start = end) {
-        end = gc__min(gc__align_down(start, sizeof copy) + sizeof copy, range.end);
-        scan(heap, (struct gc__range){(uintptr_t)copy, (uintptr_t)copy + gc__os_copy(copy, start, end - start)});
+    for (copy[0] = 0; start < range.end; start = end) {
+        size_t words;
+
+        end = gc__min(gc__align_down(start, GC_PAGE_BYTES) + GC_PAGE_BYTES, range.end);
+        words = gc__os_copy(&copy[1], start, end - start) / sizeof(uintptr_t);
+        scan(heap, (struct gc__range){(uintptr_t)copy, (uintptr_t)&copy[1 + words]});
+        copy[0] = copy[words];
     }
 }
 

@@ -37,40 +37,32 @@ static bool is_worth_watching(const struct marker *marker, struct gc__range page
            !is_in_heap(marker->region, pages);
 }
 
-struct look {
-    struct gc__range range;
-    size_t found; /* bytes of it */
-};
-
-static void count_common(struct gc__range mapping, void *argument)
-{
-    struct look *look = argument;
-    uintptr_t start = gc__max(mapping.start, look->range.start), end = gc__min(mapping.end, look->range.end);
-
-    look->found += start < end ? end - start : 0;
-}
-
-static bool is_private(struct gc__range range)
-{
-    struct look look = {range, 0};
-
-    return gc__os_each_mapping(false, count_common, &look) && look.found == range.end - range.start;
-}
-
 /* What the system tracks is private: what was there before it was told is gone when it is
  * not tracked any more. */
-static bool watch_piece(struct gc__range piece, struct gc__range pages, bool surely_private)
+static bool watch_piece(const struct root_watch *watch, struct gc__range piece, struct gc__range pages)
 {
     if (gc__os_watch_writes(&piece, 1))
         return true;
-    return (surely_private || is_private(pages)) && gc__os_track_writes_also(pages) && gc__os_watch_writes(&piece, 1);
+    return gc__root_watch_is_private(watch, pages) && gc__os_track_writes_outside(pages) && gc__os_watch_writes(&piece, 1);
 }
 
 /* ---- Bringing it under watch -------------------------------------------------------------- */
 
 void gc__root_watch_forget(struct root_watch *watch)
 {
-    watch->known.count = watch->settled.count = 0;
+    watch->private.count = watch->known.count = watch->settled.count = 0;
+}
+
+static void add_private(struct gc__range mapping, void *watch)
+{
+    gc__ranges_add(&((struct root_watch *)watch)->private, mapping);
+}
+
+/* What it does not tell of, or there is no memory to note, is taken for shared. */
+void gc__root_watch_look(struct root_watch *watch)
+{
+    watch->private.count = 0;
+    gc__os_each_mapping(false, add_private, watch);
 }
 
 /* Empty: all is settled. */
@@ -86,7 +78,7 @@ static struct gc__range next_piece(const struct root_watch *watch, struct gc__ra
     return (struct gc__range){part.start, gc__min(part.end, part.start + GC_ROOTS_PIECE_BYTES)};
 }
 
-bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct gc__range range, bool surely_private)
+bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct gc__range range)
 {
     struct gc__range pages = whole_pages(range), piece;
 
@@ -95,7 +87,7 @@ bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct
     piece = next_piece(watch, pages);
     if (piece.start == piece.end)
         return false;
-    if (!watch_piece(piece, pages, surely_private)) {
+    if (!watch_piece(watch, piece, pages)) {
         gc__ranges_add(&watch->settled, pages);
         return false;
     }
@@ -157,5 +149,6 @@ void gc__root_watch_scan(struct root_watch *watch, struct marker *marker, struct
 
 size_t gc__root_watch_metadata_bytes(const struct root_watch *watch)
 {
-    return gc__ranges_metadata_bytes(&watch->known) + gc__ranges_metadata_bytes(&watch->settled);
+    return gc__ranges_metadata_bytes(&watch->private) + gc__ranges_metadata_bytes(&watch->known) +
+           gc__ranges_metadata_bytes(&watch->settled);
 }

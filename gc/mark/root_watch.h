@@ -20,7 +20,8 @@
 #include "gc/roots/ranges.h"
 
 struct root_watch {
-    struct ranges known;   /* in this cycle */
+    struct ranges private; /* memory of the process that nobody else can write, as far as it is known */
+    struct ranges known;   /* watched in this cycle */
     struct ranges settled; /* these, and what cannot be watched */
     size_t written;        /* pages that were scanned again, ever */
 };
@@ -28,10 +29,18 @@ struct root_watch {
 /* A cycle begins, in which nothing is known. */
 void gc__root_watch_forget(struct root_watch *watch);
 
-/* Watches and scans a piece of the range that is not settled. False: there was none.
- * `surely_private`: else it is looked whether the memory is shared, under the heap's
- * lock. */
-bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct gc__range range, bool surely_private);
+/* Looks which memory is private. Under the heap's lock. */
+void gc__root_watch_look(struct root_watch *watch);
+
+static inline bool gc__root_watch_is_private(const struct root_watch *watch, struct gc__range range)
+{
+    bool is_private;
+
+    return gc__ranges_first_part(&watch->private, range, &is_private).end == range.end && is_private;
+}
+
+/* Watches and scans a piece of the range that is not settled. False: there was none. */
+bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct gc__range range);
 
 /* Scans the range: what of it is known, as far as it was written; which is watched
  * `again` at the same moment, unless the world stands. */

@@ -78,9 +78,12 @@ int gc__os_rights_to_write(void);
  * asked again, it serves the child of a fork. False: the system cannot. */
 bool gc__os_track_writes(struct gc__range range);
 
-/* Private memory outside of that range, too, until it is unmapped: what is mapped there
- * later is not tracked. While that range is. */
-bool gc__os_track_writes_also(struct gc__range range);
+/* Private memory outside of that range, while that is tracked, until it is unmapped: what is
+ * mapped there later is not tracked. */
+bool gc__os_track_writes_outside(struct gc__range range);
+
+/* That memory no more; of the first range nothing is changed. */
+void gc__os_track_writes_no_more(struct gc__range range);
 
 /* Why the last call that was to track writes, or to watch some, was refused: an errno value; 0
  * where a filter of system calls is in force, which may kill who tries. */
@@ -139,6 +142,7 @@ struct gc__context {
     uintptr_t sp;
     uintptr_t interrupted_sp;   /* where a signal came that took the thread to an alternate stack; else as `sp` */
     struct gc__range alternate; /* its alternate stack; may be empty */
+    bool is_addressed;          /* the signal that stopped it was sent to this very thread */
 };
 
 /* Of the calling thread, which spilled its registers at `sp`. */

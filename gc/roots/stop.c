@@ -105,7 +105,7 @@ static struct mutator *own_mutator(struct world *world, const struct gc__context
     struct mutator *mutator = gc__mutator;
     long thread_id;
 
-    if (gc__mutator_exists(mutator) && world->met == 0)
+    if (gc__mutator_exists(mutator) && world->met == 0 && context->is_addressed)
         return mutator;
     thread_id = gc__os_thread_id();
     return mutator->thread_id == thread_id ? mutator : find_stranger(world, thread_id, context);

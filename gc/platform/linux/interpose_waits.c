@@ -16,6 +16,7 @@
 #include "gc/platform/linux/real.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -79,8 +80,11 @@ static struct timespec difference(struct timespec from, struct timespec to)
     return left.tv_sec < 0 ? (struct timespec){0, 0} : left;
 }
 
+/* For ever, if that is too much for the type. */
 static struct timespec sum(struct timespec time, struct timespec more)
 {
+    if (more.tv_sec > LONG_MAX - time.tv_sec - 1)
+        return (struct timespec){LONG_MAX, 0};
     time.tv_nsec += more.tv_nsec;
     time.tv_sec += more.tv_sec + time.tv_nsec / NS_PER_SECOND;
     time.tv_nsec %= NS_PER_SECOND;
@@ -316,8 +320,9 @@ static int sleep_by_clock(clockid_t clock, int flags, const struct timespec *tim
 {
     struct timespec left = *time;
     struct wait wait = {SYS_clock_nanosleep, {clock, flags, ADDRESS(&left), ADDRESS(&left)}, .mask = NULL};
-    int error = call_without_mask(&wait) == 0 ? 0 : errno;
+    int saved_errno = errno, error = call_without_mask(&wait) == 0 ? 0 : errno;
 
+    errno = saved_errno;
     if (error == EINTR && left_over != NULL && (flags & TIMER_ABSTIME) == 0)
         *left_over = left;
     return error;

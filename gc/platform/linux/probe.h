@@ -13,6 +13,10 @@ bool gc__page_is_readable(uintptr_t page);
  * is readable itself; at most `limit`, rounded up to a page. */
 uintptr_t gc__readable_end(uintptr_t address, uintptr_t limit);
 
+/* Whether the process runs under a filter of system calls: it may be killed for one that nobody
+ * expects. */
+bool gc__calls_are_filtered(void);
+
 /* Whether all of [start, end) is mapped. */
 bool gc__all_is_mapped(uintptr_t start, uintptr_t end);
 

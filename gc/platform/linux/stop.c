@@ -28,9 +28,10 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
         .sp = (uintptr_t)__builtin_frame_address(0),
         .interrupted_sp = gc__interrupted_sp(user) - GC_RED_ZONE_BYTES,
         .alternate = gc__alternate_stack(&user->uc_stack),
+        .is_addressed = information->si_code == SI_TKILL,
     };
 
-    (void)signal, (void)information;
+    (void)signal;
     gc__interruption_note(gc__interrupted_sp(user));
     stop.caught(&context);
     errno = saved_errno;

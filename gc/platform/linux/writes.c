@@ -12,6 +12,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/platform/linux/pagemap.h"
+#include "gc/platform/linux/probe.h"
 #include "gc/platform/linux/writes.h"
 
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,16 +60,9 @@ static int out_of_the_way(int file)
     return moved;
 }
 
-/* A program under a filter of system calls may be killed for one that nobody
- * expects. */
-static bool calls_are_filtered(void)
-{
-    return prctl(PR_GET_SECCOMP) != 0;
-}
-
 static void note_refusal(void)
 {
-    refusal = calls_are_filtered() ? 0 : errno;
+    refusal = gc__calls_are_filtered() ? 0 : errno;
 }
 
 int gc__os_tracking_refusal(void)
@@ -80,7 +73,7 @@ int gc__os_tracking_refusal(void)
 static int open_userfaultfd(void)
 {
     struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_ASYNC};
-    int file = calls_are_filtered() ? -1 : (int)syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
+    int file = gc__calls_are_filtered() ? -1 : (int)syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
 
     if (file < 0)
         return -1;
@@ -98,6 +91,13 @@ static bool register_range(struct gc__range range)
     };
 
     return ioctl(tracked.file, UFFDIO_REGISTER, &asked) == 0;
+}
+
+static bool unprotect(struct gc__range range)
+{
+    struct uffdio_writeprotect asked = {.range = {.start = range.start, .len = range.end - range.start}};
+
+    return ioctl(tracked.file, UFFDIO_WRITEPROTECT, &asked) == 0;
 }
 
 /* The one that serves no longer, or the parent's, in a child by fork; unless the
@@ -132,13 +132,26 @@ bool gc__os_track_writes(struct gc__range range)
     return registered;
 }
 
-bool gc__os_track_writes_also(struct gc__range range)
+/* Before Linux 6.14 the marks by which pages are watched moved with them (mremap), while the
+ * registration did not: such a page would never count as written. */
+bool gc__os_track_writes_outside(struct gc__range range)
 {
     int saved_errno = errno;
-    bool registered = tracked.process == getpid() && tracked.file >= 0 && register_range(range);
+    bool registered = tracked.process == getpid() && tracked.file >= 0 && register_range(range) && unprotect(range);
 
     errno = saved_errno;
     return registered;
+}
+
+void gc__os_track_writes_no_more(struct gc__range range)
+{
+    struct uffdio_range asked = {.start = range.start, .len = range.end - range.start};
+    int saved_errno = errno;
+
+    if (tracked.process == getpid() && tracked.file >= 0 && asked.len > 0 &&
+        (range.end <= tracked.range.start || range.start >= tracked.range.end))
+        ioctl(tracked.file, UFFDIO_UNREGISTER, &asked);
+    errno = saved_errno;
 }
 
 void gc__track_writes_again(uintptr_t start, size_t bytes)
@@ -164,7 +177,7 @@ static bool scan_on(int pagemap, struct gc__page_scan *scan, long *found)
 
 static int open_pagemap(void)
 {
-    return tracked.process == getpid() && !calls_are_filtered()
+    return tracked.process == getpid() && !gc__calls_are_filtered()
                ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC)
                : -1;
 }
@@ -216,7 +229,7 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
         while (watched && scan.start < scan.end)
             watched = scan_on(pagemap, &scan, &found);
     }
-    if (!watched)
+    if (!watched && count > 0 && ranges->start >= tracked.range.start && ranges->end <= tracked.range.end)
         note_refusal();
     if (pagemap >= 0)
         close_file(pagemap);
@@ -227,11 +240,10 @@ bool gc__os_watch_writes(const struct gc__range *ranges, size_t count)
 /* If that fails, writes take a little longer. */
 void gc__os_unwatch_writes(struct gc__range range)
 {
-    struct uffdio_writeprotect asked = {.range = {.start = range.start, .len = range.end - range.start}};
     int saved_errno = errno;
 
     if (tracked.process == getpid() && range.start >= tracked.range.start && range.end <= tracked.range.end)
-        ioctl(tracked.file, UFFDIO_WRITEPROTECT, &asked);
+        unprotect(range);
     errno = saved_errno;
 }
 
