@@ -43,7 +43,8 @@ static bool watch_piece(const struct root_watch *watch, struct gc__range piece, 
 {
     if (gc__os_watch_writes(&piece, 1))
         return true;
-    return gc__root_watch_is_private(watch, pages) && gc__os_track_writes_outside(pages) && gc__os_watch_writes(&piece, 1);
+    return gc__root_watch_is_private(watch, pages) && gc__os_track_writes_outside(pages) &&
+           gc__os_watch_writes(&piece, 1);
 }
 
 /* ---- Bringing it under watch -------------------------------------------------------------- */
