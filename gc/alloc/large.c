@@ -21,6 +21,19 @@ struct pages {
     size_t first_dirty, dirty_end; /* still to be zeroed */
 };
 
+/* Their last owner may have given them back since the last cycle: they are written now, and
+ * each page that is watched would take a fault. */
+static void unwatch(const struct region *region, size_t head, size_t count)
+{
+    size_t last = (head + count - 1) / GC_PAGES_PER_CHUNK, c = head / GC_PAGES_PER_CHUNK;
+    uintptr_t start = (uintptr_t)gc__page_address(region, head);
+
+    while (c < last && !region->chunk[c].watched)
+        c++;
+    if (region->chunk[c].watched && count >= GC_UNWATCHED_PAGES)
+        gc__os_unwatch_writes((struct gc__range){start, start + (count << GC_PAGE_SHIFT)});
+}
+
 static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t alignment, struct pages *pages)
 {
     bool taken;
@@ -29,8 +42,10 @@ static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t al
     gc__return_memory(heap);
     taken = gc__large_create(&heap->region, count, alignment, kind, gc__concurrent_is_publishing(&heap->concurrent),
                              &pages->head);
-    if (taken)
+    if (taken) {
+        unwatch(&heap->region, pages->head, count);
         gc__region_open_dirty(&heap->region, pages->head, count, &pages->first_dirty, &pages->dirty_end);
+    }
     gc__world_unlock(&heap->world);
     return taken;
 }
@@ -70,10 +85,11 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
 }
 
 /* What moves leaves pages behind that take a fault when they are used again, and so
- * do those it takes the place of: where there is memory already, a copy is faster. */
-static bool is_better_copied(const struct region *region, size_t to, size_t pages)
+ * do those it takes the place of: where there is memory already, or faults are dear, a copy
+ * is faster. */
+static bool is_better_copied(const struct heap *heap, size_t to, size_t pages)
 {
-    return gc__bitmap_count(region->dirty, to, to + pages) > pages / 2;
+    return heap->minor.write_ns > GC_DEAR_FAULT_NS || gc__bitmap_count(heap->region.dirty, to, to + pages) > pages / 2;
 }
 
 /* Into other pages, by page tables. */
@@ -88,7 +104,7 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
     if (!gc__large_create(region, pages, 1, gc__large_kind(region, head),
                           gc__concurrent_is_publishing(&heap->concurrent), &to))
         return NULL;
-    if (is_better_copied(region, to, old_pages) || !gc__large_move(region, to, head)) {
+    if (is_better_copied(heap, to, old_pages) || !gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);
         return NULL;
     }

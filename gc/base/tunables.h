@@ -111,6 +111,11 @@
  * splits the heap's mapping, of which a process has 65530 by default. */
 #define GC_MOVE_MAX_OBJECTS 4096
 
+/* Where the first write to a watched page takes more, which is known once there was a cycle
+ * that watched some, gc_realloc copies: after a move each page may take such a fault, if the
+ * host keeps page tables of its own. */
+#define GC_DEAR_FAULT_NS 5000
+
 /* Of a stack that nobody told us of, a coroutine's, no more than this is
  * looked at: what lies readable behind it may be gigabytes of something else. */
 #define GC_FOREIGN_STACK_BYTES ((size_t)64 << 20)
