@@ -195,18 +195,8 @@ static bool has_coroutines(const struct heap *heap)
     return heap->stacks.count > 0 || heap->stacks.in_objects;
 }
 
-/* A word may point at what the program has freed, or one past the end of a neighbour, or lie
- * in a dead frame of a coroutine, and the marker have seen it when that cell was free. (The
- * second is rare, and debug builds are for us.) */
-static bool words_may_be_stale(const struct heap *heap)
-{
-    uint64_t freed_bytes = heap->world.freed_bytes;
-
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        freed_bytes += mutator->freed_bytes;
-    return freed_bytes > 0 || has_coroutines(heap);
-}
-
+/* A word may point at what is gone, or one past the end of a neighbour, and the marker have
+ * seen it when that cell was free. */
 static bool is_lost(const struct heap *heap, size_t granule)
 {
     const void *address = gc__granule_address(&heap->region, granule);
@@ -214,8 +204,7 @@ static bool is_lost(const struct heap *heap, size_t granule)
 
     if (is_adopting(heap))
         return !has_coroutines(heap);
-    return (GC_DEBUG && !words_may_be_stale(heap)) || !gc__resolve(&heap->region, gc__ambiguous(address), &object) ||
-           !may_be_born_since(&object);
+    return !gc__resolve(&heap->region, gc__ambiguous(address), &object) || !may_be_born_since(&object);
 }
 
 static void compare_marks(const struct heap *heap, const uint64_t *marks)
