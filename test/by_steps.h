@@ -99,4 +99,25 @@ static inline void finish_cycle(void)
     cr_assert_eq(phase(), PHASE_OFF);
 }
 
+/* The cycle under way, if there is one, by any of those who may. */
+static inline void end_somehow(void)
+{
+    switch (random_next() % 5) {
+    case 0: gc_collect(); break;
+    case 1:
+        gc__world_lock(&gc__heap.world);
+        if (phase() != PHASE_OFF)
+            gc__concurrent_give_up(&gc__heap);
+        gc__world_unlock(&gc__heap.world);
+        break;
+    case 2:
+        gc_disable();
+        cr_assert(phase() == PHASE_OFF);
+        gc_enable();
+        break;
+    case 3: take_over_and_finish(); break;
+    default: finish_cycle();
+    }
+}
+
 #endif

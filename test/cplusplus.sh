@@ -6,12 +6,8 @@ source=${top_srcdir:-.}
 build=${top_builddir:-.}
 
 cxx=
-for name in ${CXX:-g++ clang++ c++}; do
-    if command -v "$name" >/dev/null; then
-        cxx=$name
-        break
-    fi
-done
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/cxx"
 if [ -z "$cxx" ] || [ ! -e "$build/.libs/libbroom.so" ]; then
     echo "no C++ compiler, or no shared library"
     exit 77

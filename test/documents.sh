@@ -25,14 +25,9 @@ awk -v work="$work" '
     file != "" { print >file }
 ' "$source"
 
-# C++ is not needed to build, so it may be missing.
 cxx=
-for name in ${CXX:-g++ clang++ c++}; do
-    if command -v "$name" >/dev/null; then
-        cxx=$name
-        break
-    fi
-done
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/cxx"
 
 for program in "$work"/*.c "$work"/*.cc; do
     name=${program%.c*}

@@ -6,12 +6,8 @@ build=${top_builddir:-.}
 library=$build/.libs/libbroom-malloc.so
 
 cxx=
-for name in ${CXX:-g++ clang++ c++}; do
-    if command -v "$name" >/dev/null; then
-        cxx=$name
-        break
-    fi
-done
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/cxx"
 if [ -z "$cxx" ] || [ ! -e "$library" ]; then
     echo "no C++ compiler, or no shared library"
     exit 77

@@ -85,21 +85,7 @@ Test(by_steps, a_cycle_that_is_taken_over_anywhere)
 
         while (steps-- > 0 && step())
             make_moves(3);
-        switch (random_next() % 4) {
-        case 0: gc_collect(); break;
-        case 1:
-            gc__world_lock(&gc__heap.world);
-            if (phase() != PHASE_OFF)
-                gc__concurrent_give_up(&gc__heap);
-            gc__world_unlock(&gc__heap.world);
-            break;
-        case 2:
-            gc_disable();
-            cr_assert(phase() == PHASE_OFF);
-            gc_enable();
-            break;
-        default: take_over_and_finish();
-        }
+        end_somehow();
         cr_assert_eq(gc__heap.snapshot.copy, 0);
         cr_assert_null(gc__heap.snapshot.dead);
         litter(1 << 20);

@@ -19,19 +19,18 @@ static void note_freed(struct heap *heap, struct mutator *mutator, size_t pages)
 struct pages {
     size_t head;
     size_t first_dirty, dirty_end; /* still to be zeroed */
+    bool may_be_watched;
 };
 
-/* Their last owner may have given them back since the last cycle: they are written now, and
- * each page that is watched would take a fault. */
-static void unwatch(const struct region *region, size_t head, size_t count)
+/* Of what is being watched just now it does not matter: that costs a fault. */
+static bool may_be_watched(const struct region *region, size_t head, size_t count)
 {
-    size_t last = (head + count - 1) / GC_PAGES_PER_CHUNK, c = head / GC_PAGES_PER_CHUNK;
-    uintptr_t start = (uintptr_t)gc__page_address(region, head);
+    size_t last = (head + count - 1) / GC_PAGES_PER_CHUNK;
+    bool watched = false;
 
-    while (c < last && !region->chunk[c].watched)
-        c++;
-    if (region->chunk[c].watched && count >= GC_UNWATCHED_PAGES)
-        gc__os_unwatch_writes((struct gc__range){start, start + (count << GC_PAGE_SHIFT)});
+    for (size_t c = head / GC_PAGES_PER_CHUNK; !watched && c <= last; c++)
+        watched = __atomic_load_n(&region->chunk[c].watched, __ATOMIC_RELAXED);
+    return watched;
 }
 
 static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t alignment, struct pages *pages)
@@ -43,11 +42,21 @@ static bool take_pages(struct heap *heap, unsigned kind, size_t count, size_t al
     taken = gc__large_create(&heap->region, count, alignment, kind, gc__concurrent_is_publishing(&heap->concurrent),
                              &pages->head);
     if (taken) {
-        unwatch(&heap->region, pages->head, count);
+        pages->may_be_watched = may_be_watched(&heap->region, pages->head, count);
         gc__region_open_dirty(&heap->region, pages->head, count, &pages->first_dirty, &pages->dirty_end);
     }
     gc__world_unlock(&heap->world);
     return taken;
+}
+
+/* Their last owner may have given them back since the last cycle: they are written now, and
+ * each page that is watched would take a fault. */
+static void unwatch(const struct heap *heap, const struct pages *pages, size_t count)
+{
+    uintptr_t start = (uintptr_t)gc__page_address(&heap->region, pages->head);
+
+    if (pages->may_be_watched && count >= GC_UNWATCHED_PAGES)
+        gc__os_unwatch_writes((struct gc__range){start, start + (count << GC_PAGE_SHIFT)});
 }
 
 /* Zeroes without the lock, which may take long. The world does not stop before
@@ -62,6 +71,7 @@ void *gc__large_allocate(struct heap *heap, struct mutator *mutator, unsigned ki
     gc__collect_if_due(heap, mutator, bytes);
     if (!take_pages(heap, kind, count, page_alignment, &pages))
         return NULL;
+    unwatch(heap, &pages, count);
     if (gc__kinds[kind].zeroed)
         memset(gc__page_address(&heap->region, pages.first_dirty), 0,
                (pages.dirty_end - pages.first_dirty) << GC_PAGE_SHIFT);
@@ -85,26 +95,25 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
 }
 
 /* What moves leaves pages behind that take a fault when they are used again, and so
- * do those it takes the place of: where there is memory already, or faults are dear, a copy
- * is faster. */
-static bool is_better_copied(const struct heap *heap, size_t to, size_t pages)
+ * do those it takes the place of: where there is memory already, a copy is faster. */
+static bool is_better_copied(const struct region *region, size_t to, size_t pages)
 {
-    return heap->minor.write_ns > GC_DEAR_FAULT_NS || gc__bitmap_count(heap->region.dirty, to, to + pages) > pages / 2;
+    return gc__bitmap_count(region->dirty, to, to + pages) > pages / 2;
 }
 
-/* Into other pages, by page tables. */
+/* Into other pages, by page tables; not where all those faults are dear. */
 static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_t pages)
 {
     struct region *region = &heap->region;
     size_t old_pages = gc__large_pages(region, head);
     size_t to;
 
-    if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES)
+    if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES || heap->minor.write_ns > GC_DEAR_FAULT_NS)
         return NULL;
     if (!gc__large_create(region, pages, 1, gc__large_kind(region, head),
                           gc__concurrent_is_publishing(&heap->concurrent), &to))
         return NULL;
-    if (is_better_copied(heap, to, old_pages) || !gc__large_move(region, to, head)) {
+    if (is_better_copied(region, to, old_pages) || !gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);
         return NULL;
     }

@@ -75,8 +75,7 @@ bool gc__concurrent_may_watch(const struct heap *heap)
     return heap->options.no_tracking == 0 && heap->concurrent.failures < GC_CONCURRENT_MAX_FAILURES;
 }
 
-/* Else a copy of the process is marked. */
-static bool can_watch(struct heap *heap)
+bool gc__concurrent_try_to_watch(struct heap *heap)
 {
     if (!gc__concurrent_may_watch(heap))
         return false;
@@ -86,21 +85,13 @@ static bool can_watch(struct heap *heap)
     return false;
 }
 
-/* Where a copy is the only way, who wants a cycle has asked already whether it is better. */
-static bool choose_way(struct heap *heap)
-{
-    bool asked = !gc__concurrent_may_watch(heap), watched = can_watch(heap);
-
-    return gc__snapshot_choose(heap, watched, !watched && (asked || gc__snapshot_is_better(heap)));
-}
-
 /* With one mutator, it is the caller: nobody else is halfway through a change of
  * bits. */
 bool gc__concurrent_begin(struct heap *heap, bool minor)
 {
     struct concurrent *concurrent = &heap->concurrent;
 
-    if (!concurrent->possible || !choose_way(heap) || !gc__background_start(heap))
+    if (!concurrent->possible || !gc__snapshot_choose(heap) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
     gc__root_watch_forget(&concurrent->roots);

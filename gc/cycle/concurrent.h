@@ -151,6 +151,9 @@ static inline bool gc__concurrent_is_publishing(const struct concurrent *concurr
 /* As far as is known, the system tells which pages are written. */
 bool gc__concurrent_may_watch(const struct heap *heap);
 
+/* Whether it does, when a cycle begins. Under the lock. */
+bool gc__concurrent_try_to_watch(struct heap *heap);
+
 /* Begins a cycle, if there can be one; a minor one, if that is wanted and the marks of
  * the last stand. Under the lock. */
 bool gc__concurrent_begin(struct heap *heap, bool minor);

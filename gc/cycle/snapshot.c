@@ -62,11 +62,14 @@ static void prepare(struct heap *heap)
     heap->snapshot.prepared = true;
 }
 
-bool gc__snapshot_choose(struct heap *heap, bool watched, bool better)
+/* Where a copy is the only way, who wants a cycle has asked already whether it is better. */
+bool gc__snapshot_choose(struct heap *heap)
 {
     struct snapshot *snapshot = &heap->snapshot;
+    bool asked = !gc__concurrent_may_watch(heap), watched = gc__concurrent_try_to_watch(heap);
 
-    snapshot->now = snapshot->possible && better && gc__roots_are_private(heap);
+    snapshot->now =
+        !watched && snapshot->possible && (asked || gc__snapshot_is_better(heap)) && gc__roots_are_private(heap);
     if (snapshot->now)
         prepare(heap);
     gc__observe_way(heap, watched);

@@ -74,8 +74,8 @@ void gc__snapshot_init(struct snapshot *snapshot, bool wanted);
 bool gc__snapshot_is_better(const struct heap *heap);
 
 /* The cycle that begins is one, or is not, as pages can be watched. False: there is to be
- * neither. */
-bool gc__snapshot_choose(struct heap *heap, bool watched, bool better);
+ * neither. Under the lock. */
+bool gc__snapshot_choose(struct heap *heap);
 
 /* Makes the step of the phase, which is one of those that are for a copy alone, and tells
  * which comes next. Under the lock, unless it is `await` or `fetch`. */

@@ -195,8 +195,19 @@ static bool has_coroutines(const struct heap *heap)
     return heap->stacks.count > 0 || heap->stacks.in_objects;
 }
 
-/* A word may point at what is gone, or one past the end of a neighbour, and the marker have
- * seen it when that cell was free. */
+/* A word may point at what the program has freed, or, as far as its kind says that this does
+ * not count, into an object that is gone, or one past the end of a neighbour, or lie in a dead
+ * frame of a coroutine, and the marker have seen it when that cell was free. (The third is
+ * rare, and debug builds are for us.) */
+static bool words_may_be_stale(const struct heap *heap)
+{
+    uint64_t freed_bytes = heap->world.freed_bytes;
+
+    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
+        freed_bytes += mutator->freed_bytes;
+    return freed_bytes > 0 || gc__kind_count > GC_KIND_COUNT || has_coroutines(heap);
+}
+
 static bool is_lost(const struct heap *heap, size_t granule)
 {
     const void *address = gc__granule_address(&heap->region, granule);
@@ -204,7 +215,8 @@ static bool is_lost(const struct heap *heap, size_t granule)
 
     if (is_adopting(heap))
         return !has_coroutines(heap);
-    return !gc__resolve(&heap->region, gc__ambiguous(address), &object) || !may_be_born_since(&object);
+    return (GC_DEBUG && !words_may_be_stale(heap)) || !gc__resolve(&heap->region, gc__ambiguous(address), &object) ||
+           !may_be_born_since(&object);
 }
 
 static void compare_marks(const struct heap *heap, const uint64_t *marks)

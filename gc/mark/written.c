@@ -23,7 +23,7 @@ static bool ask_chunks(struct region *region, size_t from, size_t end, bool agai
     struct gc__range range = {region->base + (from << GC_CHUNK_SHIFT), region->base + (end << GC_CHUNK_SHIFT)};
 
     for (size_t c = from; again && c < end; c++)
-        region->chunk[c].watched = true;
+        __atomic_store_n(&region->chunk[c].watched, true, __ATOMIC_RELAXED); /* who allocates may look */
     if (gc__os_each_written(range, again, gc__rescan_note_written, region))
         return true;
     gc__rescan_note_written(range, region);

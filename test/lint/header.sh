@@ -33,14 +33,9 @@ compile()
     compile c gnu2x $CC
 }
 
-# C++ is not needed to build, so it may be missing.
 cxx=
-for name in ${CXX:-g++ clang++ c++}; do
-    if command -v "$name" >/dev/null; then
-        cxx=$name
-        break
-    fi
-done
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/cxx"
 if [ -n "$cxx" ]; then
     headers=$(cd "$include" && find . -name '*.h' -o -name '*.hpp' | sed 's|^\./||')
     compile c++ c++17 "$cxx"

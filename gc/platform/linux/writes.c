@@ -132,7 +132,7 @@ bool gc__os_track_writes(struct gc__range range)
     return registered;
 }
 
-/* Before Linux 6.14 the marks by which pages are watched moved with them (mremap), while the
+/* In older kernels the marks by which pages are watched moved with them (mremap), while the
  * registration did not: such a page would never count as written. */
 bool gc__os_track_writes_outside(struct gc__range range)
 {
