@@ -344,8 +344,14 @@
 #define GC_MARKED_BYTES_PER_US 4096
 
 /* What the first write to a watched page may take. Where it takes more, the pause that is
- * aimed at is longer in proportion. */
+ * aimed at is longer in proportion, and such a page counts for more that were scanned. */
 #define GC_WATCHED_WRITE_NS 1000
+
+/* What a cycle beside the mutators is taken to get through, faults and rescans included,
+ * until one has shown it. Where mutators would have to wait for it, a pause so many times
+ * as long is the better choice. */
+#define GC_TRACED_BYTES_PER_US 1024
+#define GC_WAIT_PAUSES 4
 
 /* Smaller heaps are marked while the world stands. */
 #define GC_CONCURRENT_MIN_BYTES ((size_t)32 << 20)

@@ -40,7 +40,7 @@ static void cycle(struct heap *heap)
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins, minor);
     gc__gang_begin(&heap->gang);
     if (minor)
-        rescanned = gc__rescan_written(gc__gang_leader(&heap->gang));
+        rescanned = gc__rescan_written(gc__gang_leader(&heap->gang), gc__minor_fault_bytes(&heap->minor));
     keeping = gc__runs_keep(heap);
     gc__roots_mark(heap, ROOTS_WHOLE);
     gc__roots_trace(heap);
@@ -95,12 +95,20 @@ static bool concurrent_should_be_minor(struct heap *heap)
            minor_frees_more(heap);
 }
 
+/* Before the first, it is not known yet what a write to a watched page costs here. */
+static bool wants_concurrent(struct heap *heap)
+{
+    if (heap->minor.write_ns == 0 && gc__heap_wants_concurrent(heap) && gc__concurrent_may_watch(heap))
+        gc__minor_track(&heap->minor, &heap->region);
+    return gc__heap_wants_concurrent(heap);
+}
+
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
 static bool beside_mutators(struct heap *heap)
 {
     if (gc__concurrent_is_under_way(&heap->concurrent))
         return heap->options.stress == 0 || gc__concurrent_finish(heap);
-    return gc__heap_wants_concurrent(heap) && gc__concurrent_begin(heap, concurrent_should_be_minor(heap));
+    return wants_concurrent(heap) && gc__concurrent_begin(heap, concurrent_should_be_minor(heap));
 }
 
 /* A child by _Fork, say: no handler of ours was called. */

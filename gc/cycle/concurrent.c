@@ -418,8 +418,10 @@ static void note_time(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
     uint64_t ns = gc__os_clock_ns() - concurrent->begun_ns;
 
-    if (!heap->minor.now)
+    if (!heap->minor.now) {
         concurrent->full_ns = ns;
+        concurrent->full_bytes = concurrent->marked.scanned_bytes;
+    }
     concurrent->minor_ns = heap->minor.now ? ns : 0;
 }
 

@@ -113,6 +113,7 @@ struct concurrent {
     size_t allocated;           /* at the finish */
     uint64_t begun_ns;          /* this cycle; */
     uint64_t full_ns;           /* how long the last took that was full, */
+    size_t full_bytes;          /* for so many that were scanned; */
     uint64_t minor_ns;          /* and the last minor one since */
     size_t runway_bytes;        /* what was claimed between these, in the last cycle */
     uint64_t work_ns;           /* that threads ran for steps, since the last record (gc/cycle/record.h); */

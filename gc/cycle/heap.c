@@ -60,26 +60,37 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     return true;
 }
 
-/* A cycle beside the mutators costs them a fault for each page that they write, so where
- * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
- * pause is the better choice. */
-static size_t pause_worth_avoiding_us(const struct heap *heap)
-{
-    size_t target_us = (size_t)heap->options.pause_target_us;
-
-    return gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
-}
-
 /* No more pages are written for the first time than were scanned. */
 static uint64_t watched_writes_ns(const struct heap *heap)
 {
     return (heap->pace.scanned_bytes >> GC_PAGE_SHIFT) * heap->minor.write_ns;
 }
 
-static bool would_wait(const struct heap *heap)
+/* A full cycle beside the mutators, by what the last one took. */
+static uint64_t concurrent_ns(const struct heap *heap)
 {
-    return gc__limit_makes_wait(&heap->limit, heap->pace.full_budget_bytes, heap->concurrent.full_ns,
-                                watched_writes_ns(heap));
+    const struct concurrent *concurrent = &heap->concurrent;
+    size_t scanned_bytes = heap->pace.scanned_bytes;
+
+    if (concurrent->full_ns == 0)
+        return scanned_bytes / GC_TRACED_BYTES_PER_US * 1000;
+    return (uint64_t)((double)concurrent->full_ns * (double)scanned_bytes / (double)(concurrent->full_bytes + 1));
+}
+
+/* A cycle beside the mutators costs them a fault for each page that they write, so where
+ * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
+ * pause is the better choice. Likewise where they would come to wait for its end. And near
+ * a limit, where it would have to begin again at once, any pause is. */
+static size_t pause_worth_avoiding_us(const struct heap *heap)
+{
+    size_t target_us = (size_t)heap->options.pause_target_us;
+    size_t budget = heap->pace.full_budget_bytes;
+    uint64_t cycle_ns = concurrent_ns(heap);
+
+    target_us = gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
+    if (heap->limit.near && gc__limit_makes_wait(&heap->limit, budget, cycle_ns + watched_writes_ns(heap)))
+        return SIZE_MAX;
+    return gc__limit_makes_wait(&heap->limit, budget, cycle_ns) ? target_us * GC_WAIT_PAUSES : target_us;
 }
 
 bool gc__heap_wants_concurrent(const struct heap *heap)
@@ -93,8 +104,7 @@ bool gc__heap_wants_concurrent(const struct heap *heap)
     if (heap->options.stress != 0)
         return heap->record.collections % 4 == 1;
     return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap) &&
-           !would_wait(heap);
+           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap);
 }
 
 static void audit_blocks(const struct region *region)

@@ -69,11 +69,11 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
 }
 
-bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns, uint64_t writes_ns)
+bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns)
 {
-    double claimed = (double)limit->allocated_bytes * ((double)cycle_ns + (double)writes_ns);
+    double claimed = (double)limit->allocated_bytes * (double)cycle_ns;
 
-    return limit->near && claimed > (double)limit->mutator_ns * (double)budget_bytes / 100 * GC_RUNWAY_MAX_PERCENT;
+    return claimed > (double)limit->mutator_ns * (double)budget_bytes / 100 * GC_RUNWAY_MAX_PERCENT;
 }
 
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state)

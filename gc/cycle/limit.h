@@ -9,10 +9,10 @@
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
  *
- * A cycle beside the mutators needs room for what they claim meanwhile. Where a limit
- * leaves none they would wait for most of it, which takes several times as long as to
- * mark the heap while they stand: so they stand. Likewise where they would spend most of
- * the time between two such cycles in the faults of what they write.
+ * A cycle beside the mutators needs room for what they claim meanwhile. Where there is
+ * none they would wait for most of it, which takes several times as long as to mark the
+ * heap while they stand. So near a limit they stand, likewise where they would spend most
+ * of the time between two such cycles in the faults of what they write (gc/cycle/heap.c).
  *
  * In the place of malloc (`thrifty`) a heap is compared with one that frees at once.
  * There the budget is what is allocated while a collection takes a small share of the
@@ -54,10 +54,9 @@ void gc__limit_note(struct limit *limit, const struct limit_state *state);
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
 
-/* Whether mutators claim so much while a cycle runs beside them for `cycle_ns`, and in the
- * time that first writes to watched pages cost them, `writes_ns`, that with this budget
- * they would have to wait for it, or had little left of it: near a limit, that is. */
-bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns, uint64_t writes_ns);
+/* Whether mutators claim so much in the length of a cycle that runs beside them that with
+ * this budget they would have to wait for it, or had little left of it. */
+bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns);
 
 /* Whether so much is held that free memory had better go back now. */
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state);

@@ -18,6 +18,12 @@ bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full)
     return minor->now;
 }
 
+/* As much as a page, or more where a fault is dear. */
+size_t gc__minor_fault_bytes(const struct minor *minor)
+{
+    return gc__max(GC_PAGE_BYTES, GC_PAGE_BYTES * minor->write_ns / GC_WATCHED_WRITE_NS);
+}
+
 void gc__minor_note_full(struct minor *minor)
 {
     minor->row = 0;

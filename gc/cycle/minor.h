@@ -31,6 +31,9 @@ void gc__minor_init(struct minor *minor, bool wanted);
  * written. Not if it is to be `full`. */
 bool gc__minor_begin(struct minor *minor, struct gang *gang, bool full);
 
+/* What a fault is worth, in bytes scanned. */
+size_t gc__minor_fault_bytes(const struct minor *minor);
+
 /* At the end of a full cycle; of a minor one, which scanned `scanned` bytes of `all`. */
 void gc__minor_note_full(struct minor *minor);
 void gc__minor_note_work(struct minor *minor, size_t scanned, size_t all);

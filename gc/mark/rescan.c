@@ -208,11 +208,8 @@ void gc__rescan_page(struct marker *marker, struct block *block, size_t first, s
                     (struct gc__range){start, start + GC_PAGE_BYTES});
 }
 
-/* What the program's first write to a watched page cost, in bytes scanned. */
-#define FAULT_BYTES GC_PAGE_BYTES
-
 /* How much was scanned. */
-static size_t rescan_written_of_block(struct marker *marker, struct block *block)
+static size_t rescan_written_of_block(struct marker *marker, struct block *block, size_t fault_bytes)
 {
     const uint64_t *written = marker->region->written;
     size_t first = gc__block_first_granule(marker->region, block);
@@ -228,10 +225,10 @@ static size_t rescan_written_of_block(struct marker *marker, struct block *block
         block->restless = GC_RESTLESS_CYCLES;
     for (; (page = gc__bitmap_find(written, page, end, true)) < end; bytes += GC_PAGE_BYTES)
         gc__rescan_page(marker, block, first, page), page++;
-    return bytes + faults * FAULT_BYTES;
+    return bytes + faults * fault_bytes;
 }
 
-static size_t rescan_written_of_large(struct marker *marker, size_t head)
+static size_t rescan_written_of_large(struct marker *marker, size_t head, size_t fault_bytes)
 {
     const struct region *region = marker->region;
     size_t page = head, end = head + gc__large_pages(region, head);
@@ -249,12 +246,12 @@ static size_t rescan_written_of_large(struct marker *marker, size_t head)
     }
     if (gc__bitmap_count(region->written, page, end) * GC_RESTLESS_SHARE > end - page)
         *gc__large_flags(region, head) += GC_RESTLESS_CYCLES * GC_LARGE_RESTLESS;
-    for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += FAULT_BYTES + GC_PAGE_BYTES)
+    for (; (page = gc__bitmap_find(region->written, page, end, true)) < end; bytes += fault_bytes + GC_PAGE_BYTES)
         gc__rescan_page(marker, &region->blocks[page / GC_PAGES_PER_UNIT], 0, page), page++;
     return bytes;
 }
 
-size_t gc__rescan_written(struct marker *marker)
+size_t gc__rescan_written(struct marker *marker, size_t fault_bytes)
 {
     struct region *region = marker->region;
     size_t bytes = 0, head, page = 0;
@@ -263,10 +260,10 @@ size_t gc__rescan_written(struct marker *marker)
         struct block *block = &region->blocks[unit];
 
         if (gc__block_is_head(block) && block->marked && gc__kinds[block->kind].scanned)
-            bytes += rescan_written_of_block(marker, block);
+            bytes += rescan_written_of_block(marker, block, fault_bytes);
     }
     for (; gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
         if (gc__bits_of(region, gc__large_granule(head))->mark != 0 && gc__kinds[gc__large_kind(region, head)].scanned)
-            bytes += rescan_written_of_large(marker, head);
+            bytes += rescan_written_of_large(marker, head, fault_bytes);
     return bytes;
 }

@@ -38,9 +38,9 @@ bool gc__rescan_find_in_part(struct region *region, size_t part);
 /* For `visit` of gc__os_each_written. */
 void gc__rescan_note_written(struct gc__range written, void *region);
 
-/* Scans the marked objects there. Returns how many bytes that may have been, and
- * what the faults were worth by which it is known. */
-size_t gc__rescan_written(struct marker *marker);
+/* Scans the marked objects there. Returns how many bytes that may have been, and for each
+ * page that is known by a fault of the program `fault_bytes` more. */
+size_t gc__rescan_written(struct marker *marker, size_t fault_bytes);
 
 /* Of the cell of a block, whose first granule is `first`, that lies in the first byte of
  * a page. */
