@@ -81,7 +81,11 @@ variable()
 if ! $CC -static -o "$work/program" "$work/program.c" -I"${top_srcdir:-.}/include" "$build/.libs/libbroom.a" \
     $(variable Libs.private) $(variable static_executable) 2>"$work/errors"; then
     cat "$work/errors"
-    grep -q 'cannot find -l' "$work/errors" && exit 77 # libunwind's own libraries may be shared ones only
+    exit 1
+fi
+if [ -s "$work/errors" ]; then
+    cat "$work/errors"
+    echo "the linker has something to say"
     exit 1
 fi
 "$work/program"

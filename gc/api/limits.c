@@ -13,6 +13,7 @@ size_t gc_set_memory_limit(size_t bytes)
 
     gc__enter("gc_set_memory_limit");
     gc__world_lock(&gc__heap.world);
+    gc__heap_know_limit(&gc__heap);
     before = gc__heap.limit.soft_bytes;
     gc__heap.limit.soft_bytes = bytes != 0 ? bytes : SIZE_MAX;
     gc__keep_limits(&gc__heap);

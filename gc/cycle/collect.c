@@ -139,6 +139,7 @@ static void collect(struct heap *heap, bool full)
         return;
     heap->collecting = true;
     heap->full = full;
+    gc__heap_know_limit(heap);
     if (full && gc__concurrent_is_under_way(&heap->concurrent))
         gc__concurrent_give_up(heap);
     if (full || !beside_mutators(heap))

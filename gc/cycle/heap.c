@@ -5,12 +5,14 @@
 
 GC_OWN_STATE struct heap gc__heap;
 
-/* What the control group leaves this heap; SIZE_MAX: there is no limit. */
-static size_t group_limit(void)
+void gc__heap_know_limit(struct heap *heap)
 {
-    size_t bytes = gc__os_memory_limit();
+    size_t bytes;
 
-    return bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * GC_LIMIT_GROUP_PERCENT;
+    if (heap->limit.soft_bytes != 0)
+        return;
+    bytes = gc__os_memory_limit();
+    heap->limit.soft_bytes = bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * GC_LIMIT_GROUP_PERCENT;
 }
 
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack)
@@ -46,8 +48,6 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__pace_init(&heap->pace, gc__heap_roots_are_mappings(heap) ? GC_PACE_MAPPINGS_FLOOR_BYTES : GC_PACE_FLOOR_BYTES,
                   options->growth_percent, options->initial_heap);
     heap->limit = (struct limit){.soft_bytes = options->memory_limit, .resumed_ns = gc__os_clock_ns()};
-    if (options->memory_limit == 0)
-        heap->limit.soft_bytes = group_limit();
     heap->limit.thrifty = gc__heap_roots_are_mappings(heap) && options->initial_heap == 0;
     if (heap->limit.thrifty)
         gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);

@@ -74,6 +74,11 @@ extern struct heap gc__heap;
  * complete, and makes the calling thread a mutator. */
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack);
 
+/* Under the lock: what the control group leaves the heap is its soft limit, if there is no
+ * other. It is looked up before the first cycle, and not at the start: most processes are
+ * short. */
+void gc__heap_know_limit(struct heap *heap);
+
 /* Whether the next cycle, unless it must be full at once, had better run beside the
  * mutators. Under stress one in four does. */
 bool gc__heap_wants_concurrent(const struct heap *heap);

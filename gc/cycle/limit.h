@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 struct limit {
-    size_t soft_bytes;   /* SIZE_MAX: none */
+    size_t soft_bytes;   /* SIZE_MAX: none; 0: not known yet */
     uint64_t resumed_ns; /* when the last cycle ended */
     bool near;           /* there was less room than the pace wanted */
     bool thrifty;        /* while collections take little time, there may be more of them */

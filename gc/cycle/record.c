@@ -88,6 +88,7 @@ void gc__keep_limits(struct heap *heap)
 {
     struct limit_state state = limit_state(heap);
 
+    gc__heap_know_limit(heap);
     heap->limit.near = false;
     keep_limits(heap, &state, false);
 }

@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/observer.h"
+#include "gc/insight/backtrace.h"
 #include "gc/insight/stats.h"
 #include "gc/insight/verify.h"
 
@@ -143,6 +144,7 @@ void gc__observe_exhaustion(struct heap *heap, size_t bytes)
 {
     if (heap->options.log == 0)
         return;
+    gc__backtrace_load();
     gc__world_lock(&heap->world);
     report_exhaustion(heap, bytes);
     gc__world_unlock(&heap->world);

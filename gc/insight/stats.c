@@ -63,6 +63,8 @@ void gc_get_stats(struct gc_stats *out, size_t size)
     struct gc_stats stats;
 
     gc__world_lock(&gc__heap.world);
+    if (gc__heap.started)
+        gc__heap_know_limit(&gc__heap);
     stats = gc__stats_of(&gc__heap);
     stats.bytes_allocated = last_allocated = gc__max(stats.bytes_allocated, last_allocated);
     gc__world_unlock(&gc__heap.world);

@@ -174,10 +174,18 @@ unsigned gc__gang_cpus(struct gang *gang)
     return gang->cpus;
 }
 
+/* When it is first wanted: each is some kilobytes, and most processes are short. */
+static void ready_marker(struct gang *gang, unsigned marker)
+{
+    gc__marker_init(&gang->marker[marker], gang->region);
+    gang->marker[marker].pool = &gang->pool;
+}
+
 static bool start_helper(struct gang *gang, unsigned marker)
 {
     struct helper *helper = &gang->helper[marker];
 
+    ready_marker(gang, marker);
     *helper = (struct helper){.gang = gang, .marker = marker};
     return gc__os_start_helper(be_helper, helper, &helper->thread_id);
 }
@@ -229,8 +237,6 @@ void gc__gang_forget_helpers(struct gang *gang)
 
 /* ---- A cycle ------------------------------------------------------------------------- */
 
-/* Of the markers those that there may be: each is three kilobytes, and most processes
- * are short. */
 void gc__gang_init(struct gang *gang, struct region *region, unsigned max_markers)
 {
     memset(gang, 0, offsetof(struct gang, marker));
@@ -238,10 +244,7 @@ void gc__gang_init(struct gang *gang, struct region *region, unsigned max_marker
     gang->max_markers = max_markers == 0 ? GC_MAX_MARKERS : (unsigned)gc__min(max_markers, GC_MAX_MARKERS);
     gang->markers = 1;
     gang->attendance = CLOSED;
-    for (unsigned i = 0; i < gang->max_markers; i++) {
-        gc__marker_init(&gang->marker[i], region);
-        gang->marker[i].pool = &gang->pool;
-    }
+    ready_marker(gang, 0);
     share_mark_stack(gang);
 }
 

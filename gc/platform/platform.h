@@ -180,6 +180,11 @@ void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp
  * wait halfway through that. */
 void gc__os_hold_loader(void (*body)(void *argument), void *argument);
 
+/* Loads a library, if it is not there yet; NULL: it cannot be had, as in a static
+ * executable. And looks up a function, in a library or (NULL) in all there are. */
+void *gc__os_load(const char *library);
+void *gc__os_function_of(void *library, const char *name);
+
 /* Calls `visit` for the writable data (data, bss, RELRO) of the program and of
  * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);

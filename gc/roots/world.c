@@ -154,6 +154,12 @@ void gc__world_lock(struct world *world)
     world->blocked = blocked;
 }
 
+bool gc__world_is_owned(const struct world *world)
+{
+    return atomic_load_explicit(&world->lock, memory_order_relaxed) != LOCK_FREE &&
+           atomic_load_explicit(&world->owner, memory_order_relaxed) == gc__mutator;
+}
+
 void gc__world_unlock(struct world *world)
 {
     bool held = world->held;

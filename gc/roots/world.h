@@ -70,6 +70,9 @@ bool gc__world_init(struct world *world, int stop_signal);
 void gc__world_lock(struct world *world);
 void gc__world_unlock(struct world *world);
 
+/* Whether the calling thread has it. */
+bool gc__world_is_owned(const struct world *world);
+
 /* For who will want it again at once: who waits for it has it first, if the system lets
  * him run soon. */
 void gc__world_unlock_for_others(struct world *world);

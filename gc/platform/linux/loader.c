@@ -30,6 +30,20 @@ void gc__os_hold_loader(void (*body)(void *argument), void *argument)
     dl_iterate_phdr(run_body, &held);
 }
 
+/* In a static executable there is nothing to load by, and to call it by name would give a
+ * warning of the linker's. */
+void *gc__os_load(const char *library)
+{
+    void *(*load)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_DEFAULT, "dlopen");
+
+    return load != NULL ? load(library, RTLD_LAZY) : NULL;
+}
+
+void *gc__os_function_of(void *library, const char *name)
+{
+    return dlsym(library != NULL ? library : RTLD_DEFAULT, name);
+}
+
 /* ---- Forks -------------------------------------------------------------------------- *
  * In the child glibc (2.36) makes the loader's locks new, but for the one that guards the
  * list of libraries. If another thread had that, dlopen and dl_iterate_phdr would wait
@@ -54,12 +68,13 @@ static void find_held(void *state)
     Dl_info info;
     ElfW(Sym) * symbol;
     char *end;
+    int thread_id = gettid();
 
     if (dladdr1(state, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 || symbol == NULL || info.dli_saddr != state)
         return;
     end = (char *)state + symbol->st_size;
     for (char *at = state; at + sizeof *lock.list <= end; at += sizeof(void *))
-        if (is_held_by((pthread_mutex_t *)(void *)at, gettid()))
+        if (is_held_by((pthread_mutex_t *)(void *)at, thread_id))
             lock.list = (pthread_mutex_t *)(void *)at;
 }
 
