@@ -156,7 +156,7 @@ static __attribute__((destructor)) void summary_at_exit(void)
 
     if (!gc__heap.started || gc__heap.options.stats == 0)
         return;
-    gc_get_stats(&stats, sizeof stats);
+    stats = gc__stats_now();
     gc__message("collections %llu", (unsigned long long)stats.collections);
     gc__message("minor collections %llu, concurrent %llu", (unsigned long long)stats.minor_collections,
                 (unsigned long long)stats.concurrent_collections);

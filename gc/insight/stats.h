@@ -8,4 +8,8 @@
 /* Under the lock. */
 struct gc_stats gc__stats_of(const struct heap *heap);
 
+/* Of the process's heap, and takes the lock itself. The soft limit is told only if it is
+ * known. */
+struct gc_stats gc__stats_now(void);
+
 #endif

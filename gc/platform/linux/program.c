@@ -298,6 +298,10 @@ bool gc__program_is_readable(const char *path)
 
 int gc__program_execute(const char *name, char **arguments)
 {
+    char path[4096];
+
+    if (find(name, path, sizeof path)) /* execvp tries each folder, which takes longer than to look */
+        execv(path, arguments);
     execvp(name, arguments);
     return errno;
 }
