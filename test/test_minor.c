@@ -4,11 +4,13 @@
  * none, and the tests say so. */
 #define _GNU_SOURCE
 #include "gc/cycle/heap.h"
+#include "test/device.h"
 #include "test/effort.h"
 #include "test/exhaustion.h"
 
 #include <broom.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -195,6 +197,12 @@ static __attribute__((noinline)) void store_into_array(size_t count, size_t step
         array[i] = new_young(round << 32 | i);
 }
 
+static __attribute__((noinline)) void store_into_array_by_device(size_t count, size_t step, uint64_t round)
+{
+    for (size_t i = round % step; i < count; i += step)
+        device_store(&array[i], new_young(round << 32 | i));
+}
+
 static void check_array_of(size_t count, size_t step, uint64_t round)
 {
     for (size_t i = round % step; i < count; i += step)
@@ -218,6 +226,25 @@ Test(minor, large_objects_that_grow_and_move)
         cr_assert(reach_minor_collection());
         check_array_of(count, 7, round);
     }
+}
+
+/* Of which the system does not tell. */
+Test(minor, old_points_at_young_by_a_device)
+{
+    enum { COUNT = 1 << 13, STEP = 16 };
+
+    array = gc_malloc(COUNT * sizeof *array);
+    BEGIN();
+    if (!device_open(array, COUNT * sizeof *array))
+        cr_skip_test("the system has no io_uring for us");
+    cr_assert_eq(gc_pin_writable(array, array + COUNT), 0);
+    for (uint64_t round = 0; round < effort(12); round++) {
+        store_into_array_by_device(COUNT, STEP, round);
+        cr_assert(reach_minor_collection());
+        check_array_of(COUNT, STEP, round);
+    }
+    cr_assert_eq(gc_unpin_writable(array, array + COUNT), 0);
+    cr_assert_eq(gc_pin_writable(array + COUNT, array), EINVAL);
 }
 
 Test(minor, uncollectable_objects)

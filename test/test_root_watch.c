@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "gc/base/align.h"
 #include "test/by_steps.h"
+#include "test/device.h"
 #include "test/plugin.h"
 
 #include <sys/mman.h>
@@ -130,6 +131,45 @@ Test(root_watch, ranges_change_between_any_two_steps)
         cycle_with(words + 1, TABLE_WORDS - 2);
         cr_assert(begin_cycle());
     }
+}
+
+/* In a range, and in an object of the heap. */
+static void let_a_device_write(struct parcel **words)
+{
+    if (!device_open(words, TABLE_BYTES))
+        cr_skip_test("the system has no io_uring for us");
+    cr_assert_eq(gc_pin_writable(words, words + TABLE_WORDS), 0);
+    for (uint64_t cycle = 0; cycle < effort(6); cycle++) {
+        gc__heap.concurrent.step_objects = 1 + random_next() % 500;
+        do {
+            *any_slot() = NULL;
+            device_store(&words[random_next() % TABLE_WORDS], new_parcel());
+        } while (step());
+        check_words(words, TABLE_WORDS);
+        cr_assert(begin_cycle());
+    }
+}
+
+Test(root_watch, a_device_writes_into_a_range)
+{
+    struct parcel **words = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    BEGIN();
+    gc_add_roots(words, words + TABLE_WORDS);
+    finish_cycle(); /* it was watched before */
+    cr_assert(begin_cycle());
+    let_a_device_write(words);
+}
+
+static struct parcel **in_heap;
+
+Test(root_watch, a_device_writes_into_an_object)
+{
+    BEGIN();
+    in_heap = gc_malloc(TABLE_BYTES);
+    finish_cycle();
+    cr_assert(begin_cycle());
+    let_a_device_write(in_heap);
 }
 
 /* It is written by another address, of which the system watches nothing. */

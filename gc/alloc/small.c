@@ -171,8 +171,10 @@ void *gc__small_allocate(struct heap *heap, struct mutator *mutator, unsigned la
         return gc__run_next(run);
     run->cell_bytes = gc__sizeclass(gc__lane(lane).class_index)->cell_bytes;
     gc__collect_if_due(heap, mutator, run->cell_bytes);
+    GC_STAGGER();
     if (!refill(heap, mutator, run, lane))
         return NULL;
+    GC_STAGGER();
     gc__mutator_use_run(mutator, lane);
     gc__note_claimed(heap, mutator, (size_t)(run->end - run->cur));
     run->claimed = (uint32_t)gc__min(run->claimed + (size_t)(run->end - run->cur), GC_UNIT_BYTES);

@@ -178,7 +178,8 @@ void gc_enable(void)
 
 typedef bool change_ranges(struct ranges *ranges, struct gc__range range);
 
-static int change_roots(const char *call, change_ranges *change, const void *start, const void *end)
+static int change_set(const char *call, struct ranges *ranges, change_ranges *change, const void *start,
+                      const void *end)
 {
     bool changed;
 
@@ -186,14 +187,14 @@ static int change_roots(const char *call, change_ranges *change, const void *sta
     if (end < start)
         return EINVAL;
     gc__world_lock(&gc__heap.world);
-    changed = change(&gc__heap.user_roots, (struct gc__range){(uintptr_t)start, (uintptr_t)end});
+    changed = change(ranges, (struct gc__range){(uintptr_t)start, (uintptr_t)end});
     gc__world_unlock(&gc__heap.world);
     return changed ? 0 : ENOMEM;
 }
 
 int gc_add_roots(const void *start, const void *end)
 {
-    return change_roots("gc_add_roots", gc__ranges_add, start, end);
+    return change_set("gc_add_roots", &gc__heap.user_roots, gc__ranges_add, start, end);
 }
 
 /* The program may want to move it now, or be told itself of what is written there. */
@@ -211,7 +212,38 @@ static bool remove_roots(struct ranges *ranges, struct gc__range range)
 
 int gc_remove_roots(const void *start, const void *end)
 {
-    return change_roots("gc_remove_roots", remove_roots, start, end);
+    return change_set("gc_remove_roots", &gc__heap.user_roots, remove_roots, start, end);
+}
+
+/* Steps of a cycle look at what is pinned without the lock. */
+static bool pin(struct ranges *ranges, struct gc__range range)
+{
+    bool pinned;
+
+    gc__concurrent_hold(&gc__heap);
+    pinned = gc__ranges_add(ranges, range);
+    gc__concurrent_release(&gc__heap);
+    return pinned;
+}
+
+static bool unpin(struct ranges *ranges, struct gc__range range)
+{
+    bool unpinned;
+
+    gc__concurrent_hold(&gc__heap);
+    unpinned = gc__ranges_remove(ranges, range);
+    gc__concurrent_release(&gc__heap);
+    return unpinned;
+}
+
+int gc_pin_writable(const void *start, const void *end)
+{
+    return change_set("gc_pin_writable", &gc__heap.pinned, pin, start, end);
+}
+
+int gc_unpin_writable(const void *start, const void *end)
+{
+    return change_set("gc_unpin_writable", &gc__heap.pinned, unpin, start, end);
 }
 
 /* ---- Failure ---------------------------------------------------------------------- */

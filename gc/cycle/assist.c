@@ -22,6 +22,7 @@ uint32_t gc__assist_once(struct heap *heap, struct mutator *mutator)
 {
     uint32_t before = gc__concurrent_steps(&heap->concurrent);
 
+    GC_STAGGER();
     if (heap->world.cpus > 1)
         wait_for_steps(heap, mutator, before);
     if (gc__concurrent_steps(&heap->concurrent) == before && !gc__concurrent_try_step(heap) &&

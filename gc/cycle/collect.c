@@ -39,8 +39,10 @@ static void cycle(struct heap *heap)
 
     gc__sweep_finish_and_whiten(&heap->region, &heap->bins, minor);
     gc__gang_begin(&heap->gang);
-    if (minor)
+    if (minor) {
+        gc__rescan_note_pinned(&heap->region, &heap->pinned);
         rescanned = gc__rescan_written(gc__gang_leader(&heap->gang), gc__minor_fault_bytes(&heap->minor));
+    }
     keeping = gc__runs_keep(heap);
     gc__roots_mark(heap, ROOTS_WHOLE);
     gc__roots_trace(heap);

@@ -94,7 +94,7 @@ bool gc__concurrent_begin(struct heap *heap, bool minor)
     if (!concurrent->possible || !gc__snapshot_choose(heap) || !gc__background_start(heap))
         return false;
     gc__written_forget(&heap->region, &concurrent->written);
-    gc__root_watch_forget(&concurrent->roots);
+    gc__root_watch_begin(&concurrent->roots, &heap->pinned);
     gc__pause_prepare(heap);
     heap->world.cpus = gc__gang_cpus(&heap->gang);
     gc__pace_use_runway(&heap->pace);
@@ -278,6 +278,8 @@ static void ask(struct heap *heap)
 
 static void take(struct heap *heap)
 {
+    if (heap->concurrent.written.next == 0)
+        gc__rescan_note_pinned(&heap->region, &heap->pinned);
     go_on_with(heap, gc__written_take(&heap->region, &heap->concurrent.written) ? PHASE_RESCAN : PHASE_STACKS);
 }
 
@@ -345,6 +347,7 @@ static void finish_marking(struct heap *heap)
     concurrent->unknown = !gc__written_ask_all(&heap->gang);
     if (concurrent->unknown)
         return;
+    gc__rescan_note_pinned(&heap->region, &heap->pinned);
     rescan_the_last(heap);
     gc__roots_mark(heap, ROOTS_LAST);
     concurrent->too_much = is_too_much(heap);
@@ -502,6 +505,7 @@ static bool make_step(struct heap *heap, bool locked)
         struct cost before = cost_until_now(heap, locked);
 
         steps[phase].make(heap);
+        GC_STAGGER();
         note_cost(heap, before, locked);
     }
     atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);

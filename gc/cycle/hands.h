@@ -21,6 +21,7 @@ static inline bool gc__hands_try(struct hands *hands)
 {
     uint32_t free = HANDS_FREE;
 
+    GC_STAGGER();
     return atomic_compare_exchange_strong_explicit(&hands->state, &free, HANDS_TAKEN, memory_order_acquire,
                                                    memory_order_relaxed);
 }
@@ -47,6 +48,7 @@ static inline void gc__hands_leave(struct hands *hands)
 {
     if (atomic_exchange_explicit(&hands->state, HANDS_FREE, memory_order_release) == HANDS_WAITED_FOR)
         gc__os_wake(&hands->state, UINT32_MAX);
+    GC_STAGGER();
 }
 
 #endif

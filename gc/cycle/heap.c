@@ -56,6 +56,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__os_know_process();
     if (options->stats != 0 || options->log != 0)
         gc__os_keep_stderr();
+    gc__os_staggers = options->stress != 0;
     heap->started = true;
     return true;
 }
@@ -150,6 +151,7 @@ void gc__heap_audit(const struct heap *heap)
     audit_blocks(&heap->region);
     gc__sweep_audit(&heap->region, &heap->bins);
     gc__ranges_audit(&heap->user_roots);
+    gc__ranges_audit(&heap->pinned);
     gc__stacks_audit(&heap->stacks);
     gc__attached_audit(&heap->attached, &heap->region);
     audit_mutators(heap);

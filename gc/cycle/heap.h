@@ -47,6 +47,7 @@ struct heap {
     struct region region;
     struct world world;
     struct ranges user_roots;
+    struct ranges pinned; /* gc_pin_writable */
     struct stacks stacks;
     struct mappings mappings;
     struct gang gang;

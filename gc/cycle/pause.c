@@ -38,6 +38,7 @@ static void stop_and_go_on(void *argument)
 
     heap->region.now_ns = start_ns;
     pause->stopped = stop_world(heap) && find_roots(heap);
+    GC_STAGGER();
     gc__events_put(heap, GC_EVENT_STOPPED, 0, 0);
     if (pause->stopped)
         pause->body(heap);

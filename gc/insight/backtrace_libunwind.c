@@ -40,10 +40,9 @@ static bool look_up(void *library)
     unwind.get_context = (int (*)(union context *))gc__os_function_of(NULL, "getcontext");
     unwind.init = (int (*)(unw_cursor_t *, unw_context_t *))gc__os_function_of(library, NAME_OF(unw_init_local));
     unwind.step = (int (*)(unw_cursor_t *))gc__os_function_of(library, NAME_OF(unw_step));
-    unwind.get_register =
-        (int (*)(unw_cursor_t *, int, unw_word_t *))gc__os_function_of(library, NAME_OF(unw_get_reg));
-    unwind.get_name = (int (*)(unw_cursor_t *, char *, size_t, unw_word_t *))gc__os_function_of(
-        library, NAME_OF(unw_get_proc_name));
+    unwind.get_register = (int (*)(unw_cursor_t *, int, unw_word_t *))gc__os_function_of(library, NAME_OF(unw_get_reg));
+    unwind.get_name =
+        (int (*)(unw_cursor_t *, char *, size_t, unw_word_t *))gc__os_function_of(library, NAME_OF(unw_get_proc_name));
     return unwind.get_context != NULL && unwind.init != NULL && unwind.step != NULL && unwind.get_register != NULL &&
            unwind.get_name != NULL;
 }
@@ -81,7 +80,8 @@ size_t gc__write_callers(char *text, size_t used, size_t capacity, const void *f
     bool reached = false;
 
     if (!gc__backtrace_load())
-        return gc__append(text, used, capacity, "  (callers are not named: " LIBRARY " cannot be loaded, or not now)\n");
+        return gc__append(text, used, capacity,
+                          "  (callers are not named: " LIBRARY " cannot be loaded, or not now)\n");
     if (unwind.get_context(&context) != 0 || unwind.init(&cursor, &context.registers) != 0)
         return gc__append(text, used, capacity, "  (the callers cannot be found)\n");
     for (unsigned i = 0; i < MAX_CALLERS && unwind.step(&cursor) > 0; i++) {

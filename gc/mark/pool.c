@@ -162,8 +162,10 @@ struct packet *gc__pool_wait(struct pool *pool)
 
 struct packet *gc__pool_next(struct pool *pool)
 {
-    struct packet *packet = pop(pool, &pool->full);
+    struct packet *packet;
 
+    GC_STAGGER();
+    packet = pop(pool, &pool->full);
     if (packet != NULL)
         return packet;
     rest(pool);

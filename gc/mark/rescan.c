@@ -147,6 +147,19 @@ void gc__rescan_note_written(struct gc__range written, void *argument)
                    (written.end - region->base) >> GC_PAGE_SHIFT);
 }
 
+void gc__rescan_note_pinned(struct region *region, const struct ranges *pinned)
+{
+    uintptr_t heap_end = region->base + (region->accessible << GC_CHUNK_SHIFT);
+
+    for (size_t i = 0; i < pinned->count; i++) {
+        uintptr_t start = gc__max(pinned->range[i].start, region->base);
+        uintptr_t end = gc__min(pinned->range[i].end, heap_end);
+
+        if (start < end)
+            gc__rescan_note_written((struct gc__range){start, gc__align_up(end, GC_PAGE_BYTES)}, region);
+    }
+}
+
 bool gc__rescan_find_in_part(struct region *region, size_t part)
 {
     size_t from = part * GC_SEARCH_BYTES, bytes = gc__min(gc__region_span(region) - from, GC_SEARCH_BYTES);

@@ -24,6 +24,7 @@
 #define GC_MARK_RESCAN_H
 
 #include "gc/mark/gang.h"
+#include "gc/roots/ranges.h"
 
 /* Notes in region->written which pages of a part of the heap were written. False: it is
  * not known. */
@@ -34,6 +35,9 @@ bool gc__rescan_find_written(struct gang *gang, gc__find_written *find);
 
 /* Finds them in all of the part, and forgets what was noted there before. */
 bool gc__rescan_find_in_part(struct region *region, size_t part);
+
+/* What may be written without the system's knowing is noted as well. */
+void gc__rescan_note_pinned(struct region *region, const struct ranges *pinned);
 
 /* For `visit` of gc__os_each_written. */
 void gc__rescan_note_written(struct gc__range written, void *region);

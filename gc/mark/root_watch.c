@@ -37,6 +37,15 @@ static bool is_worth_watching(const struct marker *marker, struct gc__range page
            !is_in_heap(marker->region, pages);
 }
 
+/* Written, perhaps, without the system's knowing. */
+static bool is_pinned(const struct root_watch *watch, struct gc__range range)
+{
+    bool is_inside;
+    struct gc__range part = gc__ranges_first_part(watch->pinned, range, &is_inside);
+
+    return is_inside || part.end < range.end;
+}
+
 /* What the system tracks is private: what was there before it was told is gone when it is
  * not tracked any more. */
 static bool watch_piece(const struct root_watch *watch, struct gc__range piece, struct gc__range pages)
@@ -49,9 +58,15 @@ static bool watch_piece(const struct root_watch *watch, struct gc__range piece, 
 
 /* ---- Bringing it under watch -------------------------------------------------------------- */
 
-void gc__root_watch_forget(struct root_watch *watch)
+static void forget(struct root_watch *watch)
 {
     watch->private.count = watch->known.count = watch->settled.count = 0;
+}
+
+void gc__root_watch_begin(struct root_watch *watch, const struct ranges *pinned)
+{
+    forget(watch);
+    watch->pinned = pinned;
 }
 
 static void add_private(struct gc__range mapping, void *watch)
@@ -88,6 +103,8 @@ bool gc__root_watch_more(struct root_watch *watch, struct marker *marker, struct
     piece = next_piece(watch, pages);
     if (piece.start == piece.end)
         return false;
+    if (is_pinned(watch, piece))
+        return gc__ranges_add(&watch->settled, piece);
     if (!watch_piece(watch, piece, pages)) {
         gc__ranges_add(&watch->settled, pages);
         return false;
@@ -121,7 +138,7 @@ static void scan_known(struct scanning *scanning, struct gc__range part, bool ag
         return;
     gc__ranges_remove(&watch->settled, part);
     if (!gc__ranges_remove(&watch->known, part))
-        gc__root_watch_forget(watch);
+        forget(watch);
     scan_with_edges(scanning->marker, part, scanning->pages);
 }
 
@@ -140,7 +157,7 @@ void gc__root_watch_scan(struct root_watch *watch, struct marker *marker, struct
     while (rest.start < rest.end) {
         struct gc__range part = gc__ranges_first_part(&watch->known, rest, &is_known);
 
-        if (is_known)
+        if (is_known && !is_pinned(watch, part))
             scan_known(&scanning, part, again);
         else
             scan_with_edges(marker, part, pages);

@@ -24,10 +24,12 @@ struct root_watch {
     struct ranges known;   /* watched in this cycle */
     struct ranges settled; /* these, and what cannot be watched */
     size_t written;        /* pages that were scanned again, ever */
+
+    const struct ranges *pinned; /* they may be written without the system's knowing: never watched */
 };
 
 /* A cycle begins, in which nothing is known. */
-void gc__root_watch_forget(struct root_watch *watch);
+void gc__root_watch_begin(struct root_watch *watch, const struct ranges *pinned);
 
 /* Looks which memory is private. Under the heap's lock. */
 void gc__root_watch_look(struct root_watch *watch);

@@ -9,6 +9,8 @@
 #ifndef GC_PLATFORM_PLATFORM_H
 #define GC_PLATFORM_PLATFORM_H
 
+#include "gc/base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -384,6 +386,17 @@ bool gc__os_start_thread(void *(*main)(void *), void *argument);
  * core run. */
 void gc__os_yield(void);
 void gc__os_relax(void);
+
+/* A fuzzer of schedules, for debug builds under stress: at these points of what threads do
+ * together each lets others run now and then, for up to a tenth of a millisecond. */
+#define GC_STAGGER()                                                                                                   \
+    do {                                                                                                               \
+        if (GC_DEBUG)                                                                                                  \
+            gc__os_stagger();                                                                                          \
+    } while (0)
+
+extern _Atomic bool gc__os_staggers;
+void gc__os_stagger(void);
 
 /* ---- A copy of the process ----------------------------------------------- *
  * Whose memory is what the process had at one time. */

@@ -47,10 +47,12 @@ static void stop(struct world *world, struct mutator *mutator)
 {
     uint32_t asked = MUTATOR_ASKED, epoch;
 
+    GC_STAGGER();
     if (!atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_STOPPED))
         return;
     epoch = atomic_load_explicit(&world->epoch, memory_order_relaxed);
     acknowledge(world);
+    GC_STAGGER();
     wait_for_next_epoch(world, epoch);
 }
 

@@ -140,6 +140,7 @@ void gc__world_lock(struct world *world)
         world->depth++;
         return;
     }
+    GC_STAGGER();
     if (holds)
         blocked = gc__os_hold_signals();
     if (!try_lock(world) && !spin_for_lock(world, GC_LOCK_SPINS)) {
@@ -170,6 +171,7 @@ void gc__world_unlock(struct world *world)
     atomic_store_explicit(&world->owner, NULL, memory_order_relaxed);
     if (atomic_exchange_explicit(&world->lock, LOCK_FREE, memory_order_release) == LOCK_WAITED_FOR)
         gc__os_wake(&world->lock, 1);
+    GC_STAGGER();
     if (held)
         gc__os_release_signals(blocked);
 }

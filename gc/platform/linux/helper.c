@@ -139,6 +139,25 @@ void gc__os_yield(void)
     errno = saved_errno;
 }
 
+_Atomic bool gc__os_staggers;
+
+/* One number for all: a handler may interrupt its thread here, and the thread-local
+ * variables of a stranger are not there. */
+void gc__os_stagger(void)
+{
+    static _Atomic uint32_t turns;
+    uint32_t random;
+
+    if (!atomic_load_explicit(&gc__os_staggers, memory_order_relaxed))
+        return;
+    random = atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) * 0x9E3779B1u;
+    random ^= random >> 15;
+    if (random % 256 == 0)
+        gc__os_wait(&(_Atomic uint32_t){0}, 0, random >> 16);
+    else if (random % 8 == 0)
+        gc__os_yield();
+}
+
 void gc__os_relax(void)
 {
 #if defined __x86_64__
