@@ -229,7 +229,7 @@ Test(beside, large_heaps_by_themselves)
     gc_init();
     if (gc__heap.options.stress != 0)
         cr_skip_test("under stress heaps do not grow");
-    gc_set_pause_target(20); /* microseconds: also where a cycle beside the program is dear */
+    gc_set_pause_target(5); /* microseconds: also where a cycle beside the program is dear */
     ring = new_ring(effort(1500000), 1);
     for (uint64_t i = 0; i < effort(400000); i++)
         new_ring(20, 2);

@@ -20,7 +20,8 @@ static inline bool gc__magazine_put_at(struct heap *heap, struct mutator *mutato
     uint64_t bit = gc__bit_of(object->granule);
     uint32_t freed = run->freed;
 
-    if (freed == GC_MAGAZINE_CELLS || heap->concurrent.no_magazines)
+    if (freed == GC_MAGAZINE_CELLS || (size_t)freed * run->cell_bytes >= GC_MAGAZINE_BYTES ||
+        heap->concurrent.no_magazines)
         return false;
     if (freed == 0) { /* and perhaps the mutator has claimed none of that class yet */
         gc__mutator_use_run(mutator, block->lane);

@@ -5,6 +5,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
+#include "gc/mark/watch.h"
 #include "gc/roots/dead_stack.h"
 
 #include <errno.h>
@@ -226,12 +227,16 @@ static bool pin(struct ranges *ranges, struct gc__range range)
     return pinned;
 }
 
+/* What was written there until now has to be known: until its pages are watched again they
+ * count as written. Of roots it is known by what was noted in the cycle under way. */
 static bool unpin(struct ranges *ranges, struct gc__range range)
 {
     bool unpinned;
 
     gc__concurrent_hold(&gc__heap);
-    unpinned = gc__ranges_remove(ranges, range);
+    unpinned = gc__ranges_remove(&gc__heap.concurrent.roots.known, range) && gc__ranges_remove(ranges, range);
+    if (unpinned)
+        gc__watch_no_more(&gc__heap.region, range);
     gc__concurrent_release(&gc__heap);
     return unpinned;
 }

@@ -5,7 +5,8 @@
  *   our bug     GC_ASSERT where it is cheap, GC_AUDIT in O(heap) checks
  *
  * A message goes to stderr with the callers' names behind it, then to the
- * fatal hook, then the program aborts. Any thread; allocates nothing. */
+ * fatal hook, then the program aborts. Any thread; nothing of the heap is
+ * allocated. */
 #ifndef GC_BASE_CHECK_H
 #define GC_BASE_CHECK_H
 

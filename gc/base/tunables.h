@@ -101,8 +101,10 @@
 #define GC_DEAD_STACK_MARGIN_BYTES ((size_t)256)
 #define GC_DEAD_STACK_MAX_BYTES ((size_t)1 << 10)
 
-/* Freed cells that a mutator keeps for each class and kind. */
-#define GC_MAGAZINE_CELLS 16
+/* Freed cells that a mutator keeps for each class and kind, and how many bytes they may be.
+ * When there is no more room, half goes back, under the lock. */
+#define GC_MAGAZINE_CELLS 64
+#define GC_MAGAZINE_BYTES ((size_t)64 << 10)
 
 /* From this size on gc_realloc moves page tables instead of bytes... */
 #define GC_MOVE_MIN_BYTES ((size_t)1 << 20)
@@ -352,6 +354,10 @@
  * as long is the better choice. */
 #define GC_TRACED_BYTES_PER_US 1024
 #define GC_WAIT_PAUSES 4
+
+/* With each full cycle that stops the program, what the last one beside it took counts for
+ * less by such a part: some time it is tried again. */
+#define GC_FULL_TIME_FADES 16
 
 /* Smaller heaps are marked while the world stands. */
 #define GC_CONCURRENT_MIN_BYTES ((size_t)32 << 20)

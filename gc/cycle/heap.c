@@ -67,15 +67,16 @@ static uint64_t watched_writes_ns(const struct heap *heap)
     return (heap->pace.scanned_bytes >> GC_PAGE_SHIFT) * heap->minor.write_ns;
 }
 
-/* A full cycle beside the mutators, by what the last one took. */
+/* A full cycle beside the mutators, by what the last one took: but what any takes does not
+ * grow with the heap. */
 static uint64_t concurrent_ns(const struct heap *heap)
 {
     const struct concurrent *concurrent = &heap->concurrent;
-    size_t scanned_bytes = heap->pace.scanned_bytes;
+    uint64_t full_kib = gc__max(concurrent->full_bytes, GC_CONCURRENT_MIN_BYTES) >> 10;
 
     if (concurrent->full_ns == 0)
-        return scanned_bytes / GC_TRACED_BYTES_PER_US * 1000;
-    return (uint64_t)((double)concurrent->full_ns * (double)scanned_bytes / (double)(concurrent->full_bytes + 1));
+        return heap->pace.scanned_bytes / GC_TRACED_BYTES_PER_US * 1000;
+    return concurrent->full_ns / full_kib * (heap->pace.scanned_bytes >> 10);
 }
 
 /* A cycle beside the mutators costs them a fault for each page that they write, so where

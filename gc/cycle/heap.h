@@ -50,9 +50,6 @@ struct heap {
     struct ranges pinned; /* gc_pin_writable */
     struct stacks stacks;
     struct mappings mappings;
-    struct gang gang;
-    struct bins bins;
-    struct attached attached;
     struct pace pace;
     struct limit limit;
     struct minor minor;
@@ -65,6 +62,10 @@ struct heap {
 
     gc_oom_handler oom_handler;
     void *oom_data; /* a root */
+
+    struct attached attached; /* what is long stands behind: a short process touches no more than a few pages */
+    struct bins bins;
+    struct gang gang;
 };
 
 /* The only one of the process. Its parts are handed to the rooms; they do not

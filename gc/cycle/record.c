@@ -110,6 +110,7 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);
     } else {
+        heap->concurrent.full_ns -= heap->concurrent.full_ns / GC_FULL_TIME_FADES; /* it may be shorter by now */
         gc__minor_note_full(&heap->minor);
         gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
                              heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* Readies what names callers, for a message that is written under the heap's lock: there
+/* Readies what names callers, for messages that are written under the heap's lock: there
  * nothing is loaded any more. False: they will not be named. Not under that lock. */
 bool gc__backtrace_load(void);
 

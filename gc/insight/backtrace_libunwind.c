@@ -22,7 +22,7 @@
  * look at. */
 union context {
     unw_context_t registers;
-    char all[8192];
+    ucontext_t all;
 };
 
 static struct {
@@ -47,16 +47,39 @@ static bool look_up(void *library)
            unwind.get_name != NULL;
 }
 
-/* Who loads a library may wait for another thread that does, and that for the heap. */
+/* To load a library takes the loader's lock. A collector may hold that while it waits for
+ * us, or a thread that waits for the collector: so it does not wait. */
+static void *load(void)
+{
+    struct mutator *mutator = gc__mutator;
+    void *library;
+
+    if (!gc__mutator_exists(mutator) || !mutator->inside || gc__mutator_is_safe(mutator))
+        return gc__os_load(LIBRARY);
+    gc__world_begin_safe(&gc__heap.world, mutator,
+                         mutator->sp != 0 ? mutator->sp : (uintptr_t)__builtin_frame_address(0));
+    library = gc__os_load(LIBRARY);
+    gc__world_end_safe(&gc__heap.world, mutator);
+    return library;
+}
+
+/* Not under the lock: another that loads one may wait for it. */
 bool gc__backtrace_load(void)
 {
     void *library = NULL;
 
     if (!unwind.known && !gc__world_is_owned(&gc__heap.world))
-        library = gc__os_load(LIBRARY);
+        library = load();
     if (library != NULL)
         unwind.known = look_up(library);
     return unwind.known;
+}
+
+/* An assertion that fails does so under the lock, as a rule. */
+static __attribute__((constructor)) void load_for_assertions(void)
+{
+    if (GC_DEBUG)
+        gc__backtrace_load();
 }
 
 /* One line: the name, or the bare address of what has none. Our own helpers

@@ -43,7 +43,7 @@ void gc__rescan_note_pinned(struct region *region, const struct ranges *pinned);
 void gc__rescan_note_written(struct gc__range written, void *region);
 
 /* Scans the marked objects there. Returns how many bytes that may have been, and for each
- * page that is known by a fault of the program `fault_bytes` more. */
+ * page that was noted, by a fault of the program as a rule, `fault_bytes` more. */
 size_t gc__rescan_written(struct marker *marker, size_t fault_bytes);
 
 /* Of the cell of a block, whose first granule is `first`, that lies in the first byte of

@@ -1,5 +1,6 @@
 #include "gc/mark/watch.h"
 
+#include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/heap/large.h"
 
@@ -153,6 +154,15 @@ static void unwatch(const struct region *region, size_t first_page, size_t end)
 {
     gc__os_unwatch_writes(
         (struct gc__range){(uintptr_t)gc__page_address(region, first_page), (uintptr_t)gc__page_address(region, end)});
+}
+
+void gc__watch_no_more(const struct region *region, struct gc__range range)
+{
+    uintptr_t start = gc__max(range.start, region->base);
+    uintptr_t end = gc__min(range.end, region->base + (region->accessible << GC_CHUNK_SHIFT));
+
+    if (start < end)
+        unwatch(region, (start - region->base) >> GC_PAGE_SHIFT, gc__divide_up(end - region->base, GC_PAGE_BYTES));
 }
 
 static size_t count_to_be_written(const struct region *region, size_t page, size_t end)

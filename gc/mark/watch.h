@@ -24,4 +24,7 @@ bool gc__watch_chunk(struct region *region, size_t c, bool all);
  * row; nor is the whole chunk, if they are more than half of it. */
 void gc__watch_no_free_cells(struct region *region, size_t c);
 
+/* The pages of a range, as far as it lies in the heap, count as written from now on. */
+void gc__watch_no_more(const struct region *region, struct gc__range range);
+
 #endif

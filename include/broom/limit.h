@@ -16,7 +16,7 @@ extern "C" {
  * about half of the time: a program that needs more memory than the limit gets it, and
  * runs slower. (One that does nothing but allocate may spend more than half of its time
  * in collections even without a limit: see gc_set_growth_percent.) Without this call the limit is 80 % of
- * what the control groups of the process allow when the heap starts (a container's
+ * what the control groups of the process allow before the first collection (a container's
  * limit, of either version), or BROOM_MEMORY_LIMIT.
  * Returns the limit before; 0: there was none.
  * collects: never. */
@@ -40,7 +40,9 @@ GC__EXPORT int gc_set_hard_limit(size_t bytes);
 GC__EXPORT int gc_set_growth_percent(unsigned percent);
 
 /* Chooses between short pauses and throughput: a collection that would stop the program
- * for longer than this many microseconds runs concurrently. 0: every collection stops the
+ * for longer than this many microseconds runs concurrently. (For four times as long, where
+ * threads allocate faster than it would end; and longer in proportion where the system takes
+ * more than a microsecond to tell that a page is written.) 0: every collection stops the
  * program, which costs the least time in total. Without this call the target is
  * BROOM_PAUSE_TARGET_US, or 1000. Takes effect with the next collection.
  * Returns 0, or EINVAL for a value that is negative or above INT32_MAX.
