@@ -231,7 +231,7 @@ Test(minor, large_objects_that_grow_and_move)
 /* Of which the system does not tell. */
 Test(minor, old_points_at_young_by_a_device)
 {
-    enum { ALL = 1 << 16, COUNT = 1 << 12, STEP = 16 }; /* a part that does not make all restless */
+    enum { ALL = 1 << 18, COUNT = 1 << 12, STEP = 16 }; /* a part that does not make all restless */
 
     array = gc_malloc(ALL * sizeof *array);
     BEGIN();
