@@ -56,7 +56,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     gc__os_know_process();
     if (options->stats != 0 || options->log != 0)
         gc__os_keep_stderr();
-    gc__os_staggers = options->stress != 0;
+    gc__os_staggers = options->stress != 0 && !gc__heap_roots_are_mappings(heap); /* those are slow enough */
     heap->started = true;
     return true;
 }

@@ -139,6 +139,11 @@ void gc__os_yield(void)
     errno = saved_errno;
 }
 
+/* Once in so many times. On a busy machine another thread has the CPU for milliseconds
+ * then, and each allocation under stress comes by some of these points. */
+#define STAGGER_YIELDS 64
+#define STAGGER_SLEEPS 1024
+
 _Atomic bool gc__os_staggers;
 
 /* One number for all: a handler may interrupt its thread here, and the thread-local
@@ -152,9 +157,9 @@ void gc__os_stagger(void)
         return;
     random = atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) * 0x9E3779B1u;
     random ^= random >> 15;
-    if (random % 256 == 0)
+    if (random % STAGGER_SLEEPS == 0)
         gc__os_wait(&(_Atomic uint32_t){0}, 0, random >> 16);
-    else if (random % 8 == 0)
+    else if (random % STAGGER_YIELDS == 0)
         gc__os_yield();
 }
 
