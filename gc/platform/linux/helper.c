@@ -150,7 +150,7 @@ _Atomic bool gc__os_staggers;
  * variables of a stranger are not there. */
 void gc__os_stagger(void)
 {
-    static _Atomic uint32_t turns;
+    static _Atomic uint32_t turns, nothing;
     uint32_t random;
 
     if (!atomic_load_explicit(&gc__os_staggers, memory_order_relaxed))
@@ -158,7 +158,7 @@ void gc__os_stagger(void)
     random = atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) * 0x9E3779B1u;
     random ^= random >> 15;
     if (random % STAGGER_SLEEPS == 0)
-        gc__os_wait(&(_Atomic uint32_t){0}, 0, random >> 16);
+        gc__os_wait(&nothing, 0, random >> 16);
     else if (random % STAGGER_YIELDS == 0)
         gc__os_yield();
 }
