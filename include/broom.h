@@ -209,9 +209,9 @@ GC__EXPORT int gc_remove_roots(const void *start, const void *end);
 /* For memory that holds pointers, and is written by something else than the program and its
  * system calls: a device, or io_uring into a registered buffer. The system does not tell of
  * such writes, so the pages of [start, end), of objects or of roots, count as written in
- * every collection, until they are unpinned. That keeps nothing alive; it may be done before
- * the first collection or later, but before the memory is given away to be written. Ranges
- * may overlap; unpinning cuts out exactly the range given.
+ * every collection, until they are unpinned. That keeps nothing alive. Pin the memory
+ * before it is given away to be written. Ranges may overlap; unpinning cuts out exactly the
+ * range given.
  * Return 0, EINVAL (end before start), or ENOMEM.
  * collects: never. */
 GC__EXPORT int gc_pin_writable(const void *start, const void *end);

@@ -129,6 +129,58 @@ Test(limit, makes_mutators_wait_if_they_claim_more_than_there_is_room_for)
     cr_assert(gc__limit_makes_wait(&limit, 32 * MIB, 6100000));
 }
 
+/* 64 MiB to mark: 16.4 ms while the program stands; beside it, as long as nothing is known,
+ * 65.5 ms; a budget of 64 MiB; and mutators that claim so many KiB in a millisecond. */
+static bool runs_beside(size_t kib, const struct heap *with)
+{
+    static struct heap heap;
+
+    heap.concurrent = with->concurrent;
+    heap.concurrent.possible = true;
+    heap.minor.write_ns = with->minor.write_ns;
+    heap.limit = (struct limit){.near = with->limit.near, .allocated_bytes = kib << 10, .mutator_ns = 1000000};
+    heap.options.pause_target_us = 5000;
+    heap.gang.markers = 1;
+    heap.pace.scanned_bytes = heap.pace.full_budget_bytes = 64 * MIB;
+    return gc__heap_wants_concurrent(&heap);
+}
+
+Test(limit, longer_pauses_are_the_better_choice_where_mutators_would_wait)
+{
+    static struct heap with;
+
+    cr_assert(runs_beside(700, &with));
+    cr_assert_not(runs_beside(800, &with), "20 ms are as good");
+    with.concurrent.full_ns = 10000000; /* as the last one took */
+    with.concurrent.full_bytes = 64 * MIB;
+    cr_assert(runs_beside(4500, &with));
+    cr_assert_not(runs_beside(5000, &with));
+    with.concurrent.full_bytes = 1; /* that was for nothing, and does not grow without end */
+    cr_assert(runs_beside(2200, &with));
+}
+
+Test(limit, and_where_faults_are_dear)
+{
+    static struct heap with;
+
+    with.minor.write_ns = 3000;
+    cr_assert(runs_beside(100, &with), "15 ms are less");
+    with.minor.write_ns = 4000;
+    cr_assert_not(runs_beside(100, &with));
+}
+
+/* 16384 pages of 1 us. */
+Test(limit, near_one_faults_count_as_time)
+{
+    static struct heap with;
+
+    with.minor.write_ns = 1000;
+    cr_assert(runs_beside(700, &with));
+    with.limit.near = true;
+    cr_assert_not(runs_beside(700, &with));
+    cr_assert(runs_beside(500, &with));
+}
+
 Test(limit, is_exceeded_by_all_that_is_held)
 {
     struct limit_state state = live(90);

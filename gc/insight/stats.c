@@ -70,20 +70,15 @@ struct gc_stats gc__stats_now(void)
     return stats;
 }
 
-static void know_limit(void)
-{
-    gc__world_lock(&gc__heap.world);
-    if (gc__heap.started)
-        gc__heap_know_limit(&gc__heap);
-    gc__world_unlock(&gc__heap.world);
-}
-
 void gc_get_stats(struct gc_stats *out, size_t size)
 {
     struct gc_stats stats;
 
-    know_limit();
+    gc__world_lock(&gc__heap.world);
+    if (gc__heap.started)
+        gc__heap_know_limit(&gc__heap);
     stats = gc__stats_now();
+    gc__world_unlock(&gc__heap.world);
     memset(out, 0, size);
     memcpy(out, &stats, gc__min(size, sizeof stats));
 }

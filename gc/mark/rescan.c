@@ -4,6 +4,7 @@
 #include "gc/base/bitmap.h"
 #include "gc/mark/by_kind.h"
 #include "gc/mark/entry.h"
+#include "gc/mark/watch.h"
 
 #include <stdatomic.h>
 
@@ -149,14 +150,11 @@ void gc__rescan_note_written(struct gc__range written, void *argument)
 
 void gc__rescan_note_pinned(struct region *region, const struct ranges *pinned)
 {
-    uintptr_t heap_end = region->base + (region->accessible << GC_CHUNK_SHIFT);
-
     for (size_t i = 0; i < pinned->count; i++) {
-        uintptr_t start = gc__max(pinned->range[i].start, region->base);
-        uintptr_t end = gc__min(pinned->range[i].end, heap_end);
+        struct gc__range pages = gc__pages_in_heap(region, pinned->range[i]);
 
-        if (start < end)
-            gc__rescan_note_written((struct gc__range){start, gc__align_up(end, GC_PAGE_BYTES)}, region);
+        if (pages.start < pages.end)
+            gc__rescan_note_written(pages, region);
     }
 }
 

@@ -1,6 +1,5 @@
 #include "gc/mark/watch.h"
 
-#include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/heap/large.h"
 
@@ -158,11 +157,9 @@ static void unwatch(const struct region *region, size_t first_page, size_t end)
 
 void gc__watch_no_more(const struct region *region, struct gc__range range)
 {
-    uintptr_t start = gc__max(range.start, region->base);
-    uintptr_t end = gc__min(range.end, region->base + (region->accessible << GC_CHUNK_SHIFT));
-
-    if (start < end)
-        unwatch(region, (start - region->base) >> GC_PAGE_SHIFT, gc__divide_up(end - region->base, GC_PAGE_BYTES));
+    range = gc__pages_in_heap(region, range);
+    if (range.start < range.end)
+        gc__os_unwatch_writes(range);
 }
 
 static size_t count_to_be_written(const struct region *region, size_t page, size_t end)
