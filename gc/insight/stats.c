@@ -59,13 +59,20 @@ struct gc_stats gc__stats_of(const struct heap *heap)
 /* Under the lock. The figure of running mutators is not exact, but never falls. */
 GC_OWN_STATE static uint64_t last_allocated;
 
+static struct gc_stats never_falling(void)
+{
+    struct gc_stats stats = gc__stats_of(&gc__heap);
+
+    stats.bytes_allocated = last_allocated = gc__max(stats.bytes_allocated, last_allocated);
+    return stats;
+}
+
 struct gc_stats gc__stats_now(void)
 {
     struct gc_stats stats;
 
     gc__world_lock(&gc__heap.world);
-    stats = gc__stats_of(&gc__heap);
-    stats.bytes_allocated = last_allocated = gc__max(stats.bytes_allocated, last_allocated);
+    stats = never_falling();
     gc__world_unlock(&gc__heap.world);
     return stats;
 }
@@ -77,7 +84,7 @@ void gc_get_stats(struct gc_stats *out, size_t size)
     gc__world_lock(&gc__heap.world);
     if (gc__heap.started)
         gc__heap_know_limit(&gc__heap);
-    stats = gc__stats_now();
+    stats = never_falling();
     gc__world_unlock(&gc__heap.world);
     memset(out, 0, size);
     memcpy(out, &stats, gc__min(size, sizeof stats));
