@@ -133,15 +133,12 @@ static void clear_spare_word(const struct region *region, const struct object *o
         memset(gc__object_start(region, object) + gc__object_usable_bytes(region, object), 0, GC_WORD_BYTES);
 }
 
-static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move)
+static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t pages, bool may_move)
 {
     struct region *region = &heap->region;
     size_t head = gc__object_head(&object);
     size_t old_pages = gc__large_pages(region, head);
-    size_t pages = gc__large_pages_for(bytes);
 
-    if (pages == 0 || bytes <= GC_SMALL_MAX_BYTES)
-        return NULL;
     if (pages < old_pages && !gc__concurrent_is_marking(&heap->concurrent)) {
         gc__large_shrink(region, head, pages);
         note_freed(heap, mutator, old_pages - pages);
@@ -157,12 +154,18 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
 void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move)
 {
     size_t usable = gc__object_usable_bytes(&heap->region, &object);
+    size_t pages = gc__large_pages_for(bytes);
     void *resized;
 
+    if (pages == 0 || bytes <= GC_SMALL_MAX_BYTES)
+        return NULL;
+    /* Most steps of a text that grows by a few bytes at a time: nothing is to be done. */
+    if (pages == gc__large_pages(&heap->region, gc__object_head(&object)))
+        return gc__object_start(&heap->region, &object);
     if (bytes > usable)
         gc__collect_if_due(heap, mutator, bytes - usable);
     gc__world_lock(&heap->world);
-    resized = resize(heap, mutator, object, bytes, may_move);
+    resized = resize(heap, mutator, object, pages, may_move);
     gc__world_unlock(&heap->world);
     return resized;
 }
