@@ -2,7 +2,7 @@
  * collections in idle time. */
 #define _GNU_SOURCE
 #include "gc/base/tunables.h"
-#include "gc/cycle/heap.h"
+#include "gc/cycle/choice.h"
 #include "test/child.h"
 #include "test/effort.h"
 #include "test/hidden.h"
@@ -142,7 +142,7 @@ static bool runs_beside(size_t kib, const struct heap *with)
     heap.options.pause_target_us = 5000;
     heap.gang.markers = 1;
     heap.pace.scanned_bytes = heap.pace.full_budget_bytes = 64 * MIB;
-    return gc__heap_wants_concurrent(&heap);
+    return gc__choice_concurrent(&heap);
 }
 
 Test(limit, longer_pauses_are_the_better_choice_where_mutators_would_wait)
@@ -388,7 +388,7 @@ Test(growth, can_be_changed)
 
 static void check_wants_concurrent(bool expected)
 {
-    cr_assert_eq(gc__heap_wants_concurrent(&gc__heap), expected && gc__heap.concurrent.possible);
+    cr_assert_eq(gc__choice_concurrent(&gc__heap), expected && gc__heap.concurrent.possible);
 }
 
 Test(pause_target, can_be_changed)

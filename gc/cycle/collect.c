@@ -4,6 +4,7 @@
 #include "gc/base/check.h"
 #include "gc/cycle/allowance.h"
 #include "gc/cycle/assist.h"
+#include "gc/cycle/choice.h"
 #include "gc/cycle/observer.h"
 #include "gc/cycle/pause.h"
 #include "gc/cycle/record.h"
@@ -11,22 +12,10 @@
 #include "gc/cycle/runs.h"
 #include "gc/mark/rescan.h"
 
-/* Under stress so many cycles are full, the others minor if they can be. */
-#define STRESS_FULL_EVERY 4
-
 /* A cycle beside the mutators is finished for them once in so many allocations. */
 #define STRESS_PATIENCE 16384
 
 /* ---- The cycle --------------------------------------------------------------- */
-
-/* Under stress minor cycles are tried whatever they are worth. */
-static bool next_should_be_minor(const struct heap *heap, const struct census *marked)
-{
-    if (heap->options.stress != 0)
-        return heap->record.collections % STRESS_FULL_EVERY != 0;
-    return marked->scanned_bytes >= GC_MINOR_MIN_BYTES && gc__pace_prefers_minor(&heap->pace) &&
-           !gc__heap_wants_concurrent(heap);
-}
 
 /* The world stands. A minor cycle differs from a full one in what is white at its
  * beginning, and in what is scanned besides the roots. */
@@ -48,7 +37,7 @@ static void cycle(struct heap *heap)
     gc__roots_trace(heap);
     marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
     gc__record_marked(heap, &marked, &keeping, rescanned);
-    gc__minor_prepare(&heap->minor, &heap->region, next_should_be_minor(heap, &marked));
+    gc__minor_prepare(&heap->minor, &heap->region, gc__choice_stopped_minor(heap, &marked));
     gc__gang_trim(&heap->gang);
     gc__return_memory(heap);
     gc__observe_swept(heap);
@@ -80,29 +69,12 @@ static void stop_and_cycle(struct heap *heap)
     gc__observe_cycle(heap);
 }
 
-/* For the time that it takes, if that is known. */
-static bool minor_frees_more(const struct heap *heap)
-{
-    const struct concurrent *concurrent = &heap->concurrent;
-
-    return concurrent->minor_ns == 0 || (double)gc__pace_budget_after_minor(&heap->pace) * (double)concurrent->full_ns >
-                                            (double)heap->pace.full_budget_bytes * (double)concurrent->minor_ns;
-}
-
-static bool concurrent_should_be_minor(struct heap *heap)
-{
-    if (heap->minor.rest > 0 && heap->concurrent.marks_stand)
-        return heap->minor.rest-- == 0;
-    return heap->options.no_minor == 0 && heap->minor.row < GC_MINOR_MAX_ROW && gc__pace_prefers_minor(&heap->pace) &&
-           minor_frees_more(heap);
-}
-
 /* Before the first, it is not known yet what a write to a watched page costs here. */
 static bool wants_concurrent(struct heap *heap)
 {
-    if (heap->minor.write_ns == 0 && gc__heap_wants_concurrent(heap) && gc__concurrent_may_watch(heap))
+    if (heap->minor.write_ns == 0 && gc__choice_concurrent(heap) && gc__concurrent_may_watch(heap))
         gc__minor_track(&heap->minor, &heap->region);
-    return gc__heap_wants_concurrent(heap);
+    return gc__choice_concurrent(heap);
 }
 
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
@@ -110,7 +82,7 @@ static bool beside_mutators(struct heap *heap)
 {
     if (gc__concurrent_is_under_way(&heap->concurrent))
         return heap->options.stress == 0 || gc__concurrent_finish(heap);
-    return wants_concurrent(heap) && gc__concurrent_begin(heap, concurrent_should_be_minor(heap));
+    return wants_concurrent(heap) && gc__concurrent_begin(heap, gc__choice_concurrent_minor(heap));
 }
 
 /* A child by _Fork, say: no handler of ours was called. */

@@ -61,54 +61,6 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     return true;
 }
 
-/* No more pages are written for the first time than were scanned. */
-static uint64_t watched_writes_ns(const struct heap *heap)
-{
-    return (heap->pace.scanned_bytes >> GC_PAGE_SHIFT) * heap->minor.write_ns;
-}
-
-/* A full cycle beside the mutators, by what the last one took: but what any takes does not
- * grow with the heap. */
-static uint64_t concurrent_ns(const struct heap *heap)
-{
-    const struct concurrent *concurrent = &heap->concurrent;
-    uint64_t full_kib = gc__max(concurrent->full_bytes, GC_CONCURRENT_MIN_BYTES) >> 10;
-
-    if (concurrent->full_ns == 0)
-        return heap->pace.scanned_bytes / GC_TRACED_BYTES_PER_US * 1000;
-    return concurrent->full_ns / full_kib * (heap->pace.scanned_bytes >> 10);
-}
-
-/* A cycle beside the mutators costs them a fault for each page that they write, so where
- * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
- * pause is the better choice. Likewise where they would come to wait for its end. And near
- * a limit, where it would have to begin again at once, any pause is. */
-static size_t pause_worth_avoiding_us(const struct heap *heap)
-{
-    size_t target_us = (size_t)heap->options.pause_target_us;
-    size_t budget = heap->pace.full_budget_bytes;
-    uint64_t cycle_ns = concurrent_ns(heap);
-
-    target_us = gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
-    if (heap->limit.near && gc__limit_makes_wait(&heap->limit, budget, cycle_ns + watched_writes_ns(heap)))
-        return SIZE_MAX;
-    return gc__limit_makes_wait(&heap->limit, budget, cycle_ns) ? target_us * GC_WAIT_PAUSES : target_us;
-}
-
-bool gc__heap_wants_concurrent(const struct heap *heap)
-{
-    size_t scanned_bytes = heap->pace.scanned_bytes;
-
-    if (!heap->concurrent.possible || heap->options.pause_target_us <= 0 ||
-        heap->concurrent.given_up >= GC_CONCURRENT_MAX_GIVEN_UP ||
-        (!gc__concurrent_may_watch(heap) && !gc__snapshot_is_better(heap)))
-        return false;
-    if (heap->options.stress != 0)
-        return heap->record.collections % 4 == 1;
-    return scanned_bytes >= GC_CONCURRENT_MIN_BYTES &&
-           scanned_bytes / GC_MARKED_BYTES_PER_US / heap->gang.markers > pause_worth_avoiding_us(heap);
-}
-
 static void audit_blocks(const struct region *region)
 {
     for (size_t unit = 0; unit < region->accessible * GC_UNITS_PER_CHUNK; unit++)

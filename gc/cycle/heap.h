@@ -81,10 +81,6 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
  * short. */
 void gc__heap_know_limit(struct heap *heap);
 
-/* Whether the next cycle, unless it must be full at once, had better run beside the
- * mutators. Under stress one in four does. */
-bool gc__heap_wants_concurrent(const struct heap *heap);
-
 static inline bool gc__heap_roots_are_mappings(const struct heap *heap)
 {
     return heap->options.roots > GC_ROOTS_SEGMENTS;

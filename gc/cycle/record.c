@@ -1,6 +1,7 @@
 #include "gc/cycle/record.h"
 
 #include "gc/base/align.h"
+#include "gc/cycle/choice.h"
 
 /* Of a minor cycle: what it had to scan, and what it found beyond what was there. */
 static void note_minor(struct heap *heap, const struct census *marked, size_t rescanned, size_t live_bytes)
@@ -95,7 +96,7 @@ void gc__keep_limits(struct heap *heap)
 
 static void keep_runway(struct heap *heap)
 {
-    if (gc__heap_wants_concurrent(heap))
+    if (gc__choice_concurrent(heap))
         gc__pace_keep_runway(&heap->pace, heap->concurrent.runway_bytes / 4 * 5);
 }
 
