@@ -188,6 +188,41 @@ Test(finalizers_undisturbed, in_cycles_that_move_are_reported_where_they_are)
     cr_assert_eq(stray_reports, 0);
 }
 
+static unsigned reports_of[MANY * 4];
+
+static void count_report(void *object)
+{
+    const struct node *node = object;
+
+    reports_of[node->number]++;
+}
+
+/* Nobody breaks them. What dies meanwhile changes the order in which the objects are come
+ * to. */
+Test(finalizers, in_cycles_are_reported_once_whatever_dies)
+{
+    gc_set_finalizer_cycle_report(count_report);
+    make_dead(2 * MANY, MANY, GC_FINALIZE_ORDERED);
+    make_rings(MANY, 2);
+    for (size_t i = 0; i < 5; i++)
+        collect_and_run();
+    check_nearly(runs, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        cr_assert_leq(reports_of[2 * i] + reports_of[2 * i + 1], 1);
+}
+
+/* So that a runtime that asks first comes to know of them. */
+Test(finalizers_undisturbed, in_cycles_that_are_not_reported_yet_count_as_ready)
+{
+    gc_set_finalizer_cycle_report(break_cycle);
+    make_rings(100, 2);
+    collect_with_clear_stack();
+    check_nearly(gc_finalizers_ready(queue), 100);
+    gc_run_finalizers(queue, SIZE_MAX);
+    check_nearly(reports, 100);
+    cr_assert_eq(gc_finalizers_ready(queue), 0);
+}
+
 Test(finalizers, in_longer_cycles_too)
 {
     gc_set_finalizer_cycle_report(break_cycle);

@@ -35,13 +35,12 @@ static void populate(struct finalizers *finalizers, size_t places)
     finalizers->populated_bytes = done + step;
 }
 
-/* For one more that is registered; and its report, but few have one: for those the
- * faults may come. */
+/* For one more that is registered. */
 static bool make_room(struct finalizers *finalizers)
 {
-    size_t needed = finalizers->table.count + 1 + finalizers->ready_count;
+    size_t needed = finalizers->table.count + 1;
 
-    if (finalizers->table.count + 1 + needed > finalizers->capacity && !grow(finalizers))
+    if (needed > finalizers->capacity && !grow(finalizers))
         return false;
     populate(finalizers, needed);
     return true;
@@ -57,22 +56,57 @@ static uint32_t free_place(struct finalizers *finalizers)
     return number;
 }
 
-/* Returns the number of its place. */
-static uint32_t append(struct finalizers *finalizers, struct ready_place place)
+static uint16_t queue_of(const struct attachment *entry)
 {
-    struct gc_finalizer_queue *queue = &finalizers->queue[place.queue];
+    return (uint16_t)(entry->note & GC_FINALIZER_QUEUE_MASK);
+}
+
+static struct ready_place *place_at(const struct finalizers *finalizers, uint32_t number)
+{
+    return &finalizers->place[number - 1];
+}
+
+static bool has_place(const struct attachment *entry)
+{
+    return (entry->note & (GC_FINALIZER_READY | GC_FINALIZER_TO_REPORT)) != 0;
+}
+
+/* Puts it at the end of its queue. */
+static void append(struct finalizers *finalizers, struct attachment *entry, uint32_t why)
+{
+    struct gc_finalizer_queue *queue = &finalizers->queue[queue_of(entry)];
     uint32_t number = free_place(finalizers);
 
-    finalizers->place[number - 1] = place;
+    *place_at(finalizers, number) = (struct ready_place){.object = (void *)entry->object, .previous = queue->last};
     if (queue->last != 0)
-        finalizers->place[queue->last - 1].next = number;
+        place_at(finalizers, queue->last)->next = number;
     else
         queue->first = number;
     queue->last = number;
-    queue->count += !place.report;
+    queue->count++;
     finalizers->ready_count++;
     finalizers->news = true;
-    return number;
+    entry->next_place = number;
+    entry->note |= why;
+}
+
+static void take_out(struct finalizers *finalizers, struct attachment *entry)
+{
+    struct gc_finalizer_queue *queue = &finalizers->queue[queue_of(entry)];
+    uint32_t number = entry->next_place;
+    struct ready_place *place = place_at(finalizers, number);
+
+    *(place->previous != 0 ? &place_at(finalizers, place->previous)->next : &queue->first) = place->next;
+    *(place->next != 0 ? &place_at(finalizers, place->next)->previous : &queue->last) = place->previous;
+    *place = (struct ready_place){.next = finalizers->free};
+    finalizers->free = number;
+    queue->count--;
+    finalizers->ready_count--;
+    if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
+        finalizers->used = 0;
+        finalizers->free = 0;
+    }
+    entry->note &= ~(GC_FINALIZER_READY | GC_FINALIZER_TO_REPORT);
 }
 
 size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers)
@@ -81,11 +115,6 @@ size_t gc__finalizers_metadata_bytes(const struct finalizers *finalizers)
 }
 
 /* ---- What is registered ---------------------------------------------------------------------- */
-
-static uint16_t queue_of(const struct attachment *entry)
-{
-    return (uint16_t)(entry->note & GC_FINALIZER_QUEUE_MASK);
-}
 
 static size_t find(const struct attachments *table, uintptr_t object, uint32_t queue)
 {
@@ -96,37 +125,12 @@ static size_t find(const struct attachments *table, uintptr_t object, uint32_t q
     return index;
 }
 
-static struct ready_place *place_of(const struct finalizers *finalizers, const struct attachment *entry)
-{
-    return &finalizers->place[entry->next_place - 1];
-}
-
-/* That it is in a cycle, if that is still to be told. Few objects ever are. */
-static struct ready_place *report_of(const struct finalizers *finalizers, const struct attachment *entry)
-{
-    if ((entry->note & GC_FINALIZER_REPORTED) == 0)
-        return NULL;
-    for (size_t i = 0; i < finalizers->used; i++) {
-        struct ready_place *place = &finalizers->place[i];
-
-        if (place->report && (uintptr_t)place->object == entry->object && place->queue == queue_of(entry))
-            return place;
-    }
-    return NULL;
-}
-
-/* If it is ready, its place remains in the queue, empty; so does that of a report. */
 static void drop(struct finalizers *finalizers, size_t index)
 {
-    const struct attachment *entry = &finalizers->table.entry[index];
-    struct ready_place *report = report_of(finalizers, entry);
+    struct attachment *entry = &finalizers->table.entry[index];
 
-    if (report != NULL)
-        report->object = NULL;
-    if ((entry->note & GC_FINALIZER_READY) != 0) {
-        finalizers->queue[queue_of(entry)].count--;
-        place_of(finalizers, entry)->object = NULL;
-    }
+    if (has_place(entry))
+        take_out(finalizers, entry);
     gc__attachments_remove(&finalizers->table, index);
 }
 
@@ -177,24 +181,20 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
 {
     struct attachments *table = &finalizers->table;
 
-    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i)) {
-        struct ready_place *report = report_of(finalizers, &table->entry[i]);
-
-        if (report != NULL)
-            report->object = (void *)to;
-        if ((table->entry[i].note & GC_FINALIZER_READY) != 0)
-            place_of(finalizers, &table->entry[i])->object = (void *)to;
-    }
+    for (size_t i = gc__attachments_first(table, from); i != SIZE_MAX; i = gc__attachments_next(table, i))
+        if (has_place(&table->entry[i]))
+            place_at(finalizers, table->entry[i].next_place)->object = (void *)to;
     gc__attachments_move(table, from, to);
 }
 
 /* ---- From one to the other -------------------------------------------------------------------- */
 
+/* If it was to be told that it is in a cycle, that is over. */
 static void make_ready(struct finalizers *finalizers, struct attachment *entry)
 {
-    entry->next_place =
-        append(finalizers, (struct ready_place){.object = (void *)entry->object, .queue = queue_of(entry)});
-    entry->note |= GC_FINALIZER_READY;
+    if (has_place(entry))
+        take_out(finalizers, entry);
+    append(finalizers, entry, GC_FINALIZER_READY);
 }
 
 void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue)
@@ -207,44 +207,24 @@ void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue
     }
 }
 
-static struct ready_place take_first(struct finalizers *finalizers, struct gc_finalizer_queue *queue)
-{
-    uint32_t number = queue->first;
-    struct ready_place *place = &finalizers->place[number - 1], taken = *place;
-
-    queue->first = place->next;
-    queue->last = queue->first != 0 ? queue->last : 0;
-    finalizers->ready_count--;
-    *place = (struct ready_place){.next = finalizers->free};
-    finalizers->free = number;
-    if (finalizers->ready_count == 0) { /* the next collection need not look at all of them */
-        finalizers->used = 0;
-        finalizers->free = 0;
-    }
-    return taken;
-}
-
-/* Passes over what was dropped since. */
 bool gc__finalizers_take(struct finalizers *finalizers, uint32_t index, struct ready *taken)
 {
-    struct gc_finalizer_queue *queue = &finalizers->queue[index];
+    uint32_t first = finalizers->queue[index].first;
+    struct attachment *entry;
+    size_t found;
 
-    while (queue->first != 0) {
-        struct ready_place place = take_first(finalizers, queue);
-        size_t entry = place.object != NULL ? find(&finalizers->table, (uintptr_t)place.object, index) : SIZE_MAX;
-
-        if (entry == SIZE_MAX)
-            continue;
-        if (place.report) {
-            *taken = (struct ready){.object = place.object};
-            return true;
-        }
-        *taken = to_call(&finalizers->table.entry[entry]);
-        queue->count--;
-        gc__attachments_remove(&finalizers->table, entry);
-        return true;
+    if (first == 0)
+        return false;
+    found = find(&finalizers->table, (uintptr_t)place_at(finalizers, first)->object, index);
+    entry = &finalizers->table.entry[found];
+    *taken = to_call(entry);
+    if ((entry->note & GC_FINALIZER_READY) != 0) {
+        drop(finalizers, found);
+    } else {
+        taken->finalizer = NULL;
+        take_out(finalizers, entry);
     }
-    return false;
+    return true;
 }
 
 /* ---- While the world stands --------------------------------------------------------------------- */
@@ -287,28 +267,25 @@ static void clear_mark(const struct marker *marker, uintptr_t object)
     gc__bits_of(marker->region, granule)->mark &= ~gc__bit_of(granule);
 }
 
-/* Before anything is marked for finalizers. False: nothing is to be done. */
-static bool note_white(struct finalizers *finalizers, const struct marker *marker, size_t from)
+/* Before anything is marked for finalizers. Returns what they have in common: 0, if there
+ * is nothing to be done. */
+static uint32_t note_white(struct finalizers *finalizers, const struct marker *marker, size_t from)
 {
     struct attachments *table = &finalizers->table;
-    bool any = false;
+    uint32_t notes = 0;
 
     for (size_t i = from; i < table->count; i++) {
         gc__attachments_prefetch(table, marker->region, i + GC_ATTACHMENTS_AHEAD);
-        if (is_white(marker, &table->entry[i])) {
-            table->entry[i].note |= GC_FINALIZER_WHITE;
-            any = true;
-        }
+        if (is_white(marker, &table->entry[i]))
+            notes |= table->entry[i].note |= GC_FINALIZER_WHITE;
     }
-    return any;
+    return notes;
 }
 
 static void report_cycle(struct finalizers *finalizers, struct attachment *entry)
 {
-    if ((entry->note & GC_FINALIZER_REPORTED) != 0)
-        return;
-    entry->note |= GC_FINALIZER_REPORTED;
-    append(finalizers, (struct ready_place){.object = (void *)entry->object, .queue = queue_of(entry), .report = true});
+    if ((entry->note & GC_FINALIZER_REPORTED) == 0)
+        append(finalizers, entry, GC_FINALIZER_REPORTED | GC_FINALIZER_TO_REPORT);
 }
 
 /* All that an object leads to, and itself only if others of those lead to it: its own
@@ -324,15 +301,15 @@ static void mark_from(struct marker *marker, uintptr_t object)
 }
 
 /* What an earlier one leads to need not be looked at again, and has to wait. */
-static void mark_from_ordered(struct finalizers *finalizers, struct marker *marker, size_t from)
+static void mark_from_ordered(struct finalizers *finalizers, struct marker *marker, size_t from, uint32_t reported)
 {
+    const uint32_t white = GC_FINALIZER_WHITE | GC_FINALIZER_ORDERED;
     struct attachments *table = &finalizers->table;
 
     for (size_t i = from; i < table->count; i++) {
         struct attachment *entry = &table->entry[i];
 
-        if ((entry->note & GC_FINALIZER_WHITE) == 0 || (entry->note & GC_FINALIZER_ORDERED) == 0 ||
-            !is_white(marker, entry))
+        if ((entry->note & (white | GC_FINALIZER_REPORTED)) != (white | reported) || !is_white(marker, entry))
             continue;
         mark_from(marker, entry->object);
         if (!is_white(marker, entry))
@@ -371,11 +348,18 @@ static void mark_ready(struct finalizers *finalizers, struct marker *marker, siz
     gc__marker_drain(marker);
 }
 
+/* A cycle that was reported is come to by the same one of its objects as then, so that no
+ * other of them is told of. */
 void gc__finalizers_find_ready(struct finalizers *finalizers, struct marker *marker, size_t from)
 {
-    if (!note_white(finalizers, marker, from))
+    uint32_t notes = note_white(finalizers, marker, from);
+
+    if (notes == 0)
         return;
-    mark_from_ordered(finalizers, marker, from);
+    if ((notes & GC_FINALIZER_REPORTED) != 0)
+        mark_from_ordered(finalizers, marker, from, GC_FINALIZER_REPORTED);
+    if ((notes & GC_FINALIZER_ORDERED) != 0)
+        mark_from_ordered(finalizers, marker, from, 0);
     move_ready(finalizers, marker, from);
     mark_ready(finalizers, marker, from);
 }

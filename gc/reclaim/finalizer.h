@@ -19,7 +19,7 @@
  * registered, so a collection needs no memory, and takes no faults for it.
  *
  * An entry of the table: `a` is the function, `b` its data, a root; `note` the queue
- * and the flags below; `next_place` the number of its place in the list, if it is ready.
+ * and the flags below; `next_place` the number of its place in the list, if it has one.
  *
  * Threads: under the heap's lock. */
 #ifndef GC_RECLAIM_FINALIZER_H
@@ -32,16 +32,16 @@
 #define GC_FINALIZER_QUEUES 256
 #define GC_FINALIZER_QUEUE_MASK 0xffffu
 #define GC_FINALIZER_ORDERED 0x10000u
-#define GC_FINALIZER_REPORTED 0x20000u /* that it is in a cycle */
-#define GC_FINALIZER_WHITE 0x40000u    /* in this collection, before anything was marked for finalizers */
-#define GC_FINALIZER_READY 0x80000u    /* it has a place in the list */
+#define GC_FINALIZER_REPORTED 0x20000u   /* that it is in a cycle */
+#define GC_FINALIZER_WHITE 0x40000u      /* in this collection, before anything was marked for finalizers */
+#define GC_FINALIZER_READY 0x80000u      /* it has a place in the list; */
+#define GC_FINALIZER_TO_REPORT 0x100000u /* likewise, but to be told that it is in a cycle */
 
-/* A place in the list of what was found, and not run yet. */
+/* A place in the list of what was found, and not run or told yet. Places have numbers from
+ * one on; 0 is none. */
 struct ready_place {
-    void *object;  /* NULL: it was dropped meanwhile */
-    uint32_t next; /* of its queue, or of those that are free: number plus one; 0: the last */
-    uint16_t queue;
-    bool report; /* the object is in a cycle, which is to be told */
+    void *object;            /* NULL: the place is free */
+    uint32_t next, previous; /* of its queue; or the next that is free */
 };
 
 /* What is to be called. */
@@ -54,17 +54,17 @@ struct ready {
 struct gc_finalizer_queue {
     uint32_t mode;        /* an enum gc_finalizer_mode */
     uint32_t index;       /* of itself */
-    uint32_t first, last; /* of the list: numbers plus one */
-    uint32_t count;       /* of those, the ones that are no reports */
+    uint32_t first, last; /* of the list */
+    uint32_t count;
 };
 
 struct finalizers {
     struct attachments table;
-    struct ready_place *place; /* room for all that are registered or ready */
+    struct ready_place *place; /* room for all that are registered */
     size_t capacity;
     size_t populated_bytes; /* there is memory for those */
     size_t used;            /* the first so many were ever in use, */
-    uint32_t free;          /* of which these are free now: number plus one */
+    uint32_t free;          /* of which these are free now */
     size_t ready_count;
     _Atomic bool news;                                    /* something became ready since this was last false */
     uint32_t queues;                                      /* that were made */
@@ -86,7 +86,8 @@ void gc__finalizers_move(struct finalizers *finalizers, uintptr_t from, uintptr_
 /* Makes all that are in a queue ready, whether their objects live or not. */
 void gc__finalizers_make_all_ready(struct finalizers *finalizers, uint32_t queue);
 
-/* Takes out the oldest of a queue. False: it is empty. */
+/* Takes out the oldest of a queue: if that is a report, the object remains registered. False:
+ * the queue is empty. */
 bool gc__finalizers_take(struct finalizers *finalizers, uint32_t queue, struct ready *taken);
 
 /* While the world stands: the data of entries from `from` on, and all that is

@@ -89,7 +89,7 @@ GC__EXPORT gc_finalizer_queue *gc_finalizer_queue_new(uint32_t mode);
  * collects: never. */
 GC__EXPORT int gc_set_finalizer_mode(gc_finalizer_queue *queue, uint32_t mode);
 
-/* How many finalizers of a queue are ready to run.
+/* How many finalizers of a queue are ready to run, and cycles to be reported.
  * collects: never. */
 GC__EXPORT size_t gc_finalizers_ready(gc_finalizer_queue *queue);
 

@@ -7,8 +7,8 @@
  *
  * A kind costs an object nothing: blocks of the heap hold objects of one kind.
  * Make a kind once for each type of your runtime, and keep it. Hundreds are cheap. There
- * can be GC_MAX_KINDS, among them three built-in ones and up to two for broom/weak.h, and
- * a kind is never destroyed. About 3800 pairs of kind and size class can be in use; small
+ * can be GC_MAX_KINDS, among them three built-in ones, up to seven for broom/weak.h and one
+ * for gc_stack_new, each made at its first use; and a kind is never destroyed. About 3800 pairs of kind and size class can be in use; small
  * objects of any further pair take a page each.
  *
  *     struct node { struct node *left, *right; double weight; };
@@ -81,10 +81,9 @@ struct gc_kind_options {
 };
 
 /* A new kind, for the rest of the process. `size` is sizeof(struct
- * gc_kind_options). With GC_TRACE_LAYOUT, and with elements, `bytes` and
- * `element_bytes` are multiples of 8. NULL with errno = EINVAL for a value out of its
- * range and for options that contradict each other; ENOMEM when there is no memory, or
- * there are GC_MAX_KINDS already.
+ * gc_kind_options). With GC_TRACE_LAYOUT, `bytes` and `element_bytes` are multiples of 8.
+ * NULL with errno = EINVAL for a value out of its range and for options that contradict
+ * each other; ENOMEM when there is no memory, or there are GC_MAX_KINDS already.
  * collects: never. */
 GC__EXPORT gc_kind *gc_kind_new(const struct gc_kind_options *options, size_t size);
 
