@@ -91,7 +91,10 @@ Test(events, may_be_answered_by_allocating_and_collecting)
     without_stress();
     gc_set_event_callback(GC_EVENT_END, allocate_and_collect, &calls);
     gc_collect();
-    cr_assert_eq(calls, 20, "each collection in there is told of after it returned");
+    cr_assert_eq(calls, 1, "the collection in there is told of later");
+    for (size_t i = 1; i < 20; i++)
+        cr_assert_not_null(gc_malloc(10));
+    cr_assert_eq(calls, 20);
     for (size_t i = 1; i < told.count; i++)
         cr_assert_eq(told.event[i].collection, told.event[i - 1].collection + 1);
     gc_set_event_callback(0, allocate_and_collect, &calls);
@@ -270,6 +273,29 @@ Test(events, of_exhaustion)
     cr_assert_eq(errno, ENOMEM);
     cr_assert_eq(told.count, 1);
     cr_assert_eq(told.event[0].bytes, SIZE_MAX / 2);
+}
+
+static void *_Atomic report;
+
+/* For which there is no memory. */
+static void make_report(const struct gc_event *event, void *data)
+{
+    note(event, data);
+    report = gc_malloc((size_t)event->bytes);
+}
+
+/* Or the call that fails would never return. */
+Test(events, of_exhaustion_that_exhaust_themselves)
+{
+    volatile size_t most = SIZE_MAX / 2;
+
+    gc_set_event_callback(GC_EVENT_OUT_OF_MEMORY, make_report, NULL);
+    for (size_t i = 1; i < 10; i++) {
+        cr_assert_null(gc_malloc(most));
+        cr_assert_geq(told.count, i);
+        cr_assert_leq(told.count, 2 * i);
+    }
+    cr_assert_null(report);
 }
 
 static _Atomic bool blocked, may_go;

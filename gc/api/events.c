@@ -7,24 +7,32 @@
 #include <errno.h>
 #include <string.h>
 
-/* What is to be told, and whom; false, and nobody is at it any more, if there is
- * nothing. */
-static bool take(struct gc_event *event, struct watcher watchers[GC_MAX_WATCHERS])
+/* Under the lock. What happened since waits for the next call. */
+static void end_telling(struct events *events)
+{
+    events->telling = false;
+    atomic_store_explicit(&events->news, events->told != events->happened, memory_order_relaxed);
+}
+
+/* What is to be told of the first `end`, and whom; false, and nobody is at it any more, if
+ * there is nothing. */
+static bool take(uint64_t end, struct gc_event *event, struct watcher watchers[GC_MAX_WATCHERS])
 {
     struct events *events = &gc__heap.events;
     bool taken;
 
     gc__world_lock(&gc__heap.world);
-    taken = gc__events_take(events, event);
-    events->telling = taken;
+    taken = events->told < end && gc__events_take(events, event);
+    if (!taken)
+        end_telling(events);
     memcpy(watchers, events->watcher, sizeof events->watcher);
     gc__world_unlock(&gc__heap.world);
     return taken;
 }
 
 /* A callback may be left, though it must not: its thread is cancelled, say. Calls from
- * further up the stack then tell. */
-static bool begin_telling(struct mutator *mutator, uintptr_t sp)
+ * further up the stack then tell. Sets `*end` to how many have happened. */
+static bool begin_telling(struct mutator *mutator, uintptr_t sp, uint64_t *end)
 {
     struct events *events = &gc__heap.events;
     bool begins;
@@ -33,21 +41,24 @@ static bool begin_telling(struct mutator *mutator, uintptr_t sp)
     begins = !events->telling;
     events->telling = true;
     atomic_store_explicit(&events->news, false, memory_order_relaxed);
+    *end = events->happened;
     gc__world_unlock(&gc__heap.world);
     if (begins)
         mutator->telling_sp = sp;
     return begins;
 }
 
+/* Not of what the callbacks cause, or one that causes what it is told of would never return. */
 void gc__events_tell(void)
 {
     struct watcher watchers[GC_MAX_WATCHERS];
     int saved_errno = errno;
     struct gc_event event;
+    uint64_t end;
 
-    if (!begin_telling(gc__mutator, (uintptr_t)__builtin_frame_address(0)))
+    if (!begin_telling(gc__mutator, (uintptr_t)__builtin_frame_address(0), &end))
         return;
-    while (take(&event, watchers))
+    while (take(end, &event, watchers))
         for (unsigned i = 0; i < GC_MAX_WATCHERS; i++)
             if ((watchers[i].sorts & event.sort) != 0)
                 watchers[i].callback(&event, watchers[i].data);
@@ -61,8 +72,7 @@ void gc__events_tell_no_more(struct mutator *mutator)
 
     mutator->telling_sp = 0;
     gc__world_lock(&gc__heap.world);
-    events->telling = false;
-    atomic_store_explicit(&events->news, events->told != events->happened, memory_order_relaxed);
+    end_telling(events);
     gc__world_unlock(&gc__heap.world);
 }
 
