@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <ucontext.h>
 
 TestSuite(finalizers, .init = prepare);
 TestSuite(finalizers_undisturbed, .init = prepare_undisturbed);
@@ -255,6 +256,43 @@ Test(finalizers, at_allocation_may_leave_by_longjmp)
     clear_stack();
     allocate_until(28);
     check_nearly(runs, 30);
+}
+
+static struct gc_stack *own, *coroutine;
+static ucontext_t caller, callee;
+
+static void allocate_for_ever(void)
+{
+    for (;;) {
+        for (size_t i = 0; i < 1000; i++)
+            cr_assert_not_null(gc_malloc(1000));
+        gc_stack_switch(coroutine, own);
+        swapcontext(&callee, &caller);
+    }
+}
+
+/* A stack below the thread's own, and from then on nothing is allocated but there. */
+Test(finalizers, at_allocation_may_leave_by_longjmp_and_go_on_in_a_coroutine)
+{
+    static char memory[256 << 10];
+    volatile size_t rounds = 0;
+
+    own = gc_stack_of_thread();
+    coroutine = gc_stack_register(memory, sizeof memory);
+    getcontext(&callee);
+    callee.uc_stack.ss_sp = memory;
+    callee.uc_stack.ss_size = sizeof memory;
+    makecontext(&callee, allocate_for_ever, 0);
+    if (setjmp(way_out) == 0) {
+        make_dead_of_program(leave, 1);
+        allocate_until(1);
+    }
+    make_dead_of_program(note, MANY);
+    while (runs <= MANY - MANY / 20 && rounds++ < 2000) {
+        gc_stack_switch(own, coroutine);
+        swapcontext(&caller, &callee);
+    }
+    check_nearly(runs, MANY + 1);
 }
 
 static pthread_t finalizer_thread;

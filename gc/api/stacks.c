@@ -135,5 +135,7 @@ void gc__stack_switched(struct gc_stack *from, struct gc_stack *to, uintptr_t sp
     } else if (GC_LIKELY(gc__mutator_exists(mutator))) {
         mutator->left = from;
         mutator->entered = to;
+        if (sp >= mutator->finalizing_sp)
+            mutator->finalizing_sp = 0; /* a longjmp has left it: calls from the other stack cannot tell */
     }
 }
