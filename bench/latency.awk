@@ -78,7 +78,7 @@ function print_head()
 {
     print "# How long a program waits\n"
     print "<!-- Made by bench/report-latency from the results of bench/latency. Changes here are lost when it runs again. -->\n"
-    print "Four programs with a large heap that read the clock between steps of some microseconds, with Broom as it is by"
+    print "Programs with a large heap that read the clock between steps of some microseconds, with Broom as it is by"
     print "itself, with Broom always stopping the program (`BROOM_PAUSE_TARGET_US=never`), and with bdwgc, as it is by itself"
     print "and in its incremental mode (`GC_ENABLE_INCREMENTAL`). Made by\n"
     print "    make bench-latency\n"
@@ -197,5 +197,8 @@ function what_is(program)
         return "A queue of 256 MB of messages; each step appends sixteen, and takes the sixteen that have waited longest."
     if (program == "cache")
         return "A cache of 256 MB of values; each step finds one or puts one in, and the one not used for longest goes."
+    if (program == "crowd")
+        return "Eight threads make trees beside a forest of 256 MB that 64 MB of global data lead to, and two hundred threads sleep. " \
+            "With fewer than eight processors, most gaps are those in which another thread ran."
     return "A server with 256 MB of sessions: with each millisecond comes a request, and is answered with four thousand small objects."
 }

@@ -3,6 +3,7 @@
 #include "test/roots.h"
 
 #include <broom/runtime.h>
+#include <errno.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -251,6 +252,13 @@ Test(ephemerons, take_another_value)
     for (size_t i = 0; i < MANY; i++)
         if (gc_ephemeron_key((void *)root_words()[MANY + i]) == NULL)
             cr_assert_not(gc_ephemeron_set_value((void *)root_words()[MANY + i], roots));
+}
+
+Test(ephemerons, have_a_key)
+{
+    errno = 0;
+    cr_assert_null(gc_ephemeron_new(NULL, gc_malloc(10)));
+    cr_assert_eq(errno, EINVAL);
 }
 
 Test(ephemerons, whose_keys_are_freed_are_broken)

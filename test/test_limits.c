@@ -445,6 +445,14 @@ Test(external, never_falls_below_nothing)
     cr_assert_eq(stats().external_bytes, 0);
 }
 
+Test(external, never_wraps_around)
+{
+    gc_disable();
+    for (unsigned i = 0; i < 3; i++)
+        gc_note_external(PTRDIFF_MAX);
+    cr_assert_eq(stats().external_bytes, SIZE_MAX);
+}
+
 Test(external, counts_towards_the_soft_limit)
 {
     uint64_t before, without;

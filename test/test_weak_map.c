@@ -192,6 +192,8 @@ Test(weak_map, refuses_nonsense)
     cr_assert_eq(gc_weak_map_put(map, NULL, map), EINVAL);
     cr_assert_eq(gc_weak_map_put(map, map, NULL), EINVAL);
     cr_assert_null(gc_weak_map_get_or_put(map, NULL, map));
+    cr_assert_null(gc_weak_map_get(map, NULL));
+    cr_assert_null(gc_weak_map_remove(map, NULL));
     cr_assert_null(gc_weak_map_new(9, NULL, NULL));
     cr_assert_eq(errno, EINVAL);
 }
@@ -358,6 +360,32 @@ Test(weak_map, gives_all_threads_the_same, .init = make_symbols)
     }
     for (size_t i = 0; i < MANY; i++)
         cr_assert(symbol[0][i]->number == i);
+}
+
+/* ---- Hashes --------------------------------------------------------------------------------------- */
+
+static size_t hash_number(const void *key)
+{
+    return (size_t) * (const uint64_t *)key << 44;
+}
+
+static bool is_same_number(const void *a, const void *b)
+{
+    return *(const uint64_t *)a == *(const uint64_t *)b;
+}
+
+/* Those of numbers of floating point are so: all in few chains, it would take hours. */
+Test(weak_map, of_hashes_that_differ_in_their_upper_bits, .init = make_roots)
+{
+    gc_weak_map *numbers = gc_weak_map_new(GC_WEAK_VALUES, hash_number, is_same_number);
+
+    for (uint64_t i = 0; i < effort(900000); i++) {
+        uint64_t *number = gc_malloc_atomic(sizeof *number);
+
+        *number = i;
+        cr_assert_eq(gc_weak_map_get_or_put(numbers, number, &root_words()[0]), &root_words()[0]);
+    }
+    cr_assert_eq(gc_weak_map_count(numbers), effort(900000));
 }
 
 /* ---- Bounds --------------------------------------------------------------------------------------- */

@@ -121,11 +121,16 @@ bool gc__weak_attach_ephemeron(struct ephemeron *ephemeron)
 gc_ephemeron *gc_ephemeron_new(void *key, void *value)
 {
     bool is_object = gc__weak_is_object(key);
-    gc_kind *kind = is_object
-                        ? gc__weak_kind(&ephemeron_kind, "ephemeron", sizeof(gc_ephemeron), 0, true)
-                        : gc__weak_kind(&constant_kind, "ephemeron of a constant", sizeof(gc_ephemeron), 3, false);
-    gc_ephemeron *ephemeron = kind != NULL ? gc_new(kind) : NULL;
+    gc_kind *kind;
+    gc_ephemeron *ephemeron;
 
+    if (key == NULL) {
+        errno = EINVAL;
+        return NULL;
+    }
+    kind = is_object ? gc__weak_kind(&ephemeron_kind, "ephemeron", sizeof(gc_ephemeron), 0, true)
+                     : gc__weak_kind(&constant_kind, "ephemeron of a constant", sizeof(gc_ephemeron), 3, false);
+    ephemeron = kind != NULL ? gc_new(kind) : NULL;
     if (ephemeron == NULL)
         return NULL;
     ephemeron->pair = (struct ephemeron){(uintptr_t)key, (uintptr_t)value};

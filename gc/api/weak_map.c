@@ -123,11 +123,15 @@ static bool is_cleared(const struct entry *entry)
 
 /* ---- The table, under the lock ------------------------------------------------------------ */
 
+/* Addresses differ in their middle bits, numbers of floating point or with a tag in their
+ * upper ones: a bucket is to depend on all of them. (The last steps of MurmurHash3.) */
 static size_t hash_of(const gc_weak_map *map, const void *key)
 {
-    uint64_t word = map->hash != NULL ? map->hash(key) : (uintptr_t)key >> GC_GRANULE_SHIFT;
+    uint64_t word = map->hash != NULL ? map->hash(key) : (uintptr_t)key;
 
-    return (size_t)((word * UINT64_C(0x9e3779b97f4a7c15)) >> 16);
+    word = (word ^ word >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    word = (word ^ word >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return (size_t)(word ^ word >> 33);
 }
 
 /* The key is in a register while the two are compared, so that it lives. */
@@ -365,6 +369,8 @@ void *gc_weak_map_get(gc_weak_map *map, const void *key)
 {
     void *value;
 
+    if (key == NULL)
+        return NULL;
     lock_table(map);
     find(map, key, hash_of(map, key), &value);
     unlock(map);
@@ -458,6 +464,8 @@ void *gc_weak_map_remove(gc_weak_map *map, const void *key)
     struct entry **place;
     void *value;
 
+    if (key == NULL)
+        return NULL;
     lock_table(map);
     place = find(map, key, hash_of(map, key), &value);
     if (value != NULL)

@@ -78,7 +78,7 @@ GC__EXPORT void *gc_weak_ref_get(const gc_weak_ref *ref);
 
 typedef struct gc_ephemeron gc_ephemeron;
 
-/* A new ephemeron. NULL with errno = ENOMEM.
+/* A new ephemeron. NULL with errno = ENOMEM, or EINVAL: NULL as key.
  * collects: may. */
 GC__EXPORT gc_ephemeron *gc_ephemeron_new(void *key, void *value);
 
