@@ -366,7 +366,9 @@ Test(weak_map, gives_all_threads_the_same, .init = make_symbols)
 
 static size_t hash_number(const void *key)
 {
-    return (size_t) * (const uint64_t *)key << 44;
+    const uint64_t *number = key;
+
+    return *number << 44;
 }
 
 static bool is_same_number(const void *a, const void *b)

@@ -187,6 +187,11 @@ size_t gc__attachments_metadata_bytes(const struct attachments *table)
 
 /* ---- Adding and removing ---------------------------------------------------------------- */
 
+static size_t is_in_large(const struct attachment *entry)
+{
+    return (entry->note & GC_ATTACHMENT_IN_LARGE) != 0;
+}
+
 struct attachment *gc__attachments_add(struct attachments *table, struct attachment entry)
 {
     if (table->count == table->capacity &&
@@ -195,6 +200,7 @@ struct attachment *gc__attachments_add(struct attachments *table, struct attachm
     populate_entries(table, table->count + 1);
     table->entry[table->count] = entry;
     link_entry(table, table->count);
+    table->in_large += is_in_large(&entry);
     return &table->entry[table->count++];
 }
 
@@ -226,6 +232,7 @@ static void fill_gap(struct attachments *table, size_t gap, size_t from)
 void gc__attachments_remove(struct attachments *table, size_t index)
 {
     unlink_entry(table, index);
+    table->in_large -= is_in_large(&table->entry[index]);
     if (index < table->old) {
         fill_gap(table, index, --table->old);
         index = table->old;
@@ -252,10 +259,12 @@ static void keep_others(struct attachments *table)
     size_t end = table->condemned < table->count ? table->count : 0; /* of all, none has to be looked at */
     size_t kept = 0, old = 0;
 
+    table->in_large = 0;
     for (size_t i = 0; i < end; i++) {
         if (is_condemned(table, i))
             continue;
         old += i < table->old;
+        table->in_large += is_in_large(&table->entry[i]);
         table->entry[kept++] = table->entry[i];
     }
     memset(table->head, 0, bytes_of_heads(table));
@@ -287,6 +296,8 @@ void gc__attachments_remove_within(struct attachments *table, uintptr_t start, u
 {
     size_t index;
 
+    if (table->count == 0 || (end - start > GC_SMALL_MAX_BYTES && table->in_large == 0))
+        return;
     if ((end - start) >> GC_GRANULE_SHIFT >= table->count) {
         remove_all_within(table, start, end);
         return;
@@ -339,12 +350,14 @@ static size_t audit_chain(const struct attachments *table, size_t head)
 
 void gc__attachments_audit(const struct attachments *table, const struct region *region)
 {
-    size_t linked = 0;
+    size_t linked = 0, in_large = 0;
 
     GC_AUDIT(table->old <= table->count && table->count <= table->capacity && table->condemned == 0);
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         audit_entry(table, region, i);
+        in_large += is_in_large(&table->entry[i]);
+    }
     for (size_t h = 0; table->capacity != 0 && h < (size_t)1 << table->head_bits; h++)
         linked += audit_chain(table, h);
-    GC_AUDIT(linked == table->count);
+    GC_AUDIT(linked == table->count && in_large == table->in_large);
 }

@@ -45,9 +45,13 @@ struct attachments {
     size_t old; /* the first so many */
     size_t capacity;
     size_t populated_bytes; /* of the entries: there is memory for those */
+    size_t in_large;        /* entries with that note */
     size_t condemned;       /* between two steps of a cycle */
     unsigned head_bits;     /* there are 2 to the power of this heads */
 };
+
+/* Part of the note: `a` lies in a large object, which has many granules. */
+#define GC_ATTACHMENT_IN_LARGE 0x80000000u
 
 /* No more than the numbers of entries can tell. */
 #define GC_ATTACHMENTS_MAX ((size_t)UINT32_MAX - 1)
@@ -83,7 +87,7 @@ static inline void gc__attachments_condemn(struct attachments *table, size_t ind
 }
 void gc__attachments_remove_condemned(struct attachments *table, size_t from);
 
-/* Removes all whose `a` lies in [start, end). */
+/* Removes all whose `a` lies in [start, end), an object or a part of one. */
 void gc__attachments_remove_within(struct attachments *table, uintptr_t start, uintptr_t end);
 
 /* All entries of an object are another's now, a new one's. */

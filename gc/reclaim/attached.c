@@ -36,7 +36,7 @@ void gc__attached_forget(struct attached *attached, const struct region *region,
 
     if (gc__kinds[gc__object_kind(region, object)].form == KIND_EPHEMERON)
         forget_ephemeron(&attached->ephemerons, start);
-    gc__weak_remove_within(&attached->links, start, start + gc__object_usable_bytes(region, object));
+    gc__attachments_remove_within(&attached->links, start, start + gc__object_usable_bytes(region, object));
     gc__weak_clear_links_to(&attached->links, start);
     break_ephemerons_of(&attached->ephemerons, start);
     gc__finalizers_drop(&attached->finalizers, start);
@@ -58,7 +58,7 @@ void gc__attached_move(struct attached *attached, const void *from, const void *
     for (; index != SIZE_MAX; index = gc__attachments_next(ephemerons, index))
         ((struct ephemeron *)ephemerons->entry[index].a)->key = (uintptr_t)to;
     gc__attachments_move(ephemerons, (uintptr_t)from, (uintptr_t)to);
-    gc__weak_remove_within(&attached->links, (uintptr_t)from, (uintptr_t)from + bytes);
+    gc__attachments_remove_within(&attached->links, (uintptr_t)from, (uintptr_t)from + bytes);
     gc__weak_move_links(&attached->links, (uintptr_t)from, (uintptr_t)to);
     gc__finalizers_move(&attached->finalizers, (uintptr_t)from, (uintptr_t)to);
 }

@@ -8,20 +8,21 @@ void gc__weak_remove(struct attachments *table, void **link)
         gc__attachments_remove(table, index);
 }
 
-void gc__weak_remove_within(struct attachments *table, uintptr_t start, uintptr_t end)
+static uint32_t note_of(const struct region *region, void **link, bool is_long)
 {
-    if (table->count != 0)
-        gc__attachments_remove_within(table, start, end);
+    struct object holder;
+    uint32_t note = is_long ? GC_WEAK_LONG : 0;
+
+    if (gc__region_offset(region, (uintptr_t)link) < gc__region_span(region))
+        note |= GC_WEAK_IN_HEAP;
+    if (gc__resolve(region, gc__ambiguous(link), &holder) && holder.block == NULL)
+        note |= GC_ATTACHMENT_IN_LARGE;
+    return note;
 }
 
 bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long)
 {
-    bool in_heap = gc__region_offset(region, (uintptr_t)link) < gc__region_span(region);
-    struct attachment entry = {
-        .object = target,
-        .note = (is_long ? GC_WEAK_LONG : 0) | (in_heap ? GC_WEAK_IN_HEAP : 0),
-        .a = link,
-    };
+    struct attachment entry = {.object = target, .note = note_of(region, link, is_long), .a = link};
 
     gc__weak_remove(table, link);
     return gc__attachments_add(table, entry) != NULL;

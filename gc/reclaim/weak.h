@@ -21,9 +21,8 @@
 /* Whatever it was a link to before, it is one to `target`. False: no memory. */
 bool gc__weak_add(struct attachments *table, const struct region *region, void **link, uintptr_t target, bool is_long);
 
-/* Forgets the link; those in [start, end), which is freed. */
+/* Forgets the link. */
 void gc__weak_remove(struct attachments *table, void **link);
-void gc__weak_remove_within(struct attachments *table, uintptr_t start, uintptr_t end);
 
 /* The target is going to be freed: its links are cleared. */
 void gc__weak_clear_links_to(struct attachments *table, uintptr_t target);
