@@ -61,9 +61,12 @@ static void *allocate_or_collect(struct heap *heap, struct mutator *mutator, uns
     return object;
 }
 
-static void tell_of_exhaustion(struct heap *heap, size_t bytes)
+/* Not that of a callback which is being told, or each would be answered by another. */
+static void tell_of_exhaustion(struct heap *heap, const struct mutator *mutator, size_t bytes)
 {
     gc__observe_exhaustion(heap, bytes);
+    if (mutator->telling_sp != 0)
+        return;
     gc__world_lock(&heap->world);
     gc__events_put(heap, GC_EVENT_OUT_OF_MEMORY, bytes, 0);
     gc__world_unlock(&heap->world);
@@ -82,7 +85,7 @@ static void *allocate(struct heap *heap, struct mutator *mutator, unsigned kind,
         while (object == NULL && handler_made_room(heap, mutator, bytes));
     }
     if (object == NULL)
-        tell_of_exhaustion(heap, bytes);
+        tell_of_exhaustion(heap, mutator, bytes);
     errno = object != NULL ? saved_errno : ENOMEM;
     return object;
 }

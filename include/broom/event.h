@@ -41,11 +41,11 @@ struct gc_event {
  * gc_note_external, or makes an allocation that its own free memory cannot serve. In a
  * program that does none of these it is not called. No lock of Broom's is held and all
  * threads run, so a callback may do anything: allocate, collect, wait for others. (Events
- * and finalizers that it causes come after it has returned.) Events are reported one at a
- * time, in the order in which they happened, but not always in the same thread. While a
- * callback runs, up to 256 events wait; if there are more, the oldest are lost. It must
- * return: no longjmp, no exception. If its thread ends in it, by pthread_exit or
- * cancellation, the other callbacks do not get that event. */
+ * and finalizers that it causes come with a later call; that it found no memory itself is
+ * no event.) Events are reported one at a time, in the order in which they happened, but
+ * not always in the same thread. While a callback runs, up to 256 events wait; if there are
+ * more, the oldest are lost. It must return: no longjmp, no exception. If its thread ends in
+ * it, by pthread_exit or cancellation, the other callbacks do not get that event. */
 typedef void (*gc_event_callback)(const struct gc_event *event, void *data);
 
 /* Has `callback` called, from now on, for events whose sorts are in the set `sorts`. With
