@@ -96,6 +96,81 @@ static void check_jumps(void)
     REQUIRE(is_kept(kept, "kept"));
 }
 
+/* A handler that allocates between any two instructions of malloc, on an alternate stack that
+ * is an array in a frame of the same thread: nothing was left, though it stands above. */
+enum { STEPS = 20000 };
+
+static void *stepped[STEPS];
+static volatile unsigned steps;
+static volatile bool stepping;
+
+#ifndef SS_AUTODISARM /* Linux 4.7; headers may be older */
+#define SS_AUTODISARM (1U << 31)
+#endif
+
+#ifdef __x86_64__
+#define TRAP_FLAG 0x100
+#define TRAP() __asm__ volatile("int3")
+
+static void allocate_at_each_step(int number, siginfo_t *information, void *interrupted)
+{
+    long long *flags = (long long *)&((ucontext_t *)interrupted)->uc_mcontext.gregs[REG_EFL];
+
+    (void)number, (void)information;
+    if (steps < STEPS)
+        stepped[steps++] = malloc(48);
+    *flags = stepping && steps < STEPS ? *flags | TRAP_FLAG : *flags & ~TRAP_FLAG;
+}
+#else
+#define TRAP() raise(SIGTRAP)
+
+static void allocate_at_each_step(int number, siginfo_t *information, void *interrupted)
+{
+    (void)number, (void)information, (void)interrupted;
+    stepped[steps++] = malloc(48);
+}
+#endif
+
+static __attribute__((noinline)) void allocate_in_steps(void **object, unsigned count)
+{
+    stepping = true;
+    TRAP();
+    for (unsigned i = 0; i < count; i++)
+        object[i] = malloc(48);
+    stepping = false;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    return (*(char *const *)a > *(char *const *)b) - (*(char *const *)a < *(char *const *)b);
+}
+
+static void check_stack_in_frame(int flags)
+{
+    static void *object[32 + STEPS];
+    char area[65536];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area, .ss_flags = flags};
+    struct sigaction action = {.sa_sigaction = allocate_at_each_step, .sa_flags = SA_ONSTACK | SA_SIGINFO};
+
+    REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaction(SIGTRAP, &action, NULL) == 0);
+    steps = 0;
+    allocate_in_steps(object, 32);
+    REQUIRE(steps > 0);
+    stack.ss_flags = SS_DISABLE;
+    REQUIRE(sigaltstack(&stack, NULL) == 0);
+    memcpy(&object[32], stepped, steps * sizeof *stepped);
+    qsort(object, 32 + steps, sizeof *object, compare_addresses);
+    REQUIRE(object[0] != NULL);
+    for (unsigned i = 1; i < 32 + steps; i++)
+        REQUIRE((char *)object[i] - (char *)object[i - 1] >= 48);
+}
+
+static void check_frames(void)
+{
+    check_stack_in_frame(0);
+    check_stack_in_frame((int)SS_AUTODISARM);
+}
+
 static volatile bool over;
 
 /* ---- Forks ------------------------------------------------------------------------------------ */
@@ -287,8 +362,13 @@ static void check_attributes(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"signals", check_signals},           {"jumps", check_jumps},       {"forks", check_forks},
-    {"fork_streams", check_fork_streams}, {"raw_fork", check_raw_fork}, {"churn", check_churn},
+    {"signals", check_signals},
+    {"jumps", check_jumps},
+    {"frames", check_frames},
+    {"forks", check_forks},
+    {"fork_streams", check_fork_streams},
+    {"raw_fork", check_raw_fork},
+    {"churn", check_churn},
     {"attributes", check_attributes},
 };
 

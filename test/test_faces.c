@@ -111,6 +111,7 @@ BOTH_WAYS(replaced_library, loads)
 
 BOTH_WAYS(replaced_middle, signals)
 BOTH_WAYS(replaced_middle, jumps)
+BOTH_WAYS(replaced_middle, frames)
 BOTH_WAYS(replaced_middle, forks)
 BOTH_WAYS(replaced_middle, fork_streams)
 BOTH_WAYS(replaced_middle, raw_fork)

@@ -76,13 +76,14 @@ static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
 }
 
 /* Whether a signal's handler has left by longjmp what it interrupted: then a call comes
- * from the same frame, or one above. Who holds the lock is not interrupted. */
+ * from the same frame, or one above. So does a handler's whose alternate stack lies in such
+ * a frame, and has left nothing. Who holds the lock is not interrupted. */
 static bool was_left(const struct mutator *mutator, uintptr_t sp)
 {
     uintptr_t busy_at = gc__thread_busy_at;
 
     return gc__mutator_exists(mutator) && sp >= busy_at && is_on_stack(mutator, busy_at) && is_on_stack(mutator, sp) &&
-           atomic_load(&gc__heap.world.owner) != mutator;
+           atomic_load(&gc__heap.world.owner) != mutator && !gc__os_is_on_alternate_stack(sp);
 }
 
 /* It was halfway through a change of its runs, perhaps: what they have is lost, until the

@@ -150,6 +150,9 @@ struct gc__context {
 /* Of the calling thread, which spilled its registers at `sp`. */
 struct gc__context gc__os_context_of(uintptr_t sp);
 
+/* Whether the calling thread, which stands at `sp`, may be on its alternate stack. */
+bool gc__os_is_on_alternate_stack(uintptr_t sp);
+
 /* What of its stacks a thread uses that stands in `context`, and whose own
  * stack is `normal`: at most three ranges. Returns their number. The thread is
  * stopped, or the caller. */

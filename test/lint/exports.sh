@@ -51,7 +51,7 @@ fi
 family='__poll_chk __ppoll_chk aligned_alloc calloc clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait execl execle
 execlp execv execve execvp execvpe fexecve free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect msgrcv msgsnd nanosleep pause poll posix_memalign ppoll pselect pvalloc
-realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop signalfd sigsuspend sigtimedwait sigwait
+realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigsuspend sigtimedwait sigwait
 sigwaitinfo sleep usleep valloc'
 if [ -n "$replacement" ]; then
     # shellcheck disable=SC2086 # words

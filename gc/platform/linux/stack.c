@@ -111,6 +111,13 @@ static bool range_holds(struct gc__range range, uintptr_t address)
     return address >= range.start && address < range.end;
 }
 
+_Thread_local struct gc__range gc__disarming_stack;
+
+bool gc__os_is_on_alternate_stack(uintptr_t sp)
+{
+    return range_holds(gc__os_context_of(sp).alternate, sp) || range_holds(gc__disarming_stack, sp);
+}
+
 /* The stack that `sp` stands in from there on, and all of the thread's normal
  * one if that is another: a coroutine's, say. */
 static unsigned stack_from(uintptr_t sp, struct gc__range normal, struct gc__range *in_use)
