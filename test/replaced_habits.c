@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* What the arena has is not enough. */
@@ -172,6 +173,35 @@ static void check_light_guards(void)
     REQUIRE(area[0] == 1);
 }
 
+/* As who gives up rights, or has secrets: no file tells of single pages any more. What is sparse
+ * stays so, guards are left alone, and what is there is seen. */
+static void forbid_looks(void)
+{
+    if (geteuid() == 0)
+        REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+static void check_unseen(void)
+{
+    enum { BYTES = 1 << 30, PAGE = 4096 };
+    char *mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    static char *object;
+    struct rusage usage;
+
+    REQUIRE(mapped != MAP_FAILED && (object = aligned_alloc(PAGE, BYTES / 2)) != NULL);
+    *(struct kept **)&mapped[BYTES / 2] = make_kept("in a mapping");
+    *(struct kept **)&object[BYTES / 4] = make_kept("in an object");
+    madvise(mapped + 9 * PAGE, 3 * PAGE, MADV_GUARD_INSTALL);
+    madvise(object + 9 * PAGE, 3 * PAGE, MADV_GUARD_INSTALL);
+    clear_stack();
+    forbid_looks();
+    litter(getenv("BROOM_STRESS") == NULL ? 64 : 1);
+    REQUIRE(is_kept(*(struct kept **)&mapped[BYTES / 2], "in a mapping"));
+    REQUIRE(is_kept(*(struct kept **)&object[BYTES / 4], "in an object"));
+    REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 256 << 10);
+}
+
 /* ---- Files --------------------------------------------------------------------------------------------- */
 
 /* All are taken, down to the last that the limit allows; and it cannot be raised. */
@@ -211,6 +241,7 @@ static const struct check checks[] = {
     {"guards", check_guards},
     {"forgotten_guards", check_forgotten_guards},
     {"light_guards", check_light_guards},
+    {"unseen", check_unseen},
     {"no_files", check_no_files},
     {"no_files_for_good", check_no_files_for_good},
 };

@@ -134,6 +134,7 @@ BOTH_WAYS(replaced_habits, reset)
 BOTH_WAYS(replaced_habits, guards)
 BOTH_WAYS(replaced_habits, forgotten_guards)
 BOTH_WAYS(replaced_habits, light_guards)
+BOTH_WAYS(replaced_habits, unseen)
 BOTH_WAYS(replaced_habits, no_files)
 
 static void check_that_it_is_said_once(const char *its_program, const char *name, const char *means, const char *said)

@@ -4,9 +4,12 @@
 
 #include <criterion/criterion.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define PAGES 64
@@ -182,4 +185,62 @@ Test(mappings, may_be_thousands)
         look_at(start[i], false);
         check_visited((size_t[]){i % PAGES}, i % PAGES == PAGES - 1 ? 0 : 1);
     }
+}
+
+/* ---- Without /proc/self/pagemap ---------------------------------------------------- */
+
+/* Who is not root any more may not open it. */
+static bool pagemap_is_shut(void)
+{
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return false;
+    prctl(PR_SET_DUMPABLE, 0);
+    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) < 0;
+}
+
+static bool may_swap(void)
+{
+    struct sysinfo information;
+
+    return sysinfo(&information) != 0 || information.totalswap != 0;
+}
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* More of them than are looked at in one go. */
+Test(mappings, count_where_they_are_in_memory_if_nothing_else_is_told)
+{
+    size_t page = gc__os_page_bytes();
+    char *start = mmap(NULL, 3000 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert_neq(start, MAP_FAILED);
+    memset(start, 1, 2900 * page);
+    start += 2880 * page;
+    cr_assert_eq(madvise(start + 2 * page, 2 * page, MADV_DONTNEED), 0);
+    *page_of(start, 63) = 1;
+    madvise(page_of(start, 9), page, MADV_GUARD_INSTALL);
+    if (!pagemap_is_shut())
+        return;
+    look_at(start, false);
+    for (size_t i = 0; i < 20; i++)
+        cr_assert(watch.visited[i] || i == 2 || i == 3 || i == 9, "page %zu", i);
+    cr_assert(watch.visited[63] && !watch.in_part);
+    cr_assert(may_swap() || (!watch.visited[2] && !watch.visited[3] && !watch.visited[62]));
+}
+
+Test(mappings, of_large_objects_count_where_they_are_in_memory)
+{
+    size_t page = gc__os_page_bytes();
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    uint64_t touched = 0;
+
+    *page_of(start, 5) = *page_of(start, 6) = 1;
+    if (madvise(page_of(start, 20), page, MADV_GUARD_INSTALL) != 0 || !pagemap_is_shut())
+        return;
+    gc__os_note_touched((uintptr_t)start, PAGES, &touched);
+    cr_assert_eq(touched & ((uint64_t)3 << 5), (uint64_t)3 << 5);
+    cr_assert_eq(touched & ((uint64_t)1 << 20), 0, "a guard");
+    cr_assert(may_swap() || touched == (uint64_t)3 << 5);
 }

@@ -201,13 +201,13 @@ bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void
 
 /* Of these ranges, by address: calls `visit` for those pages that have been touched
  * and are the process's own, not as they are in a file; with `file_pages` for those of
- * files as well, and of shared memory. Where the system does not tell, for all. Under
- * the heap's lock. */
+ * files as well, and of shared memory. Where the system does not tell, for all that
+ * can be read. Under the heap's lock. */
 void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
                          void (*visit)(struct gc__range range, void *argument), void *argument);
 
 /* Of so many private pages from `start`: sets the bits of those that have been touched.
- * Where the system does not tell, of all. Any thread. */
+ * Where the system does not tell, of all that can be read. Any thread. */
 void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits);
 
 /* Calls `visit` for memory of our own: what was reserved, and GC_OWN_STATE. */

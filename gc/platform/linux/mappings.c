@@ -1,6 +1,7 @@
 /* mappings.c - what memory the process has: /proc/self/maps; and which pages of it
  * are its own: the PAGEMAP_SCAN ioctl (Linux 6.7), or reading
- * /proc/self/pagemap. By system calls alone, as the other threads stand. */
+ * /proc/self/pagemap; where that cannot be opened, those that are in memory. By system
+ * calls alone, as the other threads stand. */
 
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
@@ -8,6 +9,7 @@
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/platform/linux/pagemap.h"
+#include "gc/platform/linux/resident.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,7 +257,39 @@ static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor 
     return true;
 }
 
-/* ---- Both ------------------------------------------------------------------------------ */
+/* ---- Pages that are in memory ----------------------------------------------------------- */
+
+static void visit_page(struct gc__range page, void *to)
+{
+    visit_common(to, page);
+}
+
+static void visit_resident(const struct visitor *to, size_t i, bool all)
+{
+    size_t page = gc__os_page_bytes();
+    struct visitor one = *to;
+    struct gc__range pages = {gc__align_down(to->range[i].start, page), gc__align_up(to->range[i].end, page)};
+
+    one.range = &to->range[i];
+    one.count = 1;
+    one.next = 0;
+    gc__each_resident(pages, all, visit_page, &one);
+}
+
+/* More than are the process's own: of files as well. What is not in memory was touched only
+ * if it was swapped out. What had been when its turn came still is afterwards, as the other
+ * threads stand; but the system may be about to bring it back, and count it as in memory: so
+ * then all are visited. */
+static void scan_by_residence(const struct visitor *to)
+{
+    for (size_t i = 0; i < to->count; i++)
+        visit_resident(to, i, false);
+    if (gc__process_may_be_swapped())
+        for (size_t i = 0; i < to->count; i++)
+            visit_resident(to, i, true);
+}
+
+/* ---- By what there is ------------------------------------------------------------------------------ */
 
 /* To walk so much that was not asked for is no more work than another call. */
 #define GAP_BYTES ((size_t)64 << 20)
@@ -281,7 +315,7 @@ static void close_pagemap(int pagemap)
         syscall(SYS_close, pagemap);
 }
 
-/* The kernel may know only one way, or none. */
+/* The kernel may know only one way. */
 static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t end)
 {
     struct gc__range whole = {to->range[first].start, to->range[end - 1].end};
@@ -296,7 +330,7 @@ static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t 
         one.count = 1;
         one.next = 0;
         if (!scan_by_reading(pagemap, to->range[i], &one))
-            to->visit(to->range[i], to->argument);
+            visit_resident(to, i, true);
     }
 }
 
@@ -307,7 +341,9 @@ void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file
     int saved_errno = errno;
     int pagemap = open_pagemap();
 
-    for (size_t first = 0, end; first < count; first = end) {
+    if (pagemap < 0)
+        scan_by_residence(&to);
+    for (size_t first = 0, end; pagemap >= 0 && first < count; first = end) {
         end = end_of_cluster(ranges, count, first);
         visit_cluster(pagemap, &to, first, end);
     }
@@ -315,11 +351,24 @@ void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file
     errno = saved_errno;
 }
 
-/* By reading: that asks for no memory that several threads would share. */
-void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
+/* ---- Pages of a large object ----------------------------------------------------------- */
+
+struct noting {
+    uintptr_t start;
+    uint64_t *bits;
+};
+
+static void note_page(struct gc__range page, void *argument)
 {
-    int saved_errno = errno;
-    int pagemap = open_pagemap();
+    const struct noting *noting = argument;
+    size_t number = (page.start - noting->start) / gc__os_page_bytes();
+
+    gc__bitmap_set(noting->bits, number, number + 1);
+}
+
+/* By reading: that asks for no memory that several threads would share. */
+static bool note_by_reading(int pagemap, uintptr_t start, size_t pages, uint64_t *bits)
+{
     uint64_t entry[128];
     size_t first = start / gc__os_page_bytes();
 
@@ -328,11 +377,31 @@ void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
         long got = syscall(SYS_pread64, pagemap, entry, wanted * sizeof *entry, (first + page) * sizeof *entry);
 
         if (got != (long)(wanted * sizeof *entry))
-            memset(entry, 0xff, sizeof entry);
+            return false;
         for (size_t i = 0; i < wanted; i++, page++)
             if (is_to_be_visited(entry[i], true))
                 gc__bitmap_set(bits, page, page + 1);
     }
+    return true;
+}
+
+/* Other threads may run, and bring back what was swapped out when its turn came: so what is
+ * swapped at another time says nothing. */
+static void note_by_residence(uintptr_t start, size_t pages, uint64_t *bits)
+{
+    struct gc__range range = {start, start + pages * gc__os_page_bytes()};
+    struct noting noting = {start, bits};
+
+    gc__each_resident(range, gc__system_may_swap(), note_page, &noting);
+}
+
+void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
+{
+    int saved_errno = errno;
+    int pagemap = open_pagemap();
+
+    if (!note_by_reading(pagemap, start, pages, bits))
+        note_by_residence(start, pages, bits);
     close_pagemap(pagemap);
     errno = saved_errno;
 }
