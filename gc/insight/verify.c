@@ -90,6 +90,33 @@ static void verify_edge(struct gc_tracer *tracer, uintptr_t address)
               (void *)gc__object_start(region, &target), (const void *)tracer->word, (size_t)address);
 }
 
+/* Of a large object what was touched, as the marker does: the rest is zero, and would be made
+ * resident. */
+static bool is_sparse(const struct traced *traced)
+{
+    return traced->kind->form == KIND_WORDS && traced->bytes >= GC_SPARSE_MIN_PIECES * GC_SCAN_PIECE_BYTES &&
+           gc__os_page_bytes() == GC_SCAN_PIECE_BYTES;
+}
+
+static void trace_touched(struct gc_tracer *tracer, const struct traced *whole)
+{
+    uintptr_t end = whole->start + whole->bytes;
+    struct traced piece = *whole;
+
+    piece.bytes = GC_SCAN_PIECE_BYTES;
+    for (uintptr_t span = whole->start; span < end; span += GC_SPAN_MAX_PIECES * GC_SCAN_PIECE_BYTES) {
+        uint64_t touched[GC_SPAN_MAX_PIECES / GC_WORD_BITS] = {0};
+        size_t pieces = gc__min((end - span) / GC_SCAN_PIECE_BYTES, GC_SPAN_MAX_PIECES);
+
+        gc__os_note_touched(span, pieces, touched);
+        for (size_t i = 0; i < pieces; i++)
+            if (gc__bitmap_test(touched, i)) {
+                piece.start = span + i * GC_SCAN_PIECE_BYTES;
+                gc__trace(tracer, &piece);
+            }
+    }
+}
+
 static void verify_object(const struct heap *heap, const struct object *object)
 {
     struct traced traced = gc__traced(&heap->region, object);
@@ -99,7 +126,10 @@ static void verify_object(const struct heap *heap, const struct object *object)
     /* What a callback tells of a stack that runs may be dead frames. */
     if (traced.kind->form == KIND_CALLBACK && (uintptr_t)verifying.settled != traced.start)
         return;
-    gc__trace(&verifying.tracer, &traced);
+    if (is_sparse(&traced))
+        trace_touched(&verifying.tracer, &traced);
+    else
+        gc__trace(&verifying.tracer, &traced);
 }
 
 static void verify_block(const struct heap *heap, struct block *block)

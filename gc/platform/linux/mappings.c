@@ -366,42 +366,37 @@ static void note_page(struct gc__range page, void *argument)
     gc__bitmap_set(noting->bits, number, number + 1);
 }
 
-/* By reading: that asks for no memory that several threads would share. */
-static bool note_by_reading(int pagemap, uintptr_t start, size_t pages, uint64_t *bits)
+/* Not by the ioctl, which wants memory that several threads would share. */
+static bool note_by_reading(uintptr_t start, size_t pages, uint64_t *bits)
 {
     uint64_t entry[128];
     size_t first = start / gc__os_page_bytes();
+    long got = 1, wanted = 1;
+    int pagemap = open_pagemap();
 
-    for (size_t page = 0; page < pages;) {
-        size_t wanted = gc__min(pages - page, sizeof entry / sizeof *entry);
-        long got = syscall(SYS_pread64, pagemap, entry, wanted * sizeof *entry, (first + page) * sizeof *entry);
+    for (size_t page = 0; page < pages && got == wanted;) {
+        size_t count = gc__min(pages - page, sizeof entry / sizeof *entry);
 
-        if (got != (long)(wanted * sizeof *entry))
-            return false;
-        for (size_t i = 0; i < wanted; i++, page++)
+        wanted = (long)(count * sizeof *entry);
+        got = syscall(SYS_pread64, pagemap, entry, wanted, (first + page) * sizeof *entry);
+        for (size_t i = 0; i < count && got == wanted; i++, page++)
             if (is_to_be_visited(entry[i], true))
                 gc__bitmap_set(bits, page, page + 1);
     }
-    return true;
+    close_pagemap(pagemap);
+    return got == wanted;
 }
 
-/* Other threads may run, and bring back what was swapped out when its turn came: so what is
- * swapped at another time says nothing. */
-static void note_by_residence(uintptr_t start, size_t pages, uint64_t *bits)
+/* Where nothing is swapped out, what was touched is in memory. That is asked first: for the
+ * pagemap a page that is watched and was never touched looks like one that is swapped out. */
+void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
 {
     struct gc__range range = {start, start + pages * gc__os_page_bytes()};
     struct noting noting = {start, bits};
-
-    gc__each_resident(range, gc__system_may_swap(), note_page, &noting);
-}
-
-void gc__os_note_touched(uintptr_t start, size_t pages, uint64_t *bits)
-{
     int saved_errno = errno;
-    int pagemap = open_pagemap();
+    bool noted = !gc__system_may_swap() && gc__note_resident(start, pages, bits);
 
-    if (!note_by_reading(pagemap, start, pages, bits))
-        note_by_residence(start, pages, bits);
-    close_pagemap(pagemap);
+    if (!noted && !note_by_reading(start, pages, bits))
+        gc__each_resident(range, true, note_page, &noting);
     errno = saved_errno;
 }

@@ -2,6 +2,7 @@
 #include "gc/platform/linux/resident.h"
 
 #include "gc/base/align.h"
+#include "gc/base/bitmap.h"
 #include "gc/platform/linux/file.h"
 #include "gc/platform/linux/probe.h"
 
@@ -76,6 +77,23 @@ void gc__each_resident(struct gc__range range, bool all, void (*visit)(struct gc
                 add_page(&list, range.start + i * page);
     }
     visit_listed(&list);
+}
+
+/* A page that moves just now counts; a guard does not. */
+bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits)
+{
+    unsigned char resident[BATCH_PAGES];
+    size_t page = gc__os_page_bytes();
+
+    for (size_t first = 0, count; first < pages; first += count) {
+        count = gc__min(pages - first, BATCH_PAGES);
+        if (mincore((void *)(start + first * page), count * page, resident) != 0)
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if ((resident[i] & 1) != 0)
+                gc__bitmap_set(bits, first + i, first + i + 1);
+    }
+    return true;
 }
 
 /* ---- Swap ------------------------------------------------------------------------------- */

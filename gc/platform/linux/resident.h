@@ -12,6 +12,10 @@
 void gc__each_resident(struct gc__range range, bool all, void (*visit)(struct gc__range page, void *argument),
                        void *argument);
 
+/* Of so many private pages from `start`: sets the bits of those in memory. False: it is not
+ * known. */
+bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits);
+
 /* Whether the system may have taken pages out of memory at all; and some of this process
  * that have not come back. */
 bool gc__system_may_swap(void);
