@@ -399,11 +399,29 @@ static void check_wakes_sleepers(void)
 
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
+/* ---- What is told of a signal ------------------------------------------------------------ */
+
+/* raise is tgkill, and the C library says nothing of that. */
+static void check_told(void)
+{
+    struct timespec no_time = {0, 0};
+    siginfo_t information;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    REQUIRE(raise(SIGUSR1) == 0 && sigwaitinfo(&set, &information) == SIGUSR1);
+    REQUIRE(information.si_code == SI_USER && information.si_pid == getpid());
+    REQUIRE(raise(SIGUSR1) == 0 && sigtimedwait(&set, &information, &no_time) == SIGUSR1);
+    REQUIRE(information.si_code == SI_USER);
+    REQUIRE(sigtimedwait(&set, NULL, &no_time) == -1 && errno == EAGAIN);
+}
+
 static const struct check checks[] = {
-    {"waits", check_waits},
-    {"waits_in_full", check_waits_in_full},
-    {"woken", check_woken},
-    {"wakes_sleepers", check_wakes_sleepers},
+    {"waits", check_waits}, {"waits_in_full", check_waits_in_full},
+    {"woken", check_woken}, {"wakes_sleepers", check_wakes_sleepers},
+    {"told", check_told},
 };
 
 int main(int count, char **argument)

@@ -443,11 +443,15 @@ static int wait_for(const sigset_t *set, siginfo_t *information, struct timespec
                         .mask = &no_mask,
                         .left = left};
     sigset_t blocked;
+    int signal;
 
     if (left != NULL)
         wait.until = sum(monotonic_time(), *left);
     GC_REAL(pthread_sigmask)(SIG_BLOCK, NULL, &blocked);
-    return (int)call_cancellably(&wait, &blocked);
+    signal = (int)call_cancellably(&wait, &blocked);
+    if (signal != -1 && information != NULL && information->si_code == SI_TKILL)
+        information->si_code = SI_USER; /* as the C library has it, for which raise is kill */
+    return signal;
 }
 
 EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *information)
