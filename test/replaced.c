@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 /* ---- Contracts ---------------------------------------------------------------------------------- */
@@ -179,6 +180,29 @@ static void check_twice(void)
     opaque_free(object);
 }
 
+/* What a module of its own allocator's might hand out. */
+static void check_foreign(void)
+{
+    static _Alignas(16) char memory[64];
+
+    sink = realloc(*(void *volatile *)&(void *){memory}, 128);
+}
+
+/* Twice what the machine has: the system would not give it to glibc's either, as a rule. */
+static void check_huge(void)
+{
+    size_t bytes = 2 * (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    void *plain = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (plain != MAP_FAILED) {
+        munmap(plain, bytes);
+        return;
+    }
+    errno = 0;
+    REQUIRE((sink = malloc(bytes)) == NULL && errno == ENOMEM);
+    REQUIRE((sink = calloc(2, bytes / 2)) == NULL && (sink = malloc(100)) != NULL);
+}
+
 static volatile bool over;
 static struct kept *_Atomic box[256];
 
@@ -246,8 +270,8 @@ static void check_leak(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"contracts", check_contracts}, {"ignored", check_ignored}, {"honoured", check_honoured},
-    {"twice", check_twice},         {"freed", check_freed},     {"leak", check_leak},
+    {"foreign", check_foreign},   {"huge", check_huge},   {"contracts", check_contracts}, {"ignored", check_ignored},
+    {"honoured", check_honoured}, {"twice", check_twice}, {"freed", check_freed},         {"leak", check_leak},
 };
 
 int main(int count, char **argument)

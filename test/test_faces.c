@@ -84,6 +84,7 @@ static void check_that_nobody_blocks_our_signal(const char *its_program, const c
 BOTH_WAYS(replaced, contracts)
 BOTH_WAYS(replaced, leak)
 BOTH_WAYS(replaced, freed)
+BOTH_WAYS(replaced, huge)
 
 BOTH_WAYS(replaced_roots, static)
 BOTH_WAYS(replaced_roots, mapped)
@@ -121,6 +122,7 @@ BOTH_WAYS(replaced_middle, attributes)
 BOTH_WAYS(replaced_waits, waits_in_full)
 BOTH_WAYS(replaced_waits, woken)
 BOTH_WAYS(replaced_waits, wakes_sleepers)
+BOTH_WAYS(replaced_waits, told)
 
 Test(replaced_waits, waits, .disabled = SANITIZED)
 {
@@ -167,6 +169,15 @@ Test(replaced, free_may_be_honoured, .disabled = SANITIZED)
     child = run("replaced", "twice", "honour");
     cr_assert(child_aborted(&child), "status %#x", (unsigned)child.status);
     cr_assert(child_wrote(&child, "broom: free: ") && child_wrote(&child, "is free already"), "%s", child.text);
+}
+
+Test(replaced, what_is_not_ours_is_not_resized, .disabled = SANITIZED)
+{
+    struct child child = run("replaced", "foreign", "ignore");
+
+    cr_assert(child_aborted(&child), "status %#x", (unsigned)child.status);
+    cr_assert(child_wrote(&child, "broom: realloc: ") && child_wrote(&child, "is not in Broom's heap"), "%s",
+              child.text);
 }
 
 /* ---- The arena --------------------------------------------------------------------------- */

@@ -66,7 +66,7 @@ void *gc__large_allocate(struct heap *heap, struct mutator *mutator, unsigned ki
     size_t count = gc__large_pages_for(bytes);
     struct pages pages;
 
-    if (count == 0)
+    if (count == 0 || (bytes >= GC_ASK_SYSTEM_BYTES && !gc__os_would_give(bytes)))
         return NULL;
     gc__collect_if_due(heap, mutator, bytes);
     if (!take_pages(heap, kind, count, page_alignment, &pages))

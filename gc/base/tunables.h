@@ -106,6 +106,11 @@
 #define GC_MAGAZINE_CELLS 64
 #define GC_MAGAZINE_BYTES ((size_t)64 << 10)
 
+/* From this size of an object on the system is asked whether it would give so much (it
+ * refuses, as a rule, what is more than all memory): two system calls are nothing beside
+ * what it takes to use so much. */
+#define GC_ASK_SYSTEM_BYTES ((size_t)1 << 30)
+
 /* From this size on gc_realloc moves page tables instead of bytes... */
 #define GC_MOVE_MIN_BYTES ((size_t)1 << 20)
 

@@ -259,6 +259,13 @@ static bool find(const void *address, struct object *object)
     return gc__object_start(region, object) == address || (uintptr_t)address % GC_CHUNK_BYTES == 0;
 }
 
+static _Noreturn void refuse(const char *call, const void *address)
+{
+    if (!is_in_heap(address))
+        GC_MISUSE(call, "%p is not in Broom's heap: another allocator's, perhaps", address);
+    GC_MISUSE(call, "%p is no object of malloc's, or is free already", address);
+}
+
 static size_t usable_bytes(const void *address)
 {
     struct object object;
@@ -294,7 +301,7 @@ static void free_in_heap(const char *call, void *address)
         return;
     begin();
     if (!find(address, &object))
-        GC_MISUSE(call, "%p is no object of malloc's, or is free already", address);
+        refuse(call, address);
     gc__free(&gc__heap, gc__enter(call), object, address);
     end();
 }
@@ -401,7 +408,7 @@ static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, u
     void *resized;
 
     if (!find((void *)address, &object))
-        GC_MISUSE(call, "%p is no object of malloc's, or is free already", (void *)address);
+        refuse(call, (void *)address);
     resized = gc__reallocate(&gc__heap, mutator, object, (void *)address, bytes, frees_are_honoured());
     end();
     return resized;

@@ -50,6 +50,10 @@ void *gc__os_resize(void *start, size_t bytes, size_t new_bytes);
  * as zero. On failure the contents are as they were. */
 bool gc__os_decommit(void *start, size_t bytes);
 
+/* Whether the system would give so much memory at once, by its own rules for that: reserved
+ * memory is not under those. True where limits of the process say so anyway. */
+bool gc__os_would_give(size_t bytes);
+
 /* Gets memory for all of a committed range that is going to be written: what is there
  * stays as it is, the rest reads as zero. One call instead of a fault for each page. If
  * it fails, the faults come. */

@@ -144,6 +144,29 @@ static bool could_map(size_t bytes)
     return start != MAP_FAILED && munmap(start, bytes) == 0;
 }
 
+static bool is_limited(int resource)
+{
+    struct rlimit limit;
+
+    return getrlimit((__rlimit_resource_t)resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+/* Where address space is limited, what was reserved counts already, and twice it might not
+ * fit. */
+bool gc__os_would_give(size_t bytes)
+{
+    int saved_errno = errno;
+    void *start;
+
+    if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA))
+        return true;
+    start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start != MAP_FAILED)
+        munmap(start, bytes);
+    errno = saved_errno;
+    return start != MAP_FAILED;
+}
+
 /* The kernel unmaps what stood at `to` before it looks at the limits, and, until
  * Linux 6.17, at whether `from` is one mapping: so the limits are tried first,
  * and `to` is mapped afresh after a failure. */
