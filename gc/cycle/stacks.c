@@ -61,7 +61,7 @@ static bool scan_in_heap(struct heap *heap, uintptr_t sp, struct gc__range *stac
 
     if (!in_heap(heap, sp, &object))
         return false;
-    heap->stacks.in_objects = true;
+    heap->stacks.unregistered = true;
     gc__marker_mark(gc__gang_leader(&heap->gang), object);
     stack->start = sp;
     stack->end = (uintptr_t)gc__object_start(&heap->region, &object) + gc__object_bytes(&heap->region, &object);
@@ -122,6 +122,7 @@ static void scan_known(struct heap *heap, const struct mutator *mutator, const s
     if (count == 1 || mutator->state == MUTATOR_DEAF ||
         context->sp - context->alternate.start < context->alternate.end - context->alternate.start)
         return;
+    heap->stacks.unregistered = true;
     warn_once(heap, context->sp);
 }
 

@@ -222,13 +222,13 @@ static _Noreturn void tell_of_loss(const struct heap *heap, size_t granule)
 
 static bool has_coroutines(const struct heap *heap)
 {
-    return heap->stacks.count > 0 || heap->stacks.in_objects;
+    return heap->stacks.count > 0 || heap->stacks.unregistered;
 }
 
 /* A word may point at what the program has freed, or, as far as its kind says that this does
  * not count, into an object that is gone, or one past the end of a neighbour, or lie in a dead
- * frame of a coroutine, and the marker have seen it when that cell was free. (The third is
- * rare, and debug builds are for us.) */
+ * frame of a coroutine (whose stack may be a range of roots), and the marker have seen it when
+ * that cell was free. (The third is rare, and debug builds are for us.) */
 static bool words_may_be_stale(const struct heap *heap)
 {
     uint64_t freed_bytes = heap->world.freed_bytes;

@@ -41,8 +41,8 @@ struct stacks {
     struct gc_stack *unused;
     size_t count;
     size_t slab_count;
-    bool warned;     /* of one that nobody registered */
-    bool in_objects; /* a thread was seen on one that is an object */
+    bool warned;       /* of one that nobody registered */
+    bool unregistered; /* a thread was seen on one that is neither registered nor its own */
 };
 
 /* NULL: no memory. */
