@@ -111,7 +111,8 @@ int main(int argc, char **argv)
     uint64_t sum = 0;
     atomic_store(&done, true);
     close(pipe_ends[1]);
-    bool correct = bench_join_threads(mutators, &sum) & bench_join_threads(sleepers, &sum);
+    bool correct = bench_join_threads(mutators, &sum);
+    correct &= bench_join_threads(sleepers, &sum);
     for (size_t i = 0; i < trees; i++)
         correct &= is_intact(place[i * places_between], TREE_DEPTH, 1);
     return latency_finish(correct, trees);
