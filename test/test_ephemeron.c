@@ -3,8 +3,8 @@
 #include "test/roots.h"
 
 #include <broom/runtime.h>
-#include <errno.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 enum { MANY = 400 };

@@ -137,7 +137,8 @@ void gc__pace_note_external(struct pace *pace, ptrdiff_t bytes)
     size_t external = gc__pace_external(pace), changed;
 
     do
-        changed = bytes >= 0 ? gc__min(external, SIZE_MAX - (size_t)bytes) + (size_t)bytes : external - gc__min(external, (size_t)-bytes);
+        changed = bytes >= 0 ? gc__min(external, SIZE_MAX - (size_t)bytes) + (size_t)bytes
+                             : external - gc__min(external, (size_t)-bytes);
     while (!__atomic_compare_exchange_n(&pace->external_bytes, &external, changed, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
     if (bytes >= 0)

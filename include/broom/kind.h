@@ -8,8 +8,9 @@
  * A kind costs an object nothing: blocks of the heap hold objects of one kind.
  * Make a kind once for each type of your runtime, and keep it. Hundreds are cheap. There
  * can be GC_MAX_KINDS, among them three built-in ones, up to seven for broom/weak.h and one
- * for gc_stack_new, each made at its first use; and a kind is never destroyed. About 3800 pairs of kind and size class can be in use; small
- * objects of any further pair take a page each.
+ * for gc_stack_new, each made at its first use; and a kind is never destroyed. About 3800
+ * pairs of kind and size class can be in use; small objects of any further pair take a page
+ * each.
  *
  *     struct node { struct node *left, *right; double weight; };
  *
