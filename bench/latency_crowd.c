@@ -6,54 +6,19 @@
  * With fewer than eight processors most of its gaps are those in which another ran; the
  * pauses that the collector tells of are not.
  */
-#include "latency.h"
+#include "latency_forest.h"
 
 #include <stdatomic.h>
 
 #include "threads.h"
 
-_Static_assert(!BENCH_FREES, "malloc does not pause");
-
-enum {
-    MUTATORS = 8,
-    SLEEPERS = 200,
-    FOREST_BYTES = 256 << 20,
-    PLACES = (64 << 20) / sizeof(void *),
-    TREE_DEPTH = 7,
-    TREE_NODES = (1 << (TREE_DEPTH + 1)) - 1,
-    PLANTED_EVERY = 16
-};
-
-struct node {
-    struct node *left, *right;
-    uint64_t number;
-    uint64_t filler[5];
-};
+enum { MUTATORS = 8, SLEEPERS = 200, FOREST_BYTES = 256 << 20, PLACES = (64 << 20) / sizeof(void *) };
 
 static struct node *place[PLACES]; /* every so many has a tree, and each thread a stretch of them */
 static size_t trees, places_between;
 static atomic_uint started;
 static atomic_bool done; /* ends the others */
 static int pipe_ends[2]; /* who sleeps reads from it until it is closed */
-
-static struct node *new_tree(unsigned depth, uint64_t number)
-{
-    struct node *node = bench_alloc(sizeof *node);
-    node->number = number;
-    if (depth > 0) {
-        node->left = new_tree(depth - 1, 2 * number);
-        node->right = new_tree(depth - 1, 2 * number + 1);
-    }
-    return node;
-}
-
-static bool is_intact(const struct node *tree, unsigned depth, uint64_t number)
-{
-    if (tree == NULL || tree->number != number)
-        return false;
-    return depth == 0 ||
-           (is_intact(tree->left, depth - 1, 2 * number) && is_intact(tree->right, depth - 1, 2 * number + 1));
-}
 
 /* A stretch of the forest and numbers of its own. */
 struct gardener {

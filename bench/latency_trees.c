@@ -2,36 +2,9 @@
  * fast as can be, and each sixteenth is planted in place of another of the forest.
  * latency.h says what is measured.
  */
-#include "latency.h"
+#include "latency_forest.h"
 
-_Static_assert(!BENCH_FREES, "malloc does not pause");
-
-enum { FOREST_BYTES = 1 << 30, TREE_DEPTH = 7, TREE_NODES = (1 << (TREE_DEPTH + 1)) - 1, PLANTED_EVERY = 16 };
-
-struct node {
-    struct node *left, *right;
-    uint64_t number;
-    uint64_t filler[5];
-};
-
-static struct node *new_tree(unsigned depth, uint64_t number)
-{
-    struct node *node = bench_alloc(sizeof *node);
-    node->number = number;
-    if (depth > 0) {
-        node->left = new_tree(depth - 1, 2 * number);
-        node->right = new_tree(depth - 1, 2 * number + 1);
-    }
-    return node;
-}
-
-static bool is_intact(const struct node *tree, unsigned depth, uint64_t number)
-{
-    if (tree == NULL || tree->number != number)
-        return false;
-    return depth == 0 ||
-           (is_intact(tree->left, depth - 1, 2 * number) && is_intact(tree->right, depth - 1, 2 * number + 1));
-}
+enum { FOREST_BYTES = 1 << 30 };
 
 int main(int argc, char **argv)
 {

@@ -135,11 +135,11 @@ void gc__os_prefer_huge_pages(void *start, size_t bytes)
     errno = saved_errno;
 }
 
-/* Whether the limits let as much be mapped once more. */
-static bool could_map(size_t bytes)
+/* Whether as much could be mapped once more: with MAP_NORESERVE by the limits of the process,
+ * without by the system's rules as well. */
+static bool could_map(size_t bytes, int flags)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
     return start != MAP_FAILED && munmap(start, bytes) == 0;
 }
@@ -156,15 +156,10 @@ static bool is_limited(int resource)
 bool gc__os_would_give(size_t bytes)
 {
     int saved_errno = errno;
-    void *start;
+    bool gives = is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA) || could_map(bytes, 0);
 
-    if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA))
-        return true;
-    start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start != MAP_FAILED)
-        munmap(start, bytes);
     errno = saved_errno;
-    return start != MAP_FAILED;
+    return gives;
 }
 
 /* The kernel unmaps what stood at `to` before it looks at the limits, and, until
@@ -174,7 +169,7 @@ bool gc__os_move(void *to, void *from, size_t bytes)
 {
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 
-    if (!could_map(bytes))
+    if (!could_map(bytes, MAP_NORESERVE))
         return false;
     if (mremap(from, bytes, bytes, flags, to) == to) {
         gc__track_writes_again((uintptr_t)to, bytes);
