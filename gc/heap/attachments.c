@@ -161,6 +161,7 @@ static bool change_capacity(struct attachments *table, size_t capacity)
     }
     changed.place_head = changed.head + ((size_t)1 << changed.head_bits);
     changed.populated_bytes = gc__min(changed.populated_bytes, bytes_of_entries(capacity));
+    gc__os_populate(changed.head, bytes_of_heads(&changed)); /* most of it is written now, in no order */
     for (size_t i = 0; i < changed.count; i++)
         link_entry(&changed, i);
     if (table->capacity != 0)
