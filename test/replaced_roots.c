@@ -5,8 +5,12 @@
 #define _GNU_SOURCE
 #include "test/replaced.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <mqueue.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -172,11 +176,63 @@ static void check_timer(void)
     timer_delete(timer);
 }
 
+enum { QUEUES = 8 };
+
+static _Atomic unsigned notified;
+
+static void note_message(union sigval value)
+{
+    REQUIRE(is_kept(value.sival_ptr, "a queue's"));
+    notified++;
+}
+
+/* CPUs in the attributes are a part of them that is allocated. */
+static __attribute__((noinline)) void ask_for_message(mqd_t queue)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = note_message};
+    pthread_attr_t attributes;
+    cpu_set_t cpus;
+
+    REQUIRE(sched_getaffinity(0, sizeof cpus, &cpus) == 0 && pthread_attr_init(&attributes) == 0);
+    REQUIRE(pthread_attr_setaffinity_np(&attributes, sizeof cpus, &cpus) == 0);
+    event.sigev_notify_attributes = &attributes;
+    event.sigev_value.sival_ptr = make_kept("a queue's");
+    REQUIRE(mq_notify(queue, &event) == 0);
+    pthread_attr_destroy(&attributes);
+    memset(&event, 0, sizeof event);
+}
+
+/* What a message queue is to tell a new thread the kernel alone holds. */
+static void check_queue(void)
+{
+    struct mq_attr small = {.mq_maxmsg = 1, .mq_msgsize = 8};
+    mqd_t queue[QUEUES];
+    char name[40];
+
+    for (unsigned i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof name, "/replaced_roots_%ld_%u", (long)getpid(), i);
+        queue[i] = mq_open(name, O_CREAT | O_EXCL | O_RDWR, 0600, &small);
+        if (i == 0 && queue[0] == (mqd_t)-1 && errno == ENOSYS)
+            return; /* this kernel has none */
+        REQUIRE(queue[i] != (mqd_t)-1 && mq_unlink(name) == 0);
+        ask_for_message(queue[i]);
+    }
+    clear_stack();
+    litter(64);
+    for (unsigned i = 0; i < 100000; i++) /* where copies of attributes were, if they are lost */
+        sink = memset(malloc(sizeof(pthread_attr_t)), 0x5a, sizeof(pthread_attr_t));
+    for (unsigned i = 0; i < QUEUES; i++)
+        REQUIRE(mq_send(queue[i], "x", 1, 0) == 0);
+    while (notified < QUEUES)
+        litter(4);
+}
+
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"static", check_static},       {"mapped", check_mapped},   {"sparse", check_sparse}, {"brk", check_brk},
-    {"unaligned", check_unaligned}, {"threads", check_threads}, {"epoll", check_epoll},   {"timer", check_timer},
+    {"static", check_static}, {"mapped", check_mapped},       {"sparse", check_sparse},
+    {"brk", check_brk},       {"unaligned", check_unaligned}, {"threads", check_threads},
+    {"epoll", check_epoll},   {"timer", check_timer},         {"queue", check_queue},
 };
 
 int main(int count, char **argument)

@@ -1,8 +1,9 @@
 /* arena.h - memory for calls of malloc that the heap cannot serve.
  *
  * These are the loader's, before the C library is ready; those of the C library on
- * behalf of the collector, which asks it for a thread, say; and those of a signal's
- * handler that came in the middle of an allocation. They are few. The arena is
+ * behalf of the collector, which asks it for a thread, say, or of the kernel, which alone
+ * holds what is allocated; and those of a signal's handler that came in the middle of an
+ * allocation. They are few. The arena is
  * static data, and so a root; what is freed is used again by the next.
  *
  * Threads, signals: any; no locks. A child of fork finds it as it was. */

@@ -253,6 +253,12 @@ void gc__os_wake(_Atomic uint32_t *word, uint32_t count);
 
 /* ---- Threads ------------------------------------------------------------- */
 
+/* The calling thread is in the middle of something, in which malloc is not to come to
+ * the heap if it is Broom's: of an allocation (gc/faces/malloc.c) or of a call of the C
+ * library's, made at this stack pointer, or where that has a lock of its own, UINTPTR_MAX.
+ * 0: of nothing. Initial-exec, as a library opened late finds little room. */
+extern _Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
+
 /* What a new thread is to do. */
 struct gc__start {
     void *(*function)(void *argument);

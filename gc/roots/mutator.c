@@ -9,8 +9,6 @@ const struct mutator gc__no_mutator;
 _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
     (struct mutator *)(uintptr_t)&gc__no_mutator;
 
-_Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
-
 /* As broom/inline.h knows it: a mutator begins with its runs. */
 extern _Thread_local struct mutator *gc_runs
     __attribute__((alias("gc__mutator"), visibility("default"), tls_model("initial-exec")));

@@ -91,12 +91,6 @@ struct mutator {
 extern _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec")));
 extern const struct mutator gc__no_mutator;
 
-/* The calling thread is in the middle of something, in which malloc is not to come to
- * the heap if it is Broom's: of an allocation (gc/faces/malloc.c), which was called at
- * this stack pointer, or of a call of the C library's that has a lock of its own
- * (UINTPTR_MAX). 0: of nothing. */
-extern _Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
-
 static inline bool gc__mutator_exists(const struct mutator *mutator)
 {
     return mutator != &gc__no_mutator;

@@ -318,20 +318,25 @@ static void report(const struct mutator *mutator, enum gc__hindrance hindrance, 
                 (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal(), reason_for(hindrance, mutator));
 }
 
-/* A thread that only waits for a CPU, on a busy machine, is not worth a word. Returns
- * what keeps it if that was reported. */
-static enum gc__hindrance report_if_hindered(struct mutator *mutator, uint64_t waited_ns)
+/* What keeps it, as this look and the last one show. */
+static enum gc__hindrance look_again(struct mutator *mutator)
 {
     struct gc__thread_look now = gc__os_look_at_thread(mutator->thread_id);
     enum gc__hindrance hindrance = gc__os_hindrance(mutator->look, now);
 
     if (now.state != 'R' || mutator->look.state != 'R') /* else the CPU adds up */
         mutator->look = now;
-    if (waited_ns < NS_PER_SECOND)
-        return GC_HINDRANCE_NONE;
-    if (hindrance != GC_HINDRANCE_NONE || mutator->unsent || waited_ns >= GC_STOP_STARVED_NS)
-        report(mutator, hindrance, waited_ns);
     return hindrance;
+}
+
+/* After a second. A thread that only waits for a CPU, on a busy machine, is not worth a
+ * word. */
+static void report_if_hindered(const struct mutator *mutator, enum gc__hindrance hindrance, uint64_t waited_ns)
+{
+    bool is_hindered = hindrance != GC_HINDRANCE_NONE || mutator->unsent;
+
+    if (waited_ns >= (is_hindered ? NS_PER_SECOND : GC_STOP_STARVED_NS))
+        report(mutator, hindrance, waited_ns);
 }
 
 /* A thread that never called us is scanned as it is, if it sleeps. Its registers are
@@ -418,7 +423,8 @@ static bool waits_for_a_stopped_one(const struct world *world, struct mutator *m
 }
 
 /* Runtimes have threads that block every signal from the beginning, such as the C
- * library's for timers: these are not waited for twice. Some wake now and then, so after
+ * library's for timers and queues: these are left alone as soon as two looks have found
+ * them asleep, and are not waited for twice. Some wake now and then, so after
  * a second it is enough that one sleeps. The signal may also have been
  * taken by sigwait, or refused for want of room. */
 static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
@@ -433,11 +439,14 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
         leave_alone(world, mutator);
         return;
     }
-    if (waited_ns >= GC_STOP_LOOK_NS)
-        hindrance = report_if_hindered(mutator, waited_ns);
-    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
+    if (waited_ns >= (mutator->met ? GC_STOP_DOUBT_NS : GC_STOP_LOOK_NS))
+        hindrance = look_again(mutator);
+    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator)) {
         leave_alone(world, mutator);
-    else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
+        return;
+    }
+    report_if_hindered(mutator, hindrance, waited_ns);
+    if (waited_ns >= NS_PER_SECOND || mutator->unsent)
         send_signal(world, mutator);
 }
 

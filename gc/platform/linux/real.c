@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
+_Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
+
 /* A static executable has no next definition, and nothing can be looked up; but
  * the archive of the C library has other names for its own: the flags that broom.pc
  * has for this make the linker take them. In a dynamic executable these are undefined. */
@@ -26,6 +28,7 @@ OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
 OTHER_NAME(execvpe);
+OTHER_NAME(mq_notify);
 extern char ___sem_clockwait[] __attribute__((weak));
 
 static const struct {
@@ -44,6 +47,7 @@ static const struct {
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
     {"execvpe", __execvpe},
+    {"mq_notify", __mq_notify},
     {"sem_clockwait", ___sem_clockwait},
 };
 
