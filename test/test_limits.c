@@ -17,8 +17,8 @@
 
 /* ---- The arithmetic ---------------------------------------------------------------- */
 
-static const struct limit none = {.soft_bytes = SIZE_MAX};
-static const struct limit of_100 = {.soft_bytes = 100 * MIB};
+static const struct limit none = {.soft_bytes = SIZE_MAX, .most_bytes = SIZE_MAX};
+static const struct limit of_100 = {.soft_bytes = 100 * MIB, .most_bytes = SIZE_MAX};
 
 static struct limit_state live(size_t mib)
 {
@@ -46,7 +46,7 @@ static struct limit_state with_intervals_of(unsigned ms)
 
 Test(thrifty_budget, is_what_is_allocated_while_collections_take_a_small_share)
 {
-    struct limit thrifty = {.soft_bytes = SIZE_MAX, .thrifty = true};
+    struct limit thrifty = {.soft_bytes = SIZE_MAX, .most_bytes = SIZE_MAX, .thrifty = true};
     struct limit_state state = with_intervals_of(16);
 
     gc__limit_note(&thrifty, &state);
@@ -61,7 +61,7 @@ Test(thrifty_budget, is_what_is_allocated_while_collections_take_a_small_share)
 
 Test(thrifty_budget, remembers_more_than_one_cycle)
 {
-    struct limit thrifty = {.soft_bytes = SIZE_MAX, .thrifty = true};
+    struct limit thrifty = {.soft_bytes = SIZE_MAX, .most_bytes = SIZE_MAX, .thrifty = true};
     struct limit_state slow = with_intervals_of(160), fast = with_intervals_of(1);
 
     for (unsigned i = 0; i < 20; i++)
@@ -109,6 +109,21 @@ Test(limit_budget, lets_the_program_have_half_of_the_time)
     cr_assert_eq(gc__limit_budget(&of_100, &state, 30 * MIB), 30 * MIB, "never more than the pace wants");
     state.mutator_ns = 0; /* the clock stood still */
     cr_assert_eq(gc__limit_budget(&of_100, &state, 98 * MIB), 98 * MIB);
+}
+
+/* Where the soft limit has 20 MiB, and half of the time would take 40. */
+Test(limit_budget, goes_no_further_than_the_system_does)
+{
+    struct limit limit = {.soft_bytes = 84 * MIB, .most_bytes = 100 * MIB};
+    struct limit_state state = live(64);
+
+    state.allocated_bytes = 20 * MIB;
+    state.mutator_ns = 5000000;
+    state.work_ns = 10000000;
+    state.outside_bytes = 2 * MIB;
+    cr_assert_eq(gc__limit_budget(&limit, &state, 98 * MIB), (100 - 2 - 64 - 4) * MIB);
+    limit.most_bytes = SIZE_MAX;
+    cr_assert_eq(gc__limit_budget(&limit, &state, 98 * MIB), 40 * MIB);
 }
 
 Test(limit_budget, is_never_nothing)
@@ -189,6 +204,8 @@ Test(limit, is_exceeded_by_all_that_is_held)
     state.outside_bytes = 11 * MIB;
     cr_assert(gc__limit_is_exceeded(&of_100, &state));
     cr_assert_not(gc__limit_is_exceeded(&none, &state));
+    state.hard_bytes = 89 * MIB;
+    cr_assert(gc__limit_is_exceeded(&none, &state));
 }
 
 /* ---- A heap within it ------------------------------------------------------------------- */
@@ -288,6 +305,20 @@ Test(hard_limit, ends_in_ENOMEM_and_can_be_lifted)
     cr_assert_geq(count * sizeof *list, 14 * MIB);
     cr_assert_eq(gc_set_hard_limit(0), 0);
     cr_assert_not_null(gc_malloc(sizeof *list));
+}
+
+Test(hard_limit, below_what_is_free_gives_that_back)
+{
+    void *large[32];
+
+    without_stress();
+    for (unsigned i = 0; i < 32; i++)
+        large[i] = memset(gc_malloc(MIB), 1, MIB);
+    for (unsigned i = 0; i < 32; i++)
+        gc_free(large[i]);
+    cr_assert_geq(stats().heap_bytes, 32 * MIB);
+    cr_assert_eq(gc_set_hard_limit(8 * MIB), 0);
+    cr_assert_leq(stats().heap_bytes, 8 * MIB);
 }
 
 /* The pace keeps the heap away from where an allocation has to collect for want of

@@ -469,6 +469,10 @@
  * default: there are also stacks, libraries, and what the kernel counts. */
 #define GC_LIMIT_GROUP_PERCENT 80
 
+/* Of the same, what the heap does not go beyond, however much time that takes: the kernel
+ * would end the process. */
+#define GC_LIMIT_MOST_PERCENT 90
+
 /* A limit that is smaller is a mistake: it would hold no chunk for blocks and one for
  * large objects. */
 #define GC_LIMIT_LEAST_BYTES ((size_t)4 << 20)

@@ -5,14 +5,21 @@
 
 GC_OWN_STATE struct heap gc__heap;
 
+static size_t part(size_t bytes, size_t percent)
+{
+    return bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * percent;
+}
+
 void gc__heap_know_limit(struct heap *heap)
 {
     size_t bytes;
 
-    if (heap->limit.soft_bytes != 0)
+    if (heap->limit.most_bytes != 0)
         return;
     bytes = gc__os_memory_limit();
-    heap->limit.soft_bytes = bytes == SIZE_MAX ? SIZE_MAX : bytes / 100 * GC_LIMIT_GROUP_PERCENT;
+    heap->limit.most_bytes = part(bytes, GC_LIMIT_MOST_PERCENT);
+    if (heap->limit.soft_bytes == 0)
+        heap->limit.soft_bytes = part(bytes, GC_LIMIT_GROUP_PERCENT);
 }
 
 bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct gc__range stack)

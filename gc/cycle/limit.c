@@ -20,13 +20,18 @@ static size_t taken_bytes(const struct limit_state *state)
     return sum(state->live_bytes, state->live_bytes / GC_LIMIT_SLACK_SHARE);
 }
 
+/* Below a limit for all that is held, or for the heap. */
+static size_t room_below(size_t limit_bytes, size_t outside_bytes, const struct limit_state *state)
+{
+    return limit_bytes == SIZE_MAX ? SIZE_MAX : rest(rest(limit_bytes, outside_bytes), taken_bytes(state));
+}
+
 static size_t room_bytes(const struct limit *limit, const struct limit_state *state)
 {
-    size_t soft = rest(limit->soft_bytes, state->outside_bytes);
-    size_t hard =
-        state->hard_bytes == SIZE_MAX ? SIZE_MAX : rest(state->hard_bytes, state->hard_bytes / GC_LIMIT_SLACK_SHARE);
+    size_t soft = room_below(limit->soft_bytes, state->outside_bytes, state);
+    size_t hard = room_below(state->hard_bytes, state->hard_bytes / GC_LIMIT_SLACK_SHARE, state);
 
-    return rest(gc__min(soft, hard), taken_bytes(state));
+    return gc__min(soft, hard);
 }
 
 /* What is allocated in as much time as the collection took, if `bytes` are in `ns`. */
@@ -66,6 +71,7 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
     if (room >= wanted_bytes)
         return wanted_bytes;
     room = gc__max(room, worthwhile_bytes(state, state->allocated_bytes, state->mutator_ns)); /* half of the time */
+    room = gc__min(room, room_below(limit->most_bytes, state->outside_bytes, state));
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
 }
 
@@ -78,5 +84,5 @@ bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64
 
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state)
 {
-    return limit->soft_bytes != SIZE_MAX && sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes;
+    return sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes || state->held_bytes > state->hard_bytes;
 }

@@ -4,7 +4,8 @@
  * The soft limit is one for all that is held: the heap, its tables, and what the
  * program said it holds outside. Nearing it, collections become more frequent, so
  * that the heap does not grow beyond; but not so frequent that they take more than
- * half of the time: rather than that, the limit is exceeded. The hard limit is for
+ * half of the time: rather than that, the limit is exceeded, up to where the system
+ * (a control group) would end the process. The hard limit is for
  * the heap alone, and kept page by page where pages are taken (gc/heap/pages.c).
  * Here it is a limit that had better not be reached, as an allocation that has to
  * collect for want of memory gives everything free back to the system first.
@@ -28,6 +29,7 @@
 
 struct limit {
     size_t soft_bytes;   /* SIZE_MAX: none; 0: not known yet */
+    size_t most_bytes;   /* likewise: of what the system allows */
     uint64_t resumed_ns; /* when the last cycle ended */
     bool near;           /* there was less room than the pace wanted */
     bool thrifty;        /* while collections take little time, there may be more of them */

@@ -329,13 +329,10 @@ static enum gc__hindrance look_again(struct mutator *mutator)
     return hindrance;
 }
 
-/* After a second. A thread that only waits for a CPU, on a busy machine, is not worth a
- * word. */
+/* A thread that only waits for a CPU, on a busy machine, is not worth a word. */
 static void report_if_hindered(const struct mutator *mutator, enum gc__hindrance hindrance, uint64_t waited_ns)
 {
-    bool is_hindered = hindrance != GC_HINDRANCE_NONE || mutator->unsent;
-
-    if (waited_ns >= (is_hindered ? NS_PER_SECOND : GC_STOP_STARVED_NS))
+    if (hindrance != GC_HINDRANCE_NONE || mutator->unsent || waited_ns >= GC_STOP_STARVED_NS)
         report(mutator, hindrance, waited_ns);
 }
 
@@ -441,12 +438,11 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
     }
     if (waited_ns >= (mutator->met ? GC_STOP_DOUBT_NS : GC_STOP_LOOK_NS))
         hindrance = look_again(mutator);
-    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator)) {
+    if (waited_ns >= NS_PER_SECOND)
+        report_if_hindered(mutator, hindrance, waited_ns);
+    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
         leave_alone(world, mutator);
-        return;
-    }
-    report_if_hindered(mutator, hindrance, waited_ns);
-    if (waited_ns >= NS_PER_SECOND || mutator->unsent)
+    else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
         send_signal(world, mutator);
 }
 

@@ -13,11 +13,14 @@ extern "C" {
 /* The soft limit, in bytes; 0: none. It covers all memory that the collector holds, plus
  * the sum of gc_note_external. Near it collections become more frequent, and free memory
  * goes back to the OS at once. They are not made so frequent that they take more than
- * about half of the time: a program that needs more memory than the limit gets it, and
- * runs slower. (One that does nothing but allocate may spend more than half of its time
- * in collections even without a limit: see gc_set_growth_percent.) Without this call the limit is 80 % of
- * what the control groups of the process allow before the first collection (a container's
- * limit, of either version), or BROOM_MEMORY_LIMIT.
+ * about half of the time: a program that needs more memory than the limit, or allocates
+ * faster than that allows, gets it, and runs slower. (One that does nothing but allocate
+ * may spend more than half of its time in collections even without a limit: see
+ * gc_set_growth_percent.)
+ * Without this call the limit is BROOM_MEMORY_LIMIT, or 80 % of what the control groups of
+ * the process allow before the first collection (a container's limit, of either version).
+ * Beyond 90 % of that the heap does not grow as long as collections free enough, however
+ * much time they take, and whatever is set here: the kernel would end the process.
  * Returns the limit before; 0: there was none.
  * collects: never. */
 GC__EXPORT size_t gc_set_memory_limit(size_t bytes);
