@@ -74,6 +74,41 @@ static void check_brk(void)
     REQUIRE(is_kept(*place, "brk"));
 }
 
+enum { CODE_BYTES = 4096, CODE_POINTERS = 64 };
+
+/* Each at another distance from a multiple of eight; the last at the end. */
+static unsigned char *pointer_in(unsigned char *code, size_t number)
+{
+    return number == CODE_POINTERS - 1 ? code + CODE_BYTES - sizeof(void *) : code + 17 * number + 1;
+}
+
+static __attribute__((noinline)) void fill(unsigned char *code)
+{
+    for (size_t i = 0; i < CODE_POINTERS; i++) {
+        struct kept *kept = make_kept("code");
+
+        memcpy(pointer_in(code, i), &kept, sizeof kept);
+    }
+}
+
+/* As in instructions that load constants. */
+static void check_code(void)
+{
+    int rights = PROT_READ | PROT_WRITE | PROT_EXEC;
+    unsigned char *code = mmap(NULL, CODE_BYTES, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    REQUIRE(code != MAP_FAILED);
+    fill(code);
+    clear_stack();
+    litter(64);
+    for (size_t i = 0; i < CODE_POINTERS; i++) {
+        struct kept *kept;
+
+        memcpy(&kept, pointer_in(code, i), sizeof kept);
+        REQUIRE(is_kept(kept, "code"));
+    }
+}
+
 static void check_unaligned(void)
 {
     struct __attribute__((packed)) {
@@ -230,9 +265,9 @@ static void check_queue(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"static", check_static}, {"mapped", check_mapped},       {"sparse", check_sparse},
-    {"brk", check_brk},       {"unaligned", check_unaligned}, {"threads", check_threads},
-    {"epoll", check_epoll},   {"timer", check_timer},         {"queue", check_queue},
+    {"static", check_static},       {"mapped", check_mapped}, {"sparse", check_sparse},   {"brk", check_brk},
+    {"unaligned", check_unaligned}, {"code", check_code},     {"threads", check_threads}, {"epoll", check_epoll},
+    {"timer", check_timer},         {"queue", check_queue},
 };
 
 int main(int count, char **argument)

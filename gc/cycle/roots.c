@@ -12,6 +12,11 @@ static void mark_range(struct gc__range range, void *argument)
     gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
 }
 
+static void mark_code(struct gc__range range, void *marker)
+{
+    gc__marker_scan_between(marker, range);
+}
+
 struct scanning {
     struct heap *heap;
     enum roots_scan how;
@@ -33,10 +38,12 @@ void gc__roots_mark_segments(struct heap *heap, enum roots_scan how)
 {
     struct scanning scanning = {.heap = heap, .how = how};
 
-    if (gc__heap_roots_are_mappings(heap))
-        heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, gc__gang_leader(&heap->gang));
-    else
+    if (!gc__heap_roots_are_mappings(heap)) {
         gc__os_each_data_segment(scan_roots, &scanning);
+        return;
+    }
+    heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, gc__gang_leader(&heap->gang));
+    gc__mappings_each_code(&heap->mappings, mark_code, gc__gang_leader(&heap->gang));
 }
 
 void gc__roots_mark_ranges(struct heap *heap, enum roots_scan how)

@@ -101,6 +101,9 @@ static inline enum past_end gc__marker_past_end(const struct marker *marker)
  * marker's option says. */
 void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum past_end past_end);
 
+/* Those words of the range that are not aligned. */
+void gc__marker_scan_between(struct marker *marker, struct gc__range range);
+
 /* As that, for bounds that are aligned. */
 void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
 

@@ -3,7 +3,7 @@
 #include "gc/mark/marker.h"
 
 /* The halves of two words, the words themselves. */
-typedef uint32_t halves __attribute__((vector_size(16), aligned(sizeof(uint32_t))));
+typedef uint32_t halves __attribute__((vector_size(16), aligned(1)));
 typedef uint64_t wholes __attribute__((vector_size(16)));
 
 #define WORDS_AT_ONCE 4
@@ -47,6 +47,15 @@ void gc__marker_scan_roots(struct marker *marker, struct gc__range range, enum p
         scan_sparse(marker, start, end);
     if (marker->unaligned)
         scan_sparse(marker, start + HALF_BYTES, end - HALF_BYTES);
+}
+
+void gc__marker_scan_between(struct marker *marker, struct gc__range range)
+{
+    uintptr_t start = gc__align_down(range.start, sizeof(uintptr_t));
+    uintptr_t end = gc__align_down(range.end, sizeof(uintptr_t));
+
+    for (unsigned shift = 1; shift < sizeof(uintptr_t) && end - start > sizeof(uintptr_t); shift++)
+        scan_sparse(marker, start + shift, end - sizeof(uintptr_t) + shift);
 }
 
 static void mark_all_of(struct marker *marker, struct block *block)

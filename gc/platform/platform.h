@@ -199,9 +199,10 @@ void *gc__os_function_of(void *library, const char *name);
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
 
 /* Calls `visit` for the readable mappings of the process that are private, or for all
- * (`shared`), by address. False: the system does not say which those are. Under the
- * heap's lock. */
-bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void *argument), void *argument);
+ * (`shared`), by address; `is_code`: of no file, and executable. False: the system does not
+ * say which those are. Under the heap's lock. */
+bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, bool is_code, void *argument),
+                         void *argument);
 
 /* Of these ranges, by address: calls `visit` for those pages that have been touched
  * and are the process's own, not as they are in a file; with `file_pages` for those of

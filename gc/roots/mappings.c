@@ -3,11 +3,13 @@
 #include "gc/base/align.h"
 #include "gc/base/tunables.h"
 
-static void add(struct gc__range range, void *argument)
+static void add(struct gc__range range, bool is_code, void *argument)
 {
     struct mappings *mappings = argument;
 
     mappings->failed |= !gc__ranges_add(&mappings->ranges, range);
+    if (is_code)
+        mappings->failed |= !gc__ranges_add(&mappings->code, range);
 }
 
 static void leave_out(struct gc__range range, void *argument)
@@ -31,7 +33,7 @@ static void leave_out_stacks(struct mappings *mappings, const struct world *worl
 
 bool gc__mappings_read(struct mappings *mappings, const struct world *world)
 {
-    mappings->ranges.count = 0;
+    mappings->ranges.count = mappings->code.count = 0;
     mappings->failed = false;
     if (!gc__os_each_mapping(mappings->shared, add, mappings))
         return false;
@@ -61,4 +63,11 @@ size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct g
 
     gc__os_each_touched(mappings->ranges.range, mappings->ranges.count, mappings->shared, visit_and_sum, &summing);
     return summing.bytes;
+}
+
+void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
+                            void *argument)
+{
+    if (mappings->code.count > 0)
+        gc__os_each_touched(mappings->code.range, mappings->code.count, mappings->shared, visit, argument);
 }

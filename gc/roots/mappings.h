@@ -7,6 +7,9 @@
  * world stands: what is mapped, and which pages of that were ever written. Stacks
  * and our own memory are left out.
  *
+ * A compiler at run time, as Java's, writes pointers into the code that it makes, where an
+ * instruction has them: at any address.
+ *
  * In there is what is a root besides: thread-local variables, the C library's
  * descriptors of threads and values of pthread_setspecific, and the loader's data,
  * RELRO too.
@@ -20,7 +23,8 @@
 
 struct mappings {
     struct ranges ranges;
-    bool shared; /* also memory that other processes may see */
+    struct ranges code; /* of these, what was made at run time */
+    bool shared;        /* also memory that other processes may see */
     bool failed;
 };
 
@@ -28,8 +32,11 @@ struct mappings {
  * note it. */
 bool gc__mappings_read(struct mappings *mappings, const struct world *world);
 
-/* Calls `visit` for what of them may hold pointers. Returns the bytes of that. */
+/* Calls `visit` for what of them may hold pointers. Returns the bytes of that. Then the same
+ * for what may hold them anywhere. */
 size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
                          void *argument);
+void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
+                            void *argument);
 
 #endif

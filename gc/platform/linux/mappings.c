@@ -144,7 +144,14 @@ static bool holds_no_roots(const char *path)
     return slash != NULL && begins_with(slash + 1, "libunwind.so");
 }
 
-bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void *argument), void *argument)
+/* As compilers at run time write it. */
+static bool is_code(const struct line *line)
+{
+    return line->rights[2] == 'x' && line->path[0] != '/';
+}
+
+bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, bool is_code, void *argument),
+                         void *argument)
 {
     int saved_errno = errno;
     char text[256];
@@ -161,7 +168,7 @@ bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, void
 
         if (line.range.start < line.range.end && line.rights[0] == 'r' && (shared || line.rights[3] == 'p') &&
             !holds_no_roots(line.path))
-            visit(line.range, argument);
+            visit(line.range, is_code(&line), argument);
     }
     syscall(SYS_close, reader.file);
     errno = saved_errno;
