@@ -10,7 +10,9 @@
  * nothing points at is collected like other objects, except for the pieces of it that
  * something still points into. Single objects of it are not collected: as long as the
  * arena is reachable, all of them are, and so is what they point at. To give one to
- * gc_free, gc_realloc or gc_usable_size is a misuse.
+ * gc_free, gc_realloc or gc_usable_size is a misuse. The arena or pool itself may be given
+ * to gc_free, which frees nothing else: what it handed out is left to the collector, as if
+ * nothing pointed at the arena any more. Do not resize it.
  *
  * What holds in addition to what broom.h says: an arena or a pool is used by one
  * thread at a time. */

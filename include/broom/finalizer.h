@@ -107,8 +107,9 @@ GC__EXPORT size_t gc_run_finalizers(gc_finalizer_queue *queue, size_t max);
 GC__EXPORT bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer *finalizer, void **data);
 
 /* Collects and runs what is ready in the queue, whatever its mode, again and again until
- * nothing is (a thousand times at most, as finalizers may register again). Returns how
- * many it ran; those that another thread runs meanwhile do not count.
+ * nothing is (a thousand times at most, as finalizers may register again). If all that is
+ * ready are reports of cycles, it makes these and returns; what they have broken is for the
+ * next call. Returns how many it ran; those that another thread runs meanwhile do not count.
  * collects: always. */
 GC__EXPORT size_t gc_collect_and_finalize(gc_finalizer_queue *queue);
 
@@ -122,7 +123,8 @@ GC__EXPORT size_t gc_finalize_all(gc_finalizer_queue *queue);
 /* Sets the function that is called when an object with an ordered finalizer leads back to
  * itself by way of others. It is called once for each such cycle, with one object of it;
  * for a cycle that another one leads to, only when that other one is gone. It runs where
- * the finalizers of the queue run, and may break the cycle or remove the finalizer. NULL,
+ * the finalizers of the queue run, may do what these may, and may break the cycle or remove
+ * the finalizer. NULL,
  * the initial value: a message on stderr, about the first such object only. Returns the
  * previous function.
  * collects: never. */

@@ -30,7 +30,8 @@ GC__EXPORT size_t gc_set_memory_limit(size_t bytes);
  * exhaustion: there is a full collection, then the out-of-memory handler is called, then
  * the allocation fails. If the heap holds more already, what is free of it is given back.
  * The limit cannot exceed what was reserved at the start (see max_heap in struct
- * gc_options).
+ * gc_options). Under RLIMIT_AS that is about half of the address space that was left then,
+ * so RLIMIT_AS acts as a hard limit, and so does RLIMIT_DATA.
  * Returns 0, or EINVAL for less than 4 MiB.
  * collects: never. */
 GC__EXPORT int gc_set_hard_limit(size_t bytes);

@@ -14,9 +14,10 @@
  * alive, and it keeps the value only as long as the key lives. So the value may lead
  * to the key; with other weak pointers that would keep both alive for ever.
  *
- * A **weak map** is a hash table whose entries disappear by themselves: each operation
- * removes some of those that are dead, and the table may shrink when something is put
- * into it.
+ * A **weak map** is a hash table whose entries end by themselves: they are not found any
+ * more. They are taken out of the table when it is used: after a collection each operation
+ * does so in a few buckets, gc_weak_map_count and gc_weak_map_each in all, and the table
+ * may shrink when something is put into it.
  *
  * An object counts as dead here when it cannot be reached from the roots. If it has
  * finalizers, these can still reach it, so there are two times at which a link or
@@ -98,6 +99,9 @@ GC__EXPORT bool gc_ephemeron_set_value(gc_ephemeron *ephemeron, void *value);
 
 typedef struct gc_weak_map gc_weak_map;
 
+/* An entry of GC_WEAK_VALUES keeps its key until it is taken out of the table, so a key
+ * lives, and its finalizer waits, for some time after its value has died. And if a key leads
+ * to its own value, both live as long as the map, unless the entry is removed. */
 enum gc_weak_map_mode {
     GC_WEAK_KEYS,   /* ephemerons: an entry is there as long as its key lives, and keeps the value */
     GC_WEAK_VALUES, /* as long as its value lives; it keeps the key: for a table of symbols by name */
@@ -140,7 +144,8 @@ GC__EXPORT void *gc_weak_map_remove(gc_weak_map *map, const void *key);
 GC__EXPORT size_t gc_weak_map_count(gc_weak_map *map);
 
 /* Calls visit(key, value, data) for all entries that there are now, in no order, and
- * with no lock held. Returns 0, or ENOMEM.
+ * with no lock held: it may allocate, collect, use the map, and leave by longjmp or an
+ * exception. What is removed meanwhile may still be visited. Returns 0, or ENOMEM.
  * collects: may. */
 GC__EXPORT int gc_weak_map_each(gc_weak_map *map, void (*visit)(void *key, void *value, void *data), void *data);
 
