@@ -223,6 +223,14 @@ Test(finalizers_undisturbed, in_cycles_that_are_not_reported_yet_count_as_ready)
     cr_assert_eq(gc_finalizers_ready(queue), 0);
 }
 
+Test(finalizers_undisturbed, in_cycles_that_are_broken_are_run_at_once)
+{
+    gc_set_finalizer_cycle_report(break_cycle);
+    make_rings(100, 2);
+    clear_stack();
+    check_nearly(gc_collect_and_finalize(queue), 200);
+}
+
 Test(finalizers, in_longer_cycles_too)
 {
     gc_set_finalizer_cycle_report(break_cycle);

@@ -170,16 +170,17 @@ bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer 
     return true;
 }
 
+/* A round may only report cycles, and what is reported may break them. */
 static size_t collect_and_run(uint32_t queue)
 {
-    size_t ran, all = 0;
+    size_t ready, all = 0;
 
     for (unsigned round = 0; round < MOST_ROUNDS; round++) {
         gc_collect();
-        ran = run_those_ready(queue, SIZE_MAX);
-        all += ran;
-        if (ran == 0)
+        ready = count_ready(queue);
+        if (ready == 0)
             break;
+        all += run_those_ready(queue, ready);
     }
     return all;
 }

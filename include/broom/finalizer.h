@@ -107,9 +107,9 @@ GC__EXPORT size_t gc_run_finalizers(gc_finalizer_queue *queue, size_t max);
 GC__EXPORT bool gc_take_finalizable(gc_finalizer_queue *queue, void **object, gc_finalizer *finalizer, void **data);
 
 /* Collects and runs what is ready in the queue, whatever its mode, again and again until
- * nothing is (a thousand times at most, as finalizers may register again). If all that is
- * ready are reports of cycles, it makes these and returns; what they have broken is for the
- * next call. Returns how many it ran; those that another thread runs meanwhile do not count.
+ * nothing is (a thousand times at most, as finalizers may register again). Cycles are
+ * reported, and what that breaks is run, too. Returns how many it ran; those that another
+ * thread runs meanwhile do not count.
  * collects: always. */
 GC__EXPORT size_t gc_collect_and_finalize(gc_finalizer_queue *queue);
 
