@@ -1,84 +1,12 @@
 /* test_kind.c - kinds: which words of their objects keep others, and which do not. */
 #include "gc/heap/kind.h"
+#include "test/held.h"
 #include "test/resident.h"
-#include "test/roots.h"
 
-#include <broom/runtime.h>
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { MANY = 400 };
-
-static gc_kind *kind_of(struct gc_kind_options options)
-{
-    gc_kind *kind = gc_kind_new(&options, sizeof options);
-
-    cr_assert_not_null(kind);
-    return kind;
-}
-
-static gc_kind *layout_of(size_t words, const uint64_t *pointers)
-{
-    return kind_of((struct gc_kind_options){
-        .name = "layout", .tracing = GC_TRACE_LAYOUT, .bytes = words * 8, .pointers = pointers});
-}
-
-/* MANY objects of a kind, each the only one to know the `target` that its word
- * leads to, as `encode` says it. */
-struct held {
-    struct hidden target[MANY];
-    struct hidden object[MANY];
-};
-
-static struct held held;
-
-static uintptr_t plain(uintptr_t address)
-{
-    return address;
-}
-
-static __attribute__((noinline)) void hold(gc_kind *kind, size_t bytes, size_t word, uintptr_t (*encode)(uintptr_t))
-{
-    for (size_t i = 0; i < MANY; i++) {
-        uintptr_t *object = gc_new_bytes(kind, bytes);
-        uintptr_t *target = gc_malloc(16 + i % 7 * 100);
-
-        root_words()[i] = (uintptr_t)object;
-        *target = i;
-        object[word] = encode((uintptr_t)target);
-        held.target[i] = hide(target);
-        held.object[i] = hide(object);
-    }
-}
-
-static size_t alive(void)
-{
-    collect_with_clear_stack();
-    cr_assert_eq(count_alive(held.object, MANY), MANY);
-    return count_alive(held.target, MANY);
-}
-
-static void check_held(gc_kind *kind, size_t bytes, size_t word, uintptr_t (*encode)(uintptr_t))
-{
-    hold(kind, bytes, word, encode);
-    cr_assert_eq(alive(), MANY, "word %zu keeps nothing", word);
-    for (size_t i = 0; i < MANY; i++)
-        cr_assert_eq(*(uintptr_t *)reveal(held.target[i]), i);
-    drop_roots();
-}
-
-static void check_not_held(gc_kind *kind, size_t bytes, size_t word, uintptr_t (*encode)(uintptr_t))
-{
-    size_t left;
-
-    hold(kind, bytes, word, encode);
-    left = alive();
-    cr_assert(left <= MANY / 20, "word %zu keeps %zu of %d", word, left, MANY);
-    drop_roots();
-}
 
 /* ---- Layouts ------------------------------------------------------------------------ */
 
@@ -174,70 +102,6 @@ Test(kinds, give_arrays_their_size)
     cr_assert_null(gc_new_array(kind, SIZE_MAX / 24));
     cr_assert_eq(errno, ENOMEM);
     cr_assert_null(gc_new_array(kind, SIZE_MAX / 2));
-}
-
-/* ---- Words ------------------------------------------------------------------------------- */
-
-static uintptr_t into(uintptr_t address)
-{
-    return address + 8;
-}
-
-static uintptr_t behind(uintptr_t address)
-{
-    return gc_usable_size((void *)address) > 16 ? address + 16 : address + 1;
-}
-
-Test(kinds, may_ask_for_exact_pointers)
-{
-    static const uint64_t map = 2;
-    gc_kind *loose = layout_of(4, &map);
-    gc_kind *exact =
-        kind_of((struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .exact = 1, .bytes = 32, .pointers = &map});
-    gc_kind *words = kind_of((struct gc_kind_options){.exact = 1});
-
-    check_held(loose, 32, 1, into);
-    check_held(loose, 32, 1, behind);
-    check_held(exact, 32, 1, plain);
-    check_not_held(exact, 32, 1, into);
-    check_not_held(exact, 32, 1, behind);
-    check_held(words, 48, 5, plain);
-    check_not_held(words, 48, 5, into);
-    check_not_held(words, 48000, 5, behind);
-}
-
-static uintptr_t boxed(uintptr_t address)
-{
-    return address | UINT64_C(0xfffa) << 48;
-}
-
-static uintptr_t tagged(uintptr_t address)
-{
-    return address | 5;
-}
-
-static uintptr_t shifted(uintptr_t address)
-{
-    return address >> 4 | (uintptr_t)3 << 60;
-}
-
-Test(kinds, understand_tags)
-{
-    static const uint64_t map = 1;
-    struct gc_kind_options options = {.tracing = GC_TRACE_LAYOUT, .bytes = 16, .pointers = &map};
-
-    check_not_held(kind_of(options), 16, 0, boxed);
-    options.tag_mask = UINT64_C(0xffff) << 48;
-    check_held(kind_of(options), 16, 0, boxed);
-    options.tag_mask = 7;
-    options.exact = 1;
-    check_held(kind_of(options), 16, 0, tagged);
-    options.tag_mask = UINT64_C(0xf) << 60;
-    options.tag_shift = 4;
-    check_held(kind_of(options), 16, 0, shifted);
-    check_not_held(kind_of(options), 16, 0, plain);
-    options = (struct gc_kind_options){.tag_mask = UINT64_C(0xffff) << 48};
-    check_held(kind_of(options), 160, 19, boxed);
 }
 
 /* ---- Callbacks ----------------------------------------------------------------------------- */

@@ -181,6 +181,19 @@ Test(survive_stacks, stack_that_runs)
     cr_assert(is_alive(running_stack), "the stack was reclaimed");
 }
 
+static void check_running_stack(void)
+{
+    uintptr_t words[WORDS];
+
+    check_array(words);
+}
+
+/* From its stack pointer: also where it lies in a mapping that nobody told of. */
+Test(survive_stacks, stack_of_which_nobody_told)
+{
+    run_on_stack(hide((char *)new_stack() + STACK_BYTES), check_running_stack);
+}
+
 /* ---- A stack that grows beyond the limit it began with --------------------------------- */
 
 enum { FRAME_BYTES = 16 << 10, DEEP = (80 << 20) / FRAME_BYTES };

@@ -314,6 +314,30 @@ Test(thread_roots, in_coroutine)
     check_both_stacks(keep_above_coroutine);
 }
 
+static struct keeper *_Atomic on_mapping;
+
+static void keep_for_other(void)
+{
+    keep_on_stack(on_mapping);
+}
+
+static void *keep_on_mapping(void *keeper)
+{
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    on_mapping = keeper;
+    run_on_stack(hide(stack + STACK_BYTES), keep_for_other);
+    munmap(stack, STACK_BYTES);
+    return NULL;
+}
+
+/* It is stopped there, on a stack of which nobody told. */
+Test(thread_roots, on_a_mapping_of_the_program)
+{
+    check_thread(keep_on_mapping, NULL, wait_in_loop);
+    check_thread(keep_on_mapping, NULL, wait_in_read);
+}
+
 /* ---- Registers ------------------------------------------------------------------------------------- */
 
 #if defined __x86_64__
