@@ -459,6 +459,10 @@ bool gc__os_is_own(const void *function);
  * in its environment; its children are not. Both strings stay. */
 void gc__os_keep_across_exec(const char *preload, const char *once);
 
+/* The program begins again, with these arguments and the environment as it is now. Returns
+ * where that cannot be. */
+void gc__os_run_again(char **arguments);
+
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */
 bool gc__os_address_is_free(void);
