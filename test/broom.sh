@@ -93,6 +93,13 @@ expect 126 'neither a program nor a script' "$broom" run "$work/text"
 
 if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
     expect 126 'statically linked' "$broom" run "$work/static"
+    said='/static runs without Broom: statically linked'
+    printf '#!/usr/bin/env %s\n' "$work/static" >"$work/static-script"
+    chmod +x "$work/static-script"
+    expect 0 "$said" "$broom" run env "$work/static"
+    expect 0 "$said" "$broom" run nice "$work/static"
+    expect 0 "$said" "$broom" run sh -c "cd '$work'; exec ./static"
+    expect 0 "$said" "$broom" run "$work/static-script"
 fi
 
 echo '#include <broom.h>
@@ -100,7 +107,8 @@ int main(void) { return gc_malloc(1) == NULL; }' >"$work/twice.c"
 folder=$(cd "${top_builddir:-.}/.libs" && pwd)
 $CC -I"${top_srcdir:-.}/include" -o "$work/twice" "$work/twice.c" -L"$folder" -lbroom -Wl,-rpath,"$folder"
 expect 126 'linked with Broom already' "$broom" run "$work/twice"
-expect 134 'has Broom already' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/twice"
+expect 0 'has Broom already.*: it runs without' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/twice"
+expect 0 'twice runs without Broom: linked with Broom already' "$broom" run env "$work/twice"
 
 echo '#include <stddef.h>
 void *malloc(size_t n) { (void)n; return NULL; }
@@ -108,7 +116,14 @@ int main(void) { return malloc(1) != NULL; }' >"$work/own.c"
 $CC -fno-builtin -rdynamic -o "$work/own" "$work/own.c"
 expect 126 'allocator of its own, and defines: malloc' "$broom" run "$work/own"
 
-expect 134 '/own has an allocator of its own' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/own"
+expect 0 '/own has an allocator of its own, .* malloc: it runs without' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/own"
+expect 0 '/own has an allocator of its own, .* malloc: it runs without' "$broom" run --children sh -c "'$work/own'; exit"
+expect 0 '/own runs without Broom: it has an allocator of its own, and defines: malloc' "$broom" run env "$work/own"
+expect 0 '^$' "$broom" run sh -c "'$work/own'; echo"
+if $CC -fno-builtin -rdynamic -o "$work/own-linked" "$work/own.c" -Wl,--no-as-needed -L"$folder" -lbroom-malloc \
+    -Wl,-rpath,"$folder"; then
+    expect 134 'own-linked has an allocator of its own.* does not go with that' "$work/own-linked"
+fi
 
 # To take the address of malloc is not to define it: at a fixed place, it is the program's.
 echo '#include <stdlib.h>
@@ -133,6 +148,7 @@ for extended in '' -DEXTENDED; do
 done
 expect 0 'broom' "$broom" run "$work/user"
 expect 126 'made for an allocator.*: mallocx of libjemalloc.so.2' "$broom" run "$work/user-DEXTENDED"
+expect 0 'runs without Broom: made for an allocator.*: mallocx of' "$broom" run env "$work/user-DEXTENDED"
 
 if [ "$(id -u)" -eq 0 ]; then
     cp "$work/whose" "$work/set-uid"

@@ -68,6 +68,10 @@ int main(void)
     for (int i = 0; i < 5000; i++)
         REQUIRE(getline(&text, &bytes, stream) > 5 && atoi(text + 5) == i);
     REQUIRE(getline(&text, &bytes, stream) == -1 && feof(stream));
+    rewind(stream);
+    text = (char *)&usage; /* without a size it says nothing */
+    bytes = 0;
+    REQUIRE(getline(&text, &bytes, stream) > 5 && text != (char *)&usage && bytes > 5);
     fclose(stream);
     buffer = (char *)realloc(buffer, 100000);
     REQUIRE(strncmp(buffer, "line 0", 6) == 0 && malloc_usable_size(buffer) >= 100000);
@@ -98,6 +102,7 @@ int main(void)
     errno = 0;
     REQUIRE(calloc(SIZE_MAX / 2, 4) == NULL && errno == ENOMEM);
     REQUIRE((uintptr_t)aligned_alloc(256, 256) % 256 == 0);
+    REQUIRE((text = (char *)aligned_alloc(24, 48)) != NULL && (uintptr_t)text % 32 == 0);
     REQUIRE((text = strndup("abcdef", 3)) != NULL && strcmp(text, "abc") == 0);
     return 0;
 }

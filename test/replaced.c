@@ -128,6 +128,29 @@ static void check_information(void)
     REQUIRE(strncmp(text, "<malloc version=", 16) == 0 && strstr(text, "</malloc>") != NULL);
 }
 
+/* Deprecated by that name. */
+struct mallinfo mallinfo_by_int(void) __asm__("mallinfo");
+
+/* Nothing else is allocated, so a collection has nothing else to find. */
+static void check_figures(void)
+{
+    const char *means = getenv("BROOM_FREE");
+    size_t bytes = (size_t)1 << 20, before;
+    char *volatile object;
+
+    sink = malloc(1000);
+    before = mallinfo2().uordblks;
+    REQUIRE(before >= 1000 && before < bytes);
+    object = malloc(bytes);
+    REQUIRE(mallinfo2().uordblks >= before + bytes);
+    REQUIRE((size_t)mallinfo_by_int().uordblks >= before + bytes && mallinfo_by_int().fordblks >= 0);
+    malloc_trim(0);
+    REQUIRE(mallinfo2().uordblks >= bytes && mallinfo2().uordblks < 2 * bytes);
+    malloc_stats();
+    free(object);
+    REQUIRE((mallinfo2().uordblks < bytes) == (means != NULL && strcmp(means, "honour") == 0));
+}
+
 static void check_contracts(void)
 {
     check_sizes();
@@ -270,8 +293,9 @@ static void check_leak(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"foreign", check_foreign},   {"huge", check_huge},   {"contracts", check_contracts}, {"ignored", check_ignored},
-    {"honoured", check_honoured}, {"twice", check_twice}, {"freed", check_freed},         {"leak", check_leak},
+    {"foreign", check_foreign}, {"huge", check_huge},       {"contracts", check_contracts},
+    {"ignored", check_ignored}, {"figures", check_figures}, {"honoured", check_honoured},
+    {"twice", check_twice},     {"freed", check_freed},     {"leak", check_leak},
 };
 
 int main(int count, char **argument)

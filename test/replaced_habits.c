@@ -112,7 +112,7 @@ static __attribute__((noinline)) char *make_guarded(size_t bytes)
 
     REQUIRE(posix_memalign(&stack, 4096, bytes) == 0);
     memset(stack, 1, bytes);
-    REQUIRE(mprotect(stack, 4096, PROT_NONE) == 0);
+    REQUIRE((bytes == 4096 ? pkey_mprotect(stack, 4096, PROT_NONE, -1) : mprotect(stack, 4096, PROT_NONE)) == 0);
     return stack;
 }
 
@@ -124,6 +124,7 @@ static void check_guards(void)
         stack[i] = make_guarded((size_t)4096 << i);
         litter(16);
     }
+    REQUIRE(pkey_mprotect(stack[1], 4096, PROT_READ, 1) == -1 && errno == EINVAL);
     for (unsigned i = 0; i < 8; i++) {
         if (i % 2 == 0) /* others give it back as it is */
             REQUIRE(mprotect(stack[i], 4096, PROT_READ | PROT_WRITE) == 0);

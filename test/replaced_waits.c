@@ -18,6 +18,7 @@
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/signalfd.h>
+#include <threads.h>
 #include <time.h>
 
 /* ---- For all signals ---------------------------------------------------------------------- */
@@ -134,6 +135,13 @@ static int by_absolute_sleep(void)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static int by_thrd_sleep(void)
+{
+    struct timespec left = {0, 0};
+
+    return thrd_sleep(&a_while, &left);
 }
 
 static int by_usleep(void)
@@ -279,15 +287,84 @@ static int by_message(void)
     return got == sizeof message.text && strcmp(message.text, "later") == 0 ? 0 : -1;
 }
 
+/* Of the C library's, which its headers do not all tell of. */
+int __sigpause(int signal_or_mask, int is_signal);
+int __xpg_sigpause(int signal);
+int sigpause_of_bsd(int mask) __asm__("sigpause");
+
+static _Thread_local volatile bool was_signalled;
+
+static void note_signal(int number)
+{
+    (void)number;
+    was_signalled = true;
+}
+
+static void *signal_later(void *thread)
+{
+    by_nanosleep();
+    by_nanosleep();
+    REQUIRE(pthread_kill(*(pthread_t *)thread, SIGUSR2) == 0);
+    return NULL;
+}
+
+enum sort { OF_XOPEN, OF_BOTH, OF_BSD };
+
+/* It ends with the signal that another thread sends. */
+static int sigpause_by(enum sort sort)
+{
+    pthread_t self = pthread_self(), other;
+    sigset_t set;
+    int result;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    REQUIRE(signal(SIGUSR2, note_signal) != SIG_ERR && pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    REQUIRE(pthread_create(&other, NULL, signal_later, &self) == 0);
+    result = sort == OF_XOPEN  ? __xpg_sigpause(SIGUSR2)
+             : sort == OF_BOTH ? __sigpause(SIGUSR2, 1)
+                               : sigpause_of_bsd(1 << (SIGUSR1 - 1));
+    result = result == -1 && errno == EINTR && was_signalled ? 0 : -1;
+    pthread_join(other, NULL);
+    return result;
+}
+
+static int by_sigpause(void)
+{
+    return sigpause_by(OF_XOPEN);
+}
+
+static int by_sigpause_of_both(void)
+{
+    return sigpause_by(OF_BOTH);
+}
+
+static int by_sigpause_of_bsd(void)
+{
+    return sigpause_by(OF_BSD);
+}
+
 static int (*const waits[])(void) = {
-    by_nanosleep,      by_clock_nanosleep,
-    by_absolute_sleep, by_usleep,
-    by_sleep,          by_poll,
-    by_ppoll,          by_select,
-    by_pselect,        by_epoll,
-    by_epoll_pwait,    by_other_clock,
-    by_semaphore,      by_semtimedop,
-    by_message,        by_longest_semtimedop,
+    by_nanosleep,
+    by_clock_nanosleep,
+    by_absolute_sleep,
+    by_usleep,
+    by_sleep,
+    by_poll,
+    by_ppoll,
+    by_select,
+    by_pselect,
+    by_epoll,
+    by_epoll_pwait,
+    by_other_clock,
+    by_semaphore,
+    by_semtimedop,
+    by_message,
+    by_longest_semtimedop,
+    by_thrd_sleep,
+    by_sigpause,
+    by_sigpause_of_both,
+    by_sigpause_of_bsd,
 };
 
 enum { WAITS = sizeof waits / sizeof waits[0] };

@@ -165,6 +165,19 @@ Test(replaced_habits, no_files_for_good, .disabled = SANITIZED)
     check_that_it_is_said_once("replaced_habits", "no_files_for_good", "honour", said);
 }
 
+static void check_figures(const char *means)
+{
+    struct child child = check_child("replaced", "figures", means);
+
+    cr_assert(child_wrote(&child, "broom: heap ") && child_wrote(&child, " in use "), "%s", child.text);
+}
+
+Test(replaced, figures, .disabled = SANITIZED)
+{
+    check_figures("ignore");
+    check_figures("honour");
+}
+
 Test(replaced, free_may_be_ignored, .disabled = SANITIZED)
 {
     check_child("replaced", "ignored", "ignore");

@@ -26,6 +26,7 @@ struct cycle_record {
     uint64_t minor_collections; /* of them */
     uint64_t concurrent_collections;
     uint64_t live_bytes;
+    uint64_t balance_bytes; /* of the world, at that time */
     uint64_t objects_marked;
     uint64_t pause_last_ns;
     uint64_t pause_max_ns;

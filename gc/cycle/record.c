@@ -19,6 +19,7 @@ static size_t note_live(struct heap *heap, const struct census *marked, const st
 {
     heap->record.collections++;
     heap->record.live_bytes = marked->bytes - keeping->unissued.bytes;
+    heap->record.balance_bytes = gc__world_balance_bytes(&heap->world);
     heap->record.objects_marked = marked->objects - keeping->unissued.objects;
     return heap->record.live_bytes;
 }

@@ -103,31 +103,13 @@ static bool preload(void)
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
-static const char *reason(const struct gc__program *program)
-{
-    switch (program->obstacle) {
-    case OBSTACLE_NOT_FOUND: return "no such program";
-    case OBSTACLE_NO_PROGRAM: return "neither a program nor a script that names its interpreter";
-    case OBSTACLE_OTHER_CPU: return "a program for another processor, or of 32 bits";
-    case OBSTACLE_STATIC:
-        return "statically linked, so nothing can take the place of its malloc; link it with -lbroom-malloc";
-    case OBSTACLE_OTHER_LOADER: return "made for another C library, of this loader";
-    case OBSTACLE_PRIVILEGED: return "set-uid, set-gid or with capabilities: the loader puts nothing into it";
-    case OBSTACLE_OWN_ALLOCATOR: return "it has an allocator of its own, and defines";
-    case OBSTACLE_ITS_ALLOCATOR: return "made for an allocator, of which more than malloc and its like is called";
-    case OBSTACLE_IS_OURS_ALREADY: return "linked with Broom already";
-    case OBSTACLE_NONE: break;
-    }
-    return "";
-}
-
 static int run(char **arguments)
 {
     struct gc__program program = gc__program_look(arguments[0]);
     int error;
 
     if (program.obstacle != OBSTACLE_NONE) {
-        gc__message("%.400s: %s%s%s", program.path, reason(&program), *program.detail != '\0' ? ": " : "",
+        gc__message("%.400s: %s%s%s", program.path, gc__program_reason(&program), *program.detail != '\0' ? ": " : "",
                     program.detail);
         return program.obstacle == OBSTACLE_NOT_FOUND ? NOT_FOUND : CANNOT_RUN;
     }

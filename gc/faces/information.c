@@ -3,6 +3,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/check.h"
+#include "gc/insight/stats.h"
 
 #include <broom.h>
 #include <errno.h>
@@ -21,13 +22,9 @@ static struct gc_stats figures(void)
 
 EXPORT struct mallinfo2 mallinfo2(void)
 {
-    struct gc_stats stats = figures();
+    size_t arena = figures().heap_bytes, in_use = gc__min(gc__stats_in_use(), arena);
 
-    return (struct mallinfo2){
-        .arena = stats.heap_bytes,
-        .uordblks = gc__min(stats.live_bytes, stats.heap_bytes),
-        .fordblks = stats.heap_bytes - gc__min(stats.live_bytes, stats.heap_bytes),
-    };
+    return (struct mallinfo2){.arena = arena, .uordblks = in_use, .fordblks = arena - in_use};
 }
 
 EXPORT struct mallinfo mallinfo(void)
@@ -65,7 +62,6 @@ EXPORT void malloc_stats(void)
 {
     struct gc_stats stats = figures();
 
-    gc__message("heap %llu bytes, live %llu bytes at the last of %llu collections",
-                (unsigned long long)stats.heap_bytes, (unsigned long long)stats.live_bytes,
-                (unsigned long long)stats.collections);
+    gc__message("heap %llu bytes, in use %llu bytes, %llu collections", (unsigned long long)stats.heap_bytes,
+                (unsigned long long)gc__stats_in_use(), (unsigned long long)stats.collections);
 }

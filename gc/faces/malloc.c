@@ -18,6 +18,7 @@
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 #include "gc/faces/arena.h"
+#include "gc/faces/preload.h"
 #include "gc/faces/protect.h"
 #include "gc/faces/rivals.h"
 
@@ -64,10 +65,12 @@ static bool c_library_has_begun(void)
     return has_begun;
 }
 
-static __attribute__((constructor)) void begin_with_program(void)
+static __attribute__((constructor)) void begin_with_program(int count, char **arguments)
 {
+    (void)count;
     c_library_has_begun();
-    gc__refuse_rivals();
+    gc__avoid_rivals(arguments);
+    gc__preload_begin();
 }
 
 static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)

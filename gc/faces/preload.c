@@ -7,14 +7,14 @@
 
 #define SEPARATORS ": "
 
-static int is_ours(const char *path, size_t length)
+static bool is_ours(const char *path, size_t length)
 {
     static const char name[] = "/" PRELOAD_NAME;
 
     for (size_t i = 0; i + sizeof name - 1 <= length; i++)
         if (memcmp(path + i, name, sizeof name - 1) == 0)
-            return 1;
-    return 0;
+            return true;
+    return false;
 }
 
 /* Kept for exec: "LD_PRELOAD=" and our library. */
@@ -29,9 +29,10 @@ static void note_ours(const char *path, size_t length)
     gc__os_keep_across_exec(variable, PRELOAD_ONCE "=1");
 }
 
-/* `list` without our library; it becomes no longer. */
-static void take_ours_out(char *list)
+/* `list` without our library, if that is in it; it becomes no longer. */
+static bool take_ours_out(char *list)
 {
+    bool found = false;
     char *to = list;
 
     for (const char *from = list; *from != '\0';) {
@@ -39,6 +40,7 @@ static void take_ours_out(char *list)
 
         if (is_ours(from, length)) {
             note_ours(from, length);
+            found = true;
         } else {
             memmove(to, from, with);
             to += with;
@@ -48,18 +50,22 @@ static void take_ours_out(char *list)
     while (to > list && strchr(SEPARATORS, to[-1]) != NULL)
         to--;
     *to = '\0';
+    return found;
 }
 
-/* Before the program begins. */
-static __attribute__((constructor)) void keep_to_this_program(void)
+bool gc__preload_take_out(void)
 {
     char *list = getenv("LD_PRELOAD");
+    bool found = list != NULL && take_ours_out(list);
 
-    if (getenv(PRELOAD_ONCE) == NULL)
-        return;
     unsetenv(PRELOAD_ONCE);
-    if (list != NULL)
-        take_ours_out(list);
     if (list != NULL && *list == '\0')
         unsetenv("LD_PRELOAD");
+    return found;
+}
+
+void gc__preload_begin(void)
+{
+    if (getenv(PRELOAD_ONCE) != NULL)
+        gc__preload_take_out();
 }

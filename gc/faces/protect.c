@@ -1,5 +1,5 @@
-/* protect.c - mprotect on memory of malloc's, as for the guards of coroutines' stacks and
- * for code that is written at run time.
+/* protect.c - mprotect and pkey_mprotect on memory of malloc's, as for the guards of
+ * coroutines' stacks and for code that is written at run time.
  *
  * What the program may not read the collector must: a guard can be read. And nobody is to
  * be given pages that cannot be written: an object with such pages lives until they can
@@ -14,12 +14,15 @@
 #include "gc/base/tunables.h"
 #include "gc/cycle/heap.h"
 
+#include <errno.h>
+
 #define EXPORT __attribute__((visibility("default")))
 
 static struct gc__range protected[GC_PROTECTED_RANGES];
 size_t gc__protected_count;
 
 EXPORT int mprotect(void *start, size_t bytes, int rights);
+EXPORT int pkey_mprotect(void *start, size_t bytes, int rights, int key);
 
 static bool is_in_heap(struct gc__range range)
 {
@@ -71,6 +74,18 @@ EXPORT int mprotect(void *start, size_t bytes, int rights)
     if (!is_in_heap(range) || (gc__protected_count == 0 && gc__os_rights_let_write(rights)))
         return gc__os_protect(start, bytes, rights);
     return protect(range, rights);
+}
+
+/* By a key each thread says for itself what it may read: ours are not to be kept from it.
+ * -1: by none. */
+EXPORT int pkey_mprotect(void *start, size_t bytes, int rights, int key)
+{
+    if (key == -1)
+        return mprotect(start, bytes, rights);
+    if (!is_in_heap((struct gc__range){(uintptr_t)start, (uintptr_t)start + bytes}))
+        return gc__os_protect_by_key(start, bytes, rights, key);
+    errno = EINVAL;
+    return -1;
 }
 
 void gc__unprotect(struct gc__range object)

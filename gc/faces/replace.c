@@ -110,11 +110,6 @@ void *gc_replace_reallocarray(void *object, size_t count, size_t bytes)
     return NULL;
 }
 
-void *gc_replace_aligned_alloc(size_t alignment, size_t bytes)
-{
-    return gc_aligned_alloc(alignment, bytes);
-}
-
 /* glibc rounds the alignment up to a power of two. */
 void *gc_replace_memalign(size_t alignment, size_t bytes)
 {
@@ -123,6 +118,11 @@ void *gc_replace_memalign(size_t alignment, size_t bytes)
     while (power < alignment && power <= SIZE_MAX / 4)
         power *= 2;
     return gc_aligned_alloc(power, bytes); /* or refuses it */
+}
+
+void *gc_replace_aligned_alloc(size_t alignment, size_t bytes)
+{
+    return gc_replace_memalign(alignment, bytes);
 }
 
 void *gc_replace_valloc(size_t bytes)
@@ -238,8 +238,10 @@ long gc_replace_getdelim(char **line, size_t *bytes, int end, FILE *stream)
         return -1;
     }
     flockfile(stream);
-    if (*line == NULL)
+    if (*line == NULL || *bytes == 0) { /* without a size the line may be anything */
+        *line = NULL;
         *bytes = 0;
+    }
     length = read_up_to(line, bytes, (unsigned char)end, stream);
     funlockfile(stream);
     return length;

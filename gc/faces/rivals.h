@@ -3,7 +3,8 @@
 #ifndef GC_FACES_RIVALS_H
 #define GC_FACES_RIVALS_H
 
-/* Ends the program with a message if there is one. */
-void gc__refuse_rivals(void);
+/* If there is one, the program begins again without our library, with a message; where that
+ * was not preloaded, the message is the end. `arguments`: of its main. */
+void gc__avoid_rivals(char **arguments);
 
 #endif

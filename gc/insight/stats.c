@@ -4,15 +4,6 @@
 
 #include <string.h>
 
-static uint64_t claimed_bytes(const struct heap *heap)
-{
-    uint64_t bytes = heap->world.claimed_bytes;
-
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        bytes += mutator->claimed_bytes - gc__mutator_unissued_bytes(mutator);
-    return bytes;
-}
-
 static uint64_t metadata_bytes(const struct heap *heap)
 {
     uint64_t bytes = gc__region_metadata_bytes(&heap->region);
@@ -32,9 +23,9 @@ static uint64_t metadata_bytes(const struct heap *heap)
 
 struct gc_stats gc__stats_of(const struct heap *heap)
 {
-    struct gc_stats stats = {
+    return (struct gc_stats){
         .collections = heap->record.collections,
-        .bytes_allocated = claimed_bytes(heap),
+        .bytes_allocated = gc__world_claimed_bytes(&heap->world),
         .live_bytes = heap->record.live_bytes,
         .objects_marked = heap->record.objects_marked,
         .heap_bytes = heap->region.held_pages << GC_PAGE_SHIFT,
@@ -44,16 +35,12 @@ struct gc_stats gc__stats_of(const struct heap *heap)
         .pause_last_ns = heap->record.pause_last_ns,
         .pause_max_ns = heap->record.pause_max_ns,
         .pause_total_ns = heap->record.pause_total_ns,
-        .bytes_freed = heap->world.freed_bytes,
+        .bytes_freed = gc__world_freed_bytes(&heap->world),
         .minor_collections = heap->record.minor_collections,
         .concurrent_collections = heap->record.concurrent_collections,
         .external_bytes = gc__pace_external(&heap->pace),
         .memory_limit = heap->limit.soft_bytes == SIZE_MAX ? UINT64_MAX : heap->limit.soft_bytes,
     };
-
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        stats.bytes_freed += mutator->freed_bytes;
-    return stats;
 }
 
 /* Under the lock. The figure of running mutators is not exact, but never falls. */
@@ -75,6 +62,24 @@ struct gc_stats gc__stats_now(void)
     stats = never_falling();
     gc__world_unlock(&gc__heap.world);
     return stats;
+}
+
+static uint64_t in_use(const struct heap *heap)
+{
+    uint64_t since = gc__world_balance_bytes(&heap->world) - heap->record.balance_bytes;
+    int64_t bytes = (int64_t)(heap->record.live_bytes + since);
+
+    return bytes > 0 ? (uint64_t)bytes : 0; /* of running mutators it is not exact */
+}
+
+uint64_t gc__stats_in_use(void)
+{
+    uint64_t bytes;
+
+    gc__world_lock(&gc__heap.world);
+    bytes = in_use(&gc__heap);
+    gc__world_unlock(&gc__heap.world);
+    return bytes;
 }
 
 void gc_get_stats(struct gc_stats *out, size_t size)

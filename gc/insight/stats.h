@@ -12,4 +12,8 @@ struct gc_stats gc__stats_of(const struct heap *heap);
  * known. */
 struct gc_stats gc__stats_now(void);
 
+/* What the last collection found alive, and what the program came to hold since: takes the
+ * lock itself. */
+uint64_t gc__stats_in_use(void);
+
 #endif

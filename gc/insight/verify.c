@@ -231,11 +231,7 @@ static bool has_coroutines(const struct heap *heap)
  * that cell was free. (The third is rare, and debug builds are for us.) */
 static bool words_may_be_stale(const struct heap *heap)
 {
-    uint64_t freed_bytes = heap->world.freed_bytes;
-
-    for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
-        freed_bytes += mutator->freed_bytes;
-    return freed_bytes > 0 || gc__kind_count > GC_KIND_COUNT || has_coroutines(heap);
+    return gc__world_freed_bytes(&heap->world) > 0 || gc__kind_count > GC_KIND_COUNT || has_coroutines(heap);
 }
 
 static bool is_lost(const struct heap *heap, size_t granule)

@@ -72,9 +72,10 @@ bool gc__os_move(void *to, void *from, size_t bytes);
  * around it again. Contents are lost, also on failure. */
 bool gc__os_renew(void *start, size_t bytes);
 
-/* mprotect(2) with its rights, as a program gives them, and errno; whether these let it
- * write; the same, and reading besides; reading and writing. */
+/* mprotect(2) with its rights, as a program gives them, and errno; pkey_mprotect(2);
+ * whether rights let it write; the same, and reading besides; reading and writing. */
 int gc__os_protect(void *start, size_t bytes, int rights);
+int gc__os_protect_by_key(void *start, size_t bytes, int rights, int key);
 bool gc__os_rights_let_write(int rights);
 int gc__os_rights_to_read(int rights);
 int gc__os_rights_to_write(void);
@@ -457,6 +458,10 @@ bool gc__os_is_own(const void *function);
 /* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
  * in its environment; its children are not. Both strings stay. */
 void gc__os_keep_across_exec(const char *preload, const char *once);
+
+/* The program begins again, with these arguments and the environment as it is now. Returns
+ * where that cannot be. */
+void gc__os_run_again(char **arguments);
 
 /* Whether a tool (a sanitizer) wants the address space for itself, so that no
  * address should be asked for. */

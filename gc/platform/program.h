@@ -1,5 +1,5 @@
 /* program.h - what can be told of a program before it is run, and running it. For the
- * command `broom`, which is one thread; the library needs none of it. */
+ * command `broom`, which is one thread, and for the calls of exec: nothing is allocated. */
 #ifndef GC_PLATFORM_PROGRAM_H
 #define GC_PLATFORM_PROGRAM_H
 
@@ -28,6 +28,12 @@ struct gc__program {
 
 /* The program that `name` stands for, as execvp would find it. */
 struct gc__program gc__program_look(const char *name);
+
+/* The one at this path, be it without a slash. */
+struct gc__program gc__program_look_at(const char *path);
+
+/* The obstacle in words; `detail` goes behind them. */
+const char *gc__program_reason(const struct gc__program *program);
 
 /* The folder of the running program. */
 bool gc__program_own_folder(char *path, size_t capacity);

@@ -53,6 +53,24 @@ static void make_unused(struct world *world, struct mutator *mutator)
     push(&world->unused, mutator);
 }
 
+uint64_t gc__world_claimed_bytes(const struct world *world)
+{
+    uint64_t bytes = world->claimed_bytes;
+
+    for (const struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        bytes += mutator->claimed_bytes - gc__mutator_unissued_bytes(mutator);
+    return bytes;
+}
+
+uint64_t gc__world_freed_bytes(const struct world *world)
+{
+    uint64_t bytes = world->freed_bytes;
+
+    for (const struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
+        bytes += mutator->freed_bytes;
+    return bytes;
+}
+
 static void list(struct world *world, struct mutator *mutator, long thread_id, enum mutator_state state)
 {
     mutator->thread_id = thread_id;

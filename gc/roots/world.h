@@ -127,6 +127,17 @@ void gc__world_note_helper(struct world *world, long thread_id);
 
 bool gc__world_has_several_mutators(const struct world *world);
 
+/* Since the start, by all threads: handed out, and freed by the program. Of those that run
+ * not exact. */
+uint64_t gc__world_claimed_bytes(const struct world *world);
+uint64_t gc__world_freed_bytes(const struct world *world);
+
+/* The one less the other: two of these tell what the program came to hold meanwhile. */
+static inline uint64_t gc__world_balance_bytes(const struct world *world)
+{
+    return gc__world_claimed_bytes(world) - gc__world_freed_bytes(world);
+}
+
 /* ---- In our code ------------------------------------------------------------- */
 
 /* Around code of ours that the signal is not to stop. */

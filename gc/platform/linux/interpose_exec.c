@@ -7,12 +7,16 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/base/check.h"
 #include "gc/platform/linux/real.h"
+#include "gc/platform/program.h"
 
 #include <alloca.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +38,18 @@ void gc__os_keep_across_exec(const char *preload, const char *once)
 static bool is_kept(void)
 {
     return kept.preload != NULL && gc__os_process_id() == kept.process;
+}
+
+/* Not where the program was an argument of the loader's. */
+void gc__os_run_again(char **arguments)
+{
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+    if (length <= 0 || getauxval(AT_BASE) == 0)
+        return;
+    path[length] = '\0';
+    syscall(SYS_execve, path, arguments, environ);
 }
 
 static size_t count_of(char *const *list)
@@ -76,15 +92,36 @@ static char **extend(char *const *from, char **to, char *list)
     return to;
 }
 
+/* What the call or a shell finds out for itself is no matter. */
+static bool is_obstacle(enum gc__obstacle obstacle)
+{
+    return obstacle != OBSTACLE_NONE && obstacle != OBSTACLE_NOT_FOUND && obstacle != OBSTACLE_NO_PROGRAM;
+}
+
+/* Not the program that cannot have it, which would say nothing of that itself. */
+static __attribute__((noinline)) bool takes_ours(struct gc__program look(const char *name), const char *name)
+{
+    struct gc__program program;
+
+    if (!is_kept())
+        return false;
+    program = look(name);
+    if (!is_obstacle(program.obstacle))
+        return true;
+    gc__message("%.400s runs without Broom: %s%s%s", program.path, gc__program_reason(&program),
+                *program.detail != '\0' ? ": " : "", program.detail);
+    return false;
+}
+
 /* In the caller's frame. */
-#define WITH_OURS(environment)                                                                                         \
-    (is_kept() ? extend(environment, alloca((count_of(environment) + 3) * sizeof(char *)),                             \
-                        alloca(strlen(kept.preload) + strlen(own_list(environment)) + 2))                              \
-               : (char **)(uintptr_t)(environment))
+#define WITH_OURS(look, name, environment)                                                                             \
+    (takes_ours(look, name) ? extend(environment, alloca((count_of(environment) + 3) * sizeof(char *)),                \
+                                     alloca(strlen(kept.preload) + strlen(own_list(environment)) + 2))                 \
+                            : (char **)(uintptr_t)(environment))
 
 EXPORT int execve(const char *path, char *const *arguments, char *const *environment)
 {
-    return (int)syscall(SYS_execve, path, arguments, WITH_OURS(environment));
+    return (int)syscall(SYS_execve, path, arguments, WITH_OURS(gc__program_look_at, path, environment));
 }
 
 EXPORT int execv(const char *path, char *const *arguments)
@@ -94,7 +131,7 @@ EXPORT int execv(const char *path, char *const *arguments)
 
 EXPORT int execvpe(const char *file, char *const *arguments, char *const *environment)
 {
-    return GC_REAL(execvpe)(file, arguments, WITH_OURS(environment));
+    return GC_REAL(execvpe)(file, arguments, WITH_OURS(gc__program_look, file, environment));
 }
 
 EXPORT int execvp(const char *file, char *const *arguments)
@@ -104,7 +141,11 @@ EXPORT int execvp(const char *file, char *const *arguments)
 
 EXPORT int fexecve(int file, char *const *arguments, char *const *environment)
 {
-    return (int)syscall(SYS_execveat, file, "", arguments, WITH_OURS(environment), AT_EMPTY_PATH);
+    char path[sizeof "/proc/self/fd/" + 3 * sizeof file];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    return (int)syscall(SYS_execveat, file, "", arguments, WITH_OURS(gc__program_look_at, path, environment),
+                        AT_EMPTY_PATH);
 }
 
 /* ---- Arguments one by one -------------------------------------------------------------- */

@@ -29,6 +29,7 @@
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -357,6 +358,14 @@ EXPORT int usleep(useconds_t microseconds)
     return nanosleep(&time, NULL);
 }
 
+/* In the C library it does not come by the others. */
+EXPORT int thrd_sleep(const struct timespec *time, struct timespec *left)
+{
+    int error = clock_nanosleep(CLOCK_REALTIME, 0, time, left);
+
+    return error == 0 ? 0 : error == EINTR ? -1 : -2;
+}
+
 /* ---- Waiting for messages and semaphores ------------------------------------------------------ */
 
 EXPORT ssize_t msgrcv(int queue, void *message, size_t bytes, long type, int flags)
@@ -422,6 +431,41 @@ EXPORT int sigsuspend(const sigset_t *mask)
 EXPORT int pause(void)
 {
     return poll_for(NULL, 0, NULL, NULL);
+}
+
+/* The headers call BSD's sigpause by none of these names, and X/Open's by the second. */
+int __sigpause(int signal_or_mask, int is_signal);
+int __xpg_sigpause(int signal);
+int sigpause_of_bsd(int mask) __asm__("sigpause");
+
+static int sigpause_without(int signal)
+{
+    sigset_t blocked;
+
+    GC_REAL(pthread_sigmask)(SIG_BLOCK, NULL, &blocked);
+    return sigdelset(&blocked, signal) == 0 ? sigsuspend(&blocked) : -1;
+}
+
+EXPORT int __xpg_sigpause(int signal)
+{
+    return sigpause_without(signal);
+}
+
+/* The mask is of the signals from 1 to 32. */
+EXPORT int sigpause_of_bsd(int mask)
+{
+    sigset_t blocked;
+
+    sigemptyset(&blocked);
+    for (int signal = 1; signal <= 32; signal++)
+        if ((1U << (signal - 1) & (unsigned)mask) != 0)
+            sigaddset(&blocked, signal);
+    return sigsuspend(&blocked);
+}
+
+EXPORT int __sigpause(int signal_or_mask, int is_signal)
+{
+    return is_signal != 0 ? sigpause_without(signal_or_mask) : sigpause_of_bsd(signal_or_mask);
 }
 
 EXPORT int sigwait(const sigset_t *set, int *signal)

@@ -72,6 +72,11 @@ int gc__os_protect(void *start, size_t bytes, int rights)
     return (int)syscall(SYS_mprotect, start, bytes, rights);
 }
 
+int gc__os_protect_by_key(void *start, size_t bytes, int rights, int key)
+{
+    return (int)syscall(SYS_pkey_mprotect, start, bytes, rights, key);
+}
+
 bool gc__os_rights_let_write(int rights)
 {
     return (rights & PROT_WRITE) != 0;

@@ -265,14 +265,44 @@ static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
     return found;
 }
 
+#define SCRIPTS 4 /* as many as Linux follows */
+
 struct gc__program gc__program_look(const char *name)
 {
     struct gc__program program = {.obstacle = OBSTACLE_NOT_FOUND};
 
     snprintf(program.path, sizeof program.path, "%s", name);
     if (find(name, program.path, sizeof program.path))
-        program.obstacle = judge(&program, 4); /* as many as Linux follows */
+        program.obstacle = judge(&program, SCRIPTS);
     return program;
+}
+
+struct gc__program gc__program_look_at(const char *path)
+{
+    struct gc__program program = {.obstacle = OBSTACLE_NOT_FOUND};
+
+    snprintf(program.path, sizeof program.path, "%s", path);
+    if (is_executable(path))
+        program.obstacle = judge(&program, SCRIPTS);
+    return program;
+}
+
+const char *gc__program_reason(const struct gc__program *program)
+{
+    switch (program->obstacle) {
+    case OBSTACLE_NOT_FOUND: return "no such program";
+    case OBSTACLE_NO_PROGRAM: return "neither a program nor a script that names its interpreter";
+    case OBSTACLE_OTHER_CPU: return "a program for another processor, or of 32 bits";
+    case OBSTACLE_STATIC:
+        return "statically linked, so nothing can take the place of its malloc; link it with -lbroom-malloc";
+    case OBSTACLE_OTHER_LOADER: return "made for another C library, of this loader";
+    case OBSTACLE_PRIVILEGED: return "set-uid, set-gid or with capabilities: the loader puts nothing into it";
+    case OBSTACLE_OWN_ALLOCATOR: return "it has an allocator of its own, and defines";
+    case OBSTACLE_ITS_ALLOCATOR: return "made for an allocator, of which more than malloc and its like is called";
+    case OBSTACLE_IS_OURS_ALREADY: return "linked with Broom already";
+    case OBSTACLE_NONE: break;
+    }
+    return "";
 }
 
 /* ---- Running it ---------------------------------------------------------------------------- */
