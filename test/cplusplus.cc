@@ -12,10 +12,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <queue>
 #include <set>
+#include <stack>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #define CHECK(condition)                                                                                               \
@@ -70,6 +74,53 @@ template <class Container> static void check_sequence()
     collect_and_overwrite();
     check_sum(copy, 1000);
     check_sum(moved, 1000);
+}
+
+// The others, each with a thousand numbers that nothing else leads to.
+static void check_others()
+{
+    using pair_allocator = broom::allocator<std::pair<const long, number *>>;
+    std::forward_list<number *, broom::allocator<number *>> chain;
+    std::unordered_set<number *, std::hash<number *>, std::equal_to<number *>, broom::allocator<number *>> numbers;
+    std::unordered_multimap<long, number *, std::hash<long>, std::equal_to<long>, pair_allocator> by_rest;
+    std::multimap<long, number *, std::less<long>, pair_allocator> sorted;
+    std::multiset<long, std::less<long>, broom::allocator<long>> keys;
+    std::priority_queue<long, vector<long>> first;
+    std::stack<number *, deque<number *>> stack;
+    vector<bool> flags;
+
+    for (long i = 0; i < 1000; i++) {
+        chain.push_front(broom::gc_new<number>(i));
+        numbers.insert(broom::gc_new<number>(i));
+        by_rest.emplace(i % 100, broom::gc_new<number>(i));
+        sorted.emplace(i % 7, broom::gc_new<number>(i));
+        keys.insert(i / 2);
+        first.push(i);
+        stack.push(broom::gc_new<number>(i));
+        flags.push_back(i % 3 == 0);
+    }
+    collect_and_overwrite();
+    check_sum(chain, 1000);
+    check_sum(numbers, 1000);
+    for (const auto &entry : by_rest)
+        CHECK(entry.second->value % 100 == entry.first);
+    for (const auto &entry : sorted)
+        CHECK(entry.second->value % 7 == entry.first);
+    for (long i = 999; i >= 0; i--) {
+        CHECK(keys.count(i / 2) == 2 && first.top() == i && stack.top()->value == i);
+        CHECK(flags[static_cast<std::size_t>(i)] == (i % 3 == 0));
+        first.pop();
+        stack.pop();
+    }
+}
+
+static void check_in_threads()
+{
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++)
+        threads.emplace_back(check_others);
+    for (std::thread &thread : threads)
+        thread.join();
 }
 
 static void check_maps()
@@ -513,6 +564,8 @@ int main()
     check_sequence<list<number *>>();
     check_sequence<deque<number *>>();
     check_maps();
+    check_others();
+    check_in_threads();
     check_dropped();
     check_alignment();
     check_cleanup();
