@@ -1,5 +1,4 @@
-/* test_events.c - the program is told of what happens, with no lock held, in order;
- * and what the heap holds is shown to it. */
+/* test_events.c - the program is told of what happens, with no lock held, in order. */
 #define _GNU_SOURCE
 #include "test/child.h"
 #include "test/effort.h"
@@ -72,6 +71,46 @@ Test(events, of_a_collection_come_in_order_with_its_number)
     cr_assert_eq(gc_set_event_callback(0, note, NULL), 0);
     gc_collect();
     cr_assert_eq(told.count, 10);
+}
+
+/* Whatever way they are made: stops and ends alternate with what they follow, and those that
+ * are minor say so. */
+Test(events, of_many_collections_alternate)
+{
+    struct gc_options options = {.pause_target_us = 100, .growth_percent = 20};
+    static void **kept[20000];
+    bool stopped = false, begun = false;
+    size_t minor = 0;
+    struct gc_stats stats;
+
+    without_stress();
+    gc_init_options(&options, sizeof options);
+    gc_set_event_callback(0x1f, note, NULL);
+    for (size_t i = 0; i < 600000; i++) {
+        void **object = gc_malloc(64 + i % 200);
+
+        if (i < 20000)
+            kept[i] = gc_malloc(1000);
+        else if (i % 20 == 0)
+            kept[i / 20 % 20000][0] = object;
+    }
+    gc_collect();
+    gc_get_stats(&stats, sizeof stats);
+    cr_assert_eq(count_of(GC_EVENT_END), stats.collections);
+    for (size_t i = 0; i < told.count; i++) {
+        const struct gc_event *event = &told.event[i];
+
+        cr_assert_eq(event->lost, 0);
+        if (event->sort == GC_EVENT_STOPPED || event->sort == GC_EVENT_RESUMED) {
+            cr_assert_eq(stopped, event->sort == GC_EVENT_RESUMED);
+            stopped = !stopped;
+        } else if (event->sort != GC_EVENT_MARKED) {
+            cr_assert(event->sort == GC_EVENT_BEGIN || begun);
+            begun = event->sort == GC_EVENT_BEGIN;
+            minor += event->sort == GC_EVENT_END && event->minor != 0;
+        }
+    }
+    cr_assert_eq(minor, stats.minor_collections);
 }
 
 static void allocate_and_collect(const struct gc_event *event, void *data)
@@ -394,136 +433,4 @@ Test(events, of_many_threads_keep_their_order)
     for (size_t i = 1; i < told.count; i++)
         if (told.event[i].lost == 0)
             cr_assert_neq(told.event[i].sort, told.event[i - 1].sort);
-}
-
-/* ---- What the heap holds ------------------------------------------------------------------ */
-
-enum { OBJECTS = 500, BYTES = 1234 };
-
-static struct {
-    void *object[OBJECTS];
-    size_t seen[OBJECTS];
-    size_t all;
-    size_t stop_after;
-} known;
-
-static bool look(const struct gc_object_info *info, void *data)
-{
-    (void)data;
-    known.all++;
-    for (size_t i = 0; i < OBJECTS; i++)
-        if (known.object[i] == info->start) {
-            known.seen[i]++;
-            if (info->bytes < BYTES || info->sort != (i % 2 ? GC_OBJECT_ATOMIC : GC_OBJECT_CONSERVATIVE) ||
-                info->large != 0 || info->kind != NULL)
-                known.seen[i] += 100;
-        }
-    return known.stop_after == 0 || known.all < known.stop_after;
-}
-
-Test(walk, comes_to_every_object_once)
-{
-    without_stress();
-    for (size_t i = 0; i < OBJECTS; i++)
-        known.object[i] = i % 2 ? gc_malloc_atomic(BYTES) : gc_malloc(BYTES);
-    for (int round = 0; round < 2; round++) {
-        memset(known.seen, 0, sizeof known.seen);
-        known.all = 0;
-        cr_assert(gc_for_each_object(look, NULL));
-        for (size_t i = 0; i < OBJECTS; i++)
-            cr_assert_eq(known.seen[i], 1);
-        cr_assert_leq(known.all, OBJECTS + 100, "what was not handed out is no object");
-        gc_collect();
-    }
-    known.stop_after = 10;
-    known.all = 0;
-    cr_assert_not(gc_for_each_object(look, NULL));
-    cr_assert_eq(known.all, 10);
-}
-
-Test(walk, does_not_come_to_what_is_dead)
-{
-    without_stress();
-    make_garbage(100000);
-    collect_with_clear_stack();
-    gc_for_each_object(look, NULL);
-    cr_assert_leq(known.all, 1000);
-}
-
-static bool find_kind(const struct gc_object_info *info, void *data)
-{
-    if (info->kind == data)
-        known.all += info->sort == GC_OBJECT_OF_KIND ? 1 : 1000;
-    return true;
-}
-
-Test(walk, knows_kinds_and_large_objects)
-{
-    struct gc_kind_options options = {.name = "pair", .tracing = GC_TRACE_CONSERVATIVE, .bytes = 16};
-    gc_kind *pair = gc_kind_new(&options, sizeof options);
-    struct gc_kind_stats stats[8], before[8];
-    void *volatile kept[30];
-    size_t kinds;
-
-    without_stress();
-    cr_assert_eq(gc_get_kind_stats(before, 8), gc_get_kind_stats(stats, 0));
-    for (int i = 0; i < 30; i++)
-        kept[i] = i < 20 ? gc_new(pair) : gc_new_bytes(pair, 100000);
-    gc_for_each_object(find_kind, pair);
-    cr_assert_eq(known.all, 30);
-    kinds = gc_get_kind_stats(stats, 8);
-    cr_assert_geq(kinds, 4);
-    for (size_t i = 0; i < kinds && i < 8; i++)
-        if (stats[i].kind == pair) {
-            cr_assert_str_eq(stats[i].name, "pair");
-            cr_assert_eq(stats[i].objects, 30);
-            cr_assert_geq(stats[i].bytes, 20 * 16 + 10 * 100000);
-        }
-    cr_assert_not_null(kept[29]);
-}
-
-Test(walk, agrees_with_the_last_collection)
-{
-    struct gc_kind_stats kind[3];
-    struct gc_stats stats;
-    uint64_t objects = 0;
-    void *volatile kept[1000];
-
-    without_stress();
-    for (int i = 0; i < 1000; i++)
-        kept[i] = gc_malloc((size_t)i * 40);
-    gc_collect();
-    gc_get_stats(&stats, sizeof stats);
-    gc_get_kind_stats(kind, 3);
-    for (int i = 0; i < 3; i++)
-        objects += kind[i].objects;
-    cr_assert_eq(objects, stats.objects_marked);
-    cr_assert_not_null(kept[0]);
-}
-
-static void *churn_until_told(void *stop)
-{
-    while (!*(_Atomic bool *)stop)
-        make_garbage(100);
-    return NULL;
-}
-
-Test(walk, may_go_on_beside_threads_that_allocate)
-{
-    static _Atomic bool stop;
-    pthread_t thread[3];
-
-    for (size_t i = 0; i < OBJECTS; i++)
-        known.object[i] = i % 2 ? gc_malloc_atomic(BYTES) : gc_malloc(BYTES);
-    for (int i = 0; i < 3; i++)
-        pthread_create(&thread[i], NULL, churn_until_told, &stop);
-    for (int round = 0; round < 50; round++) {
-        memset(known.seen, 0, sizeof known.seen);
-        gc_for_each_object(look, NULL);
-        for (size_t i = 0; i < OBJECTS; i++)
-            cr_assert_eq(known.seen[i], 1);
-    }
-    stop = true;
-    for (int i = 0; i < 3; i++)
-        pthread_join(thread[i], NULL);
 }
