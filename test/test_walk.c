@@ -110,7 +110,7 @@ static bool find_sort(const struct gc_object_info *info, void *data)
 {
     struct sought *sought = data;
 
-    if (info->start == sought->start) {
+    if ((uintptr_t)sought->start - (uintptr_t)info->start < info->bytes) {
         sought->found++;
         sought->sort = info->sort;
     }

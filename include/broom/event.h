@@ -58,7 +58,7 @@ GC__EXPORT int gc_set_event_callback(uint32_t sorts, gc_event_callback callback,
 /* ---- What the heap holds ----------------------------------------------------- */
 
 struct gc_object_info {
-    void *start;
+    void *start;    /* what an arena or a pool has handed out lies in an object, behind its start */
     size_t bytes;   /* that may be used */
     gc_kind *kind;  /* as gc_kind_of */
     uint32_t sort;  /* an enum gc_object_sort */
