@@ -41,9 +41,10 @@ static __attribute__((noinline)) void fill_up(void)
     gc_set_oom_handler(make_room, NULL);
 }
 
-static void check_call(const char *call, const void *result)
+/* A small object may find a cell that is free. */
+static void check_call(const char *call, const void *result, unsigned least_calls)
 {
-    if (result == NULL || calls != 1)
+    if (result == NULL || calls < least_calls)
         fprintf(stderr, "%s: %s, the handler was called %u times\n", call, result != NULL ? "done" : "failed", calls);
 }
 
@@ -68,9 +69,9 @@ static void prepare(void)
     pool = gc_pool_new(5000);
 }
 
-/* Each with a heap that is full anew. (A new arena or pool would find a cell beside the one
- * that is there.) */
-#define CHECK(call) (fill_up(), check_call(#call, call))
+/* Each with a heap that is full anew. */
+#define CHECK(call) (fill_up(), check_call(#call, call, 1))
+#define CHECK_SMALL(call) (fill_up(), check_call(#call, call, 0))
 
 static void call_all(void)
 {
@@ -89,12 +90,14 @@ static void call_all(void)
     CHECK(gc_new_bytes(array_kind, 200 * KIB));
     CHECK(gc_arena_malloc(arena, 200 * KIB));
     CHECK(gc_arena_malloc_atomic(arena, 200 * KIB));
-    CHECK(gc_pool_get(pool));
-    CHECK(gc_ephemeron_new(key, key));
-    CHECK(gc_weak_ref_new(key, GC_CLEAR_EARLY));
-    CHECK(gc_weak_map_new(GC_WEAK_KEYS, NULL, NULL));
-    CHECK(gc_weak_map_get_or_put(map, key, key));
+    CHECK_SMALL(gc_pool_get(pool));
+    CHECK_SMALL(gc_ephemeron_new(key, key));
+    CHECK_SMALL(gc_weak_ref_new(key, GC_CLEAR_EARLY));
+    CHECK_SMALL(gc_weak_map_new(GC_WEAK_KEYS, NULL, NULL));
+    CHECK_SMALL(gc_weak_map_get_or_put(map, key, key));
     CHECK(gc_stack_new(200 * KIB, &memory, &bytes));
+    CHECK_SMALL(gc_arena_new());
+    CHECK_SMALL(gc_pool_new(64));
 }
 
 Test(exhaustion_retry, of_every_call)
