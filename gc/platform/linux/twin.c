@@ -58,8 +58,9 @@ static void close_from(unsigned first)
 /* A copy of the table would keep files open that the program closes: who waits for the end
  * of a pipe would wait for us. So the table is the program's, until with one call we have
  * another one, without them. There is a moment in which those with numbers below 64 are
- * open twice, as the kernel copies so many before it closes them; before Linux 5.9, all. If the system refuses that, too, the table remains the program's, and nothing of
- * it is closed. Messages are for stderr. */
+ * open twice, as the kernel copies so many before it closes them; before Linux 5.9, all. If
+ * the system refuses that, too, the table remains the program's, and nothing of it is
+ * closed. Messages are for stderr. */
 static void leave_files(void)
 {
     bool left = syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_UNSHARE) == 0;
