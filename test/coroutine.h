@@ -140,6 +140,28 @@ static inline uintptr_t *new_number(uintptr_t value)
     return number;
 }
 
+static struct hidden dead[OBJECTS]; /* what lay_deep held */
+
+static __attribute__((noinline, unused)) void lay_deep(struct coroutine *self)
+{
+    void *volatile objects[OBJECTS];
+
+    for (size_t i = 0; i < OBJECTS; i++) {
+        objects[i] = new_number(i);
+        dead[i] = hide(objects[i]);
+    }
+    yield(self);
+    for (size_t i = 0; i < OBJECTS; i++)
+        cr_assert_eq(*(uintptr_t *)objects[i], i);
+}
+
+/* Leaves once with objects in a frame, and once more when that has returned. */
+static inline void lay_and_return(struct coroutine *self)
+{
+    lay_deep(self);
+    yield(self);
+}
+
 static inline void overwrite_free_cells(void)
 {
     for (size_t i = 0; i < effort(20000); i++)

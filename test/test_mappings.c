@@ -18,7 +18,8 @@
 static struct watch {
     uintptr_t start;
     bool visited[PAGES];
-    bool in_part; /* something of a page only */
+    bool in_part;  /* something of a page only */
+    bool together; /* pages 4 to 8, by one call */
 } watch;
 
 static void note(struct gc__range range, void *unused)
@@ -26,6 +27,7 @@ static void note(struct gc__range range, void *unused)
     size_t page = gc__os_page_bytes();
 
     (void)unused;
+    watch.together |= range.start <= watch.start + 4 * page && range.end >= watch.start + 9 * page;
     for (size_t i = 0; i < PAGES; i++) {
         uintptr_t at = watch.start + i * page;
 
@@ -227,6 +229,7 @@ Test(mappings, count_where_they_are_in_memory_if_nothing_else_is_told)
     for (size_t i = 0; i < 20; i++)
         cr_assert(watch.visited[i] || i == 2 || i == 3 || i == 9, "page %zu", i);
     cr_assert(watch.visited[63] && !watch.in_part);
+    cr_assert(watch.together, "a word that is not aligned may lie on two pages");
     cr_assert(may_swap() || (!watch.visited[2] && !watch.visited[3] && !watch.visited[62]));
 }
 

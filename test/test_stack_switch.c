@@ -89,27 +89,6 @@ Test(stack_switch, by_hand_keeps_what_waits_on_new_stacks, .init = switch_by_han
     cr_assert_eq(lost, 0);
 }
 
-static struct hidden dead[OBJECTS];
-
-static __attribute__((noinline)) void lay_deep(struct coroutine *self)
-{
-    void *volatile objects[OBJECTS];
-
-    for (size_t i = 0; i < OBJECTS; i++) {
-        objects[i] = new_number(i);
-        dead[i] = hide(objects[i]);
-    }
-    yield(self);
-    for (size_t i = 0; i < OBJECTS; i++)
-        cr_assert_eq(*(uintptr_t *)objects[i], i);
-}
-
-static void lay_and_return(struct coroutine *self)
-{
-    lay_deep(self);
-    yield(self);
-}
-
 Test(stack_switch, by_hand_keeps_nothing_below, .init = switch_by_hand)
 {
     struct coroutine *coroutine = new_coroutine(lay_and_return, map(STACK_BYTES));

@@ -111,27 +111,6 @@ Test(stacks, a_stack_in_an_atomic_object_lives_while_it_is_registered)
 
 /* ---- What is reclaimed ---------------------------------------------------------------- */
 
-static struct hidden dead[OBJECTS];
-
-static __attribute__((noinline)) void lay_deep(struct coroutine *self)
-{
-    void *volatile objects[OBJECTS];
-
-    for (size_t i = 0; i < OBJECTS; i++) {
-        objects[i] = new_number(i);
-        dead[i] = hide(objects[i]);
-    }
-    yield(self);
-    for (size_t i = 0; i < OBJECTS; i++)
-        cr_assert_eq(*(uintptr_t *)objects[i], i);
-}
-
-static void lay_and_return(struct coroutine *self)
-{
-    lay_deep(self);
-    yield(self);
-}
-
 Test(stacks, what_lies_below_the_point_where_a_stack_was_left_is_reclaimed)
 {
     struct coroutine *coroutine = new_coroutine(lay_and_return, map(STACK_BYTES));

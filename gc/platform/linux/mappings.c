@@ -184,6 +184,7 @@ struct visitor {
     size_t count;
     size_t next; /* the first that may reach further */
     bool file_pages;
+    struct gc__range run; /* found side by side, and not visited yet */
 };
 
 /* What `found` and the ranges that were asked for have in common. `found` comes by
@@ -195,6 +196,22 @@ static void visit_common(struct visitor *to, struct gc__range found)
     for (size_t i = to->next; i < to->count && to->range[i].start < found.end; i++)
         to->visit((struct gc__range){gc__max(to->range[i].start, found.start), gc__min(to->range[i].end, found.end)},
                   to->argument);
+}
+
+static void visit_run(struct visitor *to)
+{
+    visit_common(to, to->run);
+    to->run = (struct gc__range){0, 0};
+}
+
+/* Pages that lie side by side are visited together: a word may lie on two. */
+static void note_found(struct visitor *to, struct gc__range found)
+{
+    if (found.start != to->run.end) {
+        visit_run(to);
+        to->run.start = found.start;
+    }
+    to->run.end = found.end;
 }
 
 /* Nothing that is written nowhere else: a page of a file, or shared, as the file has
@@ -217,12 +234,15 @@ static bool scan_by_ioctl_without(uint64_t guards, int pagemap, struct gc__range
     while (scan.start < scan.end) {
         long found = ioctl(pagemap, GC_PAGE_SCAN, &scan);
 
-        if (found < 0)
+        if (found < 0) {
+            to->run = (struct gc__range){0, 0};
             return false;
+        }
         for (long i = 0; i < found; i++)
-            visit_common(to, (struct gc__range){region[i].start, region[i].end});
+            note_found(to, (struct gc__range){region[i].start, region[i].end});
         scan.start = scan.walk_end;
     }
+    visit_run(to);
     return true;
 }
 
@@ -259,8 +279,9 @@ static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor 
             return false;
         for (long i = 0; i < got / (long)sizeof *entry; i++, at += page)
             if (is_to_be_visited(entry[i], to->file_pages))
-                visit_common(to, (struct gc__range){at, at + page});
+                note_found(to, (struct gc__range){at, at + page});
     }
+    visit_run(to);
     return true;
 }
 
@@ -268,7 +289,7 @@ static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor 
 
 static void visit_page(struct gc__range page, void *to)
 {
-    visit_common(to, page);
+    note_found(to, page);
 }
 
 static void visit_resident(const struct visitor *to, size_t i, bool all)
@@ -281,6 +302,7 @@ static void visit_resident(const struct visitor *to, size_t i, bool all)
     one.count = 1;
     one.next = 0;
     gc__each_resident(pages, all, visit_page, &one);
+    visit_run(&one);
 }
 
 /* More than are the process's own: of files as well. What is not in memory was touched only
@@ -344,7 +366,7 @@ static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t 
 void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
                          void (*visit)(struct gc__range range, void *argument), void *argument)
 {
-    struct visitor to = {visit, argument, ranges, count, 0, file_pages};
+    struct visitor to = {visit, argument, ranges, count, 0, file_pages, {0, 0}};
     int saved_errno = errno;
     int pagemap = open_pagemap();
 
