@@ -38,9 +38,9 @@ static inline size_t bench_finalize(void)
 {
     return gc_run_finalizers(NULL, SIZE_MAX);
 }
-static inline void bench_set_layout(size_t bytes, uint64_t map)
+static inline void bench_set_layout(size_t bytes, const uint64_t *map)
 {
-    const struct gc_kind_options options = {.tracing = GC_TRACE_LAYOUT, .bytes = bytes, .pointers = &map};
+    const struct gc_kind_options options = {.tracing = GC_TRACE_LAYOUT, .bytes = bytes, .pointers = map};
     bench_kind = bench_checked(gc_kind_new(&options, sizeof options));
 }
 static inline void *bench_new_typed(size_t bytes)
@@ -73,10 +73,9 @@ static inline size_t bench_finalize(void)
 {
     return (size_t)GC_invoke_finalizers();
 }
-static inline void bench_set_layout(size_t bytes, uint64_t map)
+static inline void bench_set_layout(size_t bytes, const uint64_t *map)
 {
-    GC_word bits = map;
-    bench_descriptor = GC_make_descriptor(&bits, bytes / sizeof(GC_word));
+    bench_descriptor = GC_make_descriptor((const GC_word *)map, bytes / sizeof(GC_word));
 }
 static inline void *bench_new_typed(size_t bytes)
 {

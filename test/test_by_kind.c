@@ -22,7 +22,7 @@ TestSuite(by_kind, .init = build_heap_and_gang, .fini = drop_marked_heap);
 
 /* ---- Kinds ---------------------------------------------------------------------------- */
 
-enum { KINDS = 10, NODES = 4000, EDGES = 5 };
+enum { FORMS = 7, KINDS = 2 * FORMS, NODES = 4000, EDGES = 5 };
 
 static struct {
     struct gc_kind *kind;
@@ -45,6 +45,20 @@ static bool every_other(size_t word, size_t words)
 {
     (void)words;
     return word % 2 == 1 && word < 64;
+}
+
+/* Some words of eight granules. */
+static bool scattered(size_t word, size_t words)
+{
+    (void)words;
+    return word == 3 || word == 6 || word == 17;
+}
+
+/* In more than one word of the map: all, none, and some. */
+static bool far_apart(size_t word, size_t words)
+{
+    (void)words;
+    return word < 64 || (word >= 128 && word < 192 && word % 3 == 0);
 }
 
 /* Behind a head of two words, the second of which is a pointer, triples, the first of
@@ -86,11 +100,13 @@ static void add_kind(size_t index, struct gc_kind_options options, bool (*may_po
 
 static void build_kinds(void)
 {
+    static const uint64_t some = 1 << 3 | 1 << 6 | 1 << 17;
+    static const uint64_t far[] = {~UINT64_C(0), 0, UINT64_C(0x2492492492492492)};
     static const uint64_t front = 0xf, middle = 0x3c, other = UINT64_C(0xaaaaaaaaaaaaaaaa), second = 2, first = 1;
 
     for (size_t exact = 0; exact <= 1; exact++) {
         uint32_t e = (uint32_t)exact;
-        size_t i = exact * 5;
+        size_t i = exact * FORMS;
 
         add_kind(i, (struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .exact = e, .bytes = 32, .pointers = &front},
                  in_front);
@@ -114,6 +130,12 @@ static void build_kinds(void)
                      .trace = exact ? tell_every_third : NULL,
                  },
                  exact ? every_third : anywhere);
+        add_kind(i + 5,
+                 (struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .exact = e, .bytes = 144, .pointers = &some},
+                 scattered);
+        add_kind(i + 6,
+                 (struct gc_kind_options){.tracing = GC_TRACE_LAYOUT, .exact = e, .bytes = 1536, .pointers = far},
+                 far_apart);
     }
 }
 

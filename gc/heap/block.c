@@ -18,7 +18,7 @@ static uint16_t scanned_granules(const struct gc_kind *kind, unsigned lane, cons
     if (kind->form == KIND_WORDS)
         return class->cell_granules;
     map = gc__cell_map(lane);
-    return map->granules != 0 && map->from == 0 ? map->granules : GC_SCANNED_BY_KIND;
+    return map->from == 0 && map->chosen == 0 && map->granules != 0 ? map->granules : GC_SCANNED_BY_KIND;
 }
 
 struct block *gc__block_create(struct region *region, size_t unit, unsigned class_index, unsigned kind, bool fresh)

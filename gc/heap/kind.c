@@ -4,6 +4,7 @@
 #include "gc/base/bitmap.h"
 #include "gc/platform/platform.h"
 
+#include <limits.h>
 #include <string.h>
 
 static const struct gc_kind builtin[GC_KIND_COUNT] = {
@@ -191,47 +192,68 @@ static uint64_t first_bits(size_t count)
     return count < 64 ? ~(~UINT64_C(0) << count) : ~UINT64_C(0);
 }
 
-/* The words of the head, and of as many elements as the cell has. */
-static uint64_t pointers_in(const struct gc_kind *kind, size_t words)
-{
-    size_t element = kind->head_words, element_words = kind->element_words;
-    uint64_t pointers = 0;
+enum { WORDS_MAX = GC_LARGEST_CELL_BYTES / GC_WORD_BYTES };
 
-    if ((kind->form != KIND_LAYOUT && kind->form != KIND_EPHEMERON) || kind->head_words > 64 ||
-        (kind->element_map != NULL && words > 64))
-        return 0;
-    if (kind->head_map != NULL)
-        pointers = *kind->head_map & first_bits(gc__min(kind->head_words, words));
-    for (; kind->element_map != NULL && element + element_words <= words; element += element_words)
-        pointers |= (*kind->element_map & first_bits(element_words)) << element;
-    return pointers;
+static void add_pointers(uint64_t *to, size_t from, const uint64_t *map, size_t words)
+{
+    for (size_t i = 0; map != NULL && i < words; i++)
+        if ((map[i / 64] >> i % 64 & 1) != 0)
+            to[(from + i) / 64] |= UINT64_C(1) << (from + i) % 64;
 }
 
-/* Pointers that stand side by side in whole granules are scanned like any words. */
+/* The pointers of the head, and of as many elements as the cell has room for; returns
+ * the number of words up to the last one. */
+static size_t find_pointers(const struct gc_kind *kind, size_t words, uint64_t pointers[WORDS_MAX / 64])
+{
+    size_t element = kind->head_words, element_words = kind->element_words;
+    size_t end = gc__divide_up(words, 64);
+
+    add_pointers(pointers, 0, kind->head_map, gc__min(kind->head_words, words));
+    for (; kind->element_map != NULL && element + element_words <= words; element += element_words)
+        add_pointers(pointers, element, kind->element_map, element_words);
+    while (end > 0 && pointers[end - 1] == 0)
+        end--;
+    return end > 0 ? end * 64 - (size_t)__builtin_clzll(pointers[end - 1]) : 0;
+}
+
+/* Few granules, or side by side and nothing else in them: scanned the fast way. */
 static void find_granules(struct cell_map *map)
 {
-    unsigned first = map->pointers != 0 ? (unsigned)__builtin_ctzll(map->pointers) : 0;
-    uint64_t rest = map->pointers >> first;
+    unsigned from = (unsigned)__builtin_ctzll(map->pointers) / 2;
+    unsigned granules = (map->end + 1U) / 2 - from;
+    uint64_t words = map->pointers >> 2 * from;
+    bool all = words == first_bits(2 * granules);
 
-    map->plain = !map->exact && map->shift == 0 && map->address_bits == UINTPTR_MAX;
-    if (!map->plain || map->ephemeron)
+    if (granules > (all ? GC_NARROW_GRANULES : sizeof map->chosen * CHAR_BIT / 2))
         return;
-    if (first % 2 != 0 || (rest & (rest + 1)) != 0 || gc__count_bits(rest) % 2 != 0 || gc__count_bits(rest) > 30)
-        return;
-    map->from = (uint8_t)(first / 2);
-    map->granules = (uint8_t)(gc__count_bits(rest) / 2);
+    map->from = (uint8_t)from;
+    map->granules = (uint8_t)granules;
+    map->chosen = all ? 0 : (uint16_t)words;
 }
 
 static void set_map(struct cell_map *map, const struct gc_kind *kind, unsigned class_index)
 {
+    uint64_t pointers[WORDS_MAX / 64] = {0};
+    size_t end;
+
     *map = (struct cell_map){
-        .pointers = pointers_in(kind, gc__sizeclass(class_index)->cell_bytes / GC_WORD_BYTES),
         .address_bits = kind->address_bits,
         .shift = kind->shift,
         .exact = kind->exact,
         .ephemeron = kind->form == KIND_EPHEMERON,
     };
-    find_granules(map);
+    map->plain = !map->exact && map->shift == 0 && map->address_bits == UINTPTR_MAX;
+    if (kind->form != KIND_LAYOUT && kind->form != KIND_EPHEMERON)
+        return;
+    end = find_pointers(kind, gc__sizeclass(class_index)->cell_bytes / GC_WORD_BYTES, pointers);
+    if (end > 64)
+        map->more = keep_copy(&pointers[1], (gc__divide_up(end, 64) - 1) * sizeof *pointers);
+    if (end > 64 && map->more == NULL)
+        return;
+    map->pointers = pointers[0];
+    map->end = (uint16_t)end;
+    if (map->plain && !map->ephemeron && end != 0 && end <= 64)
+        find_granules(map);
 }
 
 unsigned gc__kind_add_lane(unsigned kind, unsigned class_index)

@@ -65,16 +65,22 @@ struct lane {
     uint16_t class_index;
 };
 
+/* An entry of the marker has room for so many granules in the low bits of an address. */
+#define GC_NARROW_GRANULES (GC_GRANULE_BYTES - 1)
+
 /* What of the words of a lane's cells may be a pointer, for the marker's loop. */
 struct cell_map {
-    uint64_t pointers;      /* by word; 0: this does not say it, see gc/mark/by_kind.h */
+    uint64_t pointers;      /* by word, of the first 64, */
+    const uint64_t *more;   /* and of the others */
     uintptr_t address_bits; /* as of the kind, and these */
+    uint16_t end;           /* behind the last pointer; 0: this does not say it, see gc/mark/by_kind.h */
+    uint16_t chosen;        /* of the granules below: these words are pointers; 0: all */
+    uint8_t granules;       /* 0; or words are plain, and all pointers are in so many granules... */
+    uint8_t from;           /* ...from this one on */
     uint8_t shift;
     bool exact;
-    bool plain;       /* words are addresses as they are, and need not be exact */
-    uint8_t granules; /* 0; or words are plain, and these granules hold pointers and nothing else, */
-    uint8_t from;     /* from this one on */
-    bool ephemeron;   /* the first two words are its key and value: see gc/mark/ephemeron.h */
+    bool plain;     /* words are addresses as they are, and need not be exact */
+    bool ephemeron; /* the first two words are its key and value: see gc/mark/ephemeron.h */
 };
 
 /* All kinds, by index, and how many there are; all lanes. */

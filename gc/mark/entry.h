@@ -2,7 +2,8 @@
  * one word each.
  *
  *     narrow  the address of a cell of less than 16 granules, and in its low bits
- *             how many of them to scan
+ *             how many of them to scan; in the bits that no address has a map of the
+ *             words that are pointers, if only some of up to 8 granules are; or 0
  *     wide    the address of a cell, and how many granules to scan in the bits
  *             that no address has
  *     mapped  a bit, the address of a cell, and in the bits that no address has its
@@ -20,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GC_ENTRY_NARROW_MAX (GC_GRANULE_BYTES - 1)
+#define GC_ENTRY_NARROW_MAX GC_NARROW_GRANULES
 #define GC_ENTRY_SHIFT 48
 #define GC_ENTRY_ADDRESS (((uintptr_t)1 << GC_ENTRY_SHIFT) - GC_GRANULE_BYTES)
 #define GC_ENTRY_SPAN ((uintptr_t)1 << 63)
@@ -34,6 +35,12 @@ _Static_assert((GC_LARGEST_CELL_BYTES >> GC_GRANULE_SHIFT) < GC_ENTRY_MAPPED >> 
 static inline uintptr_t gc__entry_narrow(uintptr_t address, size_t granules)
 {
     return address | granules;
+}
+
+/* `map`: by word, or 0 for all. */
+static inline uintptr_t gc__entry_chosen(uintptr_t address, size_t granules, uint16_t map)
+{
+    return gc__entry_narrow(address, granules) | (uintptr_t)map << GC_ENTRY_SHIFT;
 }
 
 static inline uintptr_t gc__entry_wide(uintptr_t address, size_t granules)
@@ -57,11 +64,17 @@ static inline size_t gc__entry_narrow_granules(uintptr_t entry)
     return entry & GC_ENTRY_NARROW_MAX;
 }
 
-static inline bool gc__entry_is_span(uintptr_t entry)
+static inline unsigned gc__entry_narrow_map(uintptr_t entry)
 {
-    return (entry & GC_ENTRY_SPAN) != 0;
+    return (unsigned)(entry >> GC_ENTRY_SHIFT);
 }
 
+static inline bool gc__entry_is_span(uintptr_t entry)
+{
+    return (entry & (GC_ENTRY_SPAN | GC_ENTRY_NARROW_MAX)) == GC_ENTRY_SPAN;
+}
+
+/* Of one that is not narrow. */
 static inline bool gc__entry_is_mapped(uintptr_t entry)
 {
     return (entry & GC_ENTRY_MAPPED) != 0;

@@ -86,11 +86,15 @@ static ALWAYS_INLINE void scan_mapped_word(struct trace *trace, const struct cel
     }
 }
 
+#define HALF_MAP UINT64_C(0xffffffff)
+
 /* Of 32 words: no more may be enqueued at once. */
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_half(struct trace *trace, const struct cell_map *map,
                                                       const uintptr_t *words, uint64_t half, enum past_end past_end)
 {
-    if (GC_LIKELY(map->plain))
+    if (half == HALF_MAP && map->plain)
+        scan(trace, (uintptr_t)words, (uintptr_t)(words + 32), past_end);
+    else if (GC_LIKELY(map->plain))
         for (; half != 0; half &= half - 1)
             scan_word(trace, words[__builtin_ctzll(half)], past_end);
     else
@@ -99,7 +103,14 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_half(struct trace *trace, const
     visit_batches_due(trace);
 }
 
-#define HALF_MAP UINT64_C(0xffffffff)
+/* Of 64 words. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_by_map(struct trace *trace, const struct cell_map *map,
+                                                        const uintptr_t *words, uint64_t pointers,
+                                                        enum past_end past_end)
+{
+    for (unsigned i = 0; pointers != 0; i += 32, pointers >>= 32)
+        scan_half(trace, map, words + i, pointers & HALF_MAP, past_end);
+}
 
 /* What is scanned outside of this loop goes on with the marker as it is. */
 static ALWAYS_INLINE void leave_loop(struct trace *trace)
@@ -120,7 +131,7 @@ static ALWAYS_INLINE void enter_loop(struct trace *trace)
 
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_mapped(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
-    static const struct cell_map none = {.pointers = 0};
+    static const struct cell_map none = {.end = 0};
     unsigned lane = gc__entry_lane(entry);
     const struct cell_map *map = GC_LIKELY(lane != 0) ? gc__cell_map(lane) : &none;
     const uintptr_t *words = (const uintptr_t *)gc__entry_address(entry);
@@ -129,10 +140,10 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_mapped(struct trace *trace, uin
         scan_word(trace, words[1], past_end);
         visit_batches_due(trace);
     }
-    if (GC_LIKELY(map->pointers != 0 || map->ephemeron)) {
-        scan_half(trace, map, words, map->pointers & HALF_MAP, past_end);
-        if (GC_UNLIKELY(map->pointers > HALF_MAP))
-            scan_half(trace, map, words, map->pointers & ~HALF_MAP, past_end);
+    if (GC_LIKELY(map->end != 0 || map->ephemeron)) {
+        scan_by_map(trace, map, words, map->pointers, past_end);
+        for (size_t i = 64; i < map->end; i += 64)
+            scan_by_map(trace, map, words + i, map->more[i / 64 - 1], past_end);
         return;
     }
     leave_loop(trace);
@@ -174,11 +185,24 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_narrow(struct trace *trace, uin
     visit_batches_due(trace);
 }
 
+/* Of a narrow object, some of the words. */
+static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_chosen(struct trace *trace, uintptr_t start, unsigned map,
+                                                        enum past_end past_end)
+{
+    const uintptr_t *words = (const uintptr_t *)start;
+
+    for (; map != 0; map &= map - 1)
+        scan_word(trace, words[__builtin_ctz(map)], past_end);
+    visit_batches_due(trace);
+}
+
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_entry(struct trace *trace, uintptr_t entry, enum past_end past_end)
 {
     size_t granules = gc__entry_narrow_granules(entry);
 
-    if (GC_LIKELY(granules != 0)) {
+    if (trace->kinds && granules != 0 && gc__entry_narrow_map(entry) != 0) {
+        scan_chosen(trace, gc__entry_address(entry), gc__entry_narrow_map(entry), past_end);
+    } else if (GC_LIKELY(granules != 0)) {
         scan_narrow(trace, entry - granules, granules, past_end);
     } else if (gc__entry_is_span(entry)) {
         scan_piece(trace, entry, past_end);
@@ -242,13 +266,41 @@ void gc__marker_visit_edges(struct marker *marker)
 
 /* ---- The loop -------------------------------------------------------------------- */
 
+/* A line each, as not every processor fetches the next one, too. */
+static ALWAYS_INLINE void prefetch(uintptr_t start, uintptr_t end)
+{
+    __builtin_prefetch((const void *)start);
+    for (uintptr_t line = (start | (GC_PREFETCH_LINE_BYTES - 1)) + 1; line < end; line += GC_PREFETCH_LINE_BYTES)
+        __builtin_prefetch((const void *)line);
+}
+
+/* How far to prefetch from the address of an entry that is not narrow. */
+static ALWAYS_INLINE uintptr_t end_of_prefetch(const struct trace *trace, uintptr_t entry)
+{
+    size_t bytes = GC_PREFETCH_MAX_BYTES;
+
+    if (trace->kinds && gc__entry_is_mapped(entry))
+        bytes = gc__entry_lane(entry) != 0 ? gc__cell_map(gc__entry_lane(entry))->end * GC_WORD_BYTES : 0;
+    else if (!gc__entry_is_span(entry))
+        bytes = gc__entry_count(entry) << GC_GRANULE_SHIFT;
+    return gc__entry_address(entry) + gc__min(bytes, GC_PREFETCH_MAX_BYTES);
+}
+
+static ALWAYS_INLINE void prefetch_object(const struct trace *trace, uintptr_t entry)
+{
+    size_t granules = gc__entry_narrow_granules(entry);
+    uintptr_t start = gc__entry_address(entry);
+
+    prefetch(start, GC_LIKELY(granules != 0) ? start + (granules << GC_GRANULE_SHIFT) : end_of_prefetch(trace, entry));
+}
+
 /* Puts an entry into the object FIFO, and takes out the oldest if it was full. */
 static ALWAYS_INLINE bool fetch_object(struct trace *trace, uintptr_t *entry)
 {
     uintptr_t *place = &trace->marker->object[trace->objects_in++ % GC_OBJECT_FIFO_ENTRIES];
     uintptr_t oldest = *place;
 
-    __builtin_prefetch((const void *)gc__entry_address(*entry));
+    prefetch_object(trace, *entry);
     *place = *entry;
     *entry = oldest;
     if (GC_LIKELY(trace->objects == GC_OBJECT_FIFO_ENTRIES))

@@ -151,8 +151,8 @@ static ALWAYS_INLINE void push_mapped(struct trace *trace, size_t granule, uintp
     unsigned lane = trace->blocks[granule / GC_UNIT_GRANULES].lane;
     const struct cell_map *map = gc__cell_map(lane);
 
-    if (map->granules != 0)
-        push(trace, granule, gc__entry_narrow(address + map->from * GC_GRANULE_BYTES, map->granules));
+    if (GC_LIKELY(map->granules != 0))
+        push(trace, granule, gc__entry_chosen(address + map->from * GC_GRANULE_BYTES, map->granules, map->chosen));
     else
         push(trace, granule, gc__entry_mapped(address, lane));
 }
