@@ -234,17 +234,55 @@ Test(arena, the_option_tells_of_pointers_that_still_lead_in)
     cr_assert_eq(child.length, 0, "%s", child.text);
 }
 
-static void free_object(void)
+/* ---- What belongs to an arena or a pool ------------------------------------------------------- */
+
+static void *object_of_an_arena;
+
+static void free_it(void)
 {
-    gc_free(gc_arena_malloc(gc_arena_new(), 16));
+    gc_free(object_of_an_arena);
 }
 
-Test(arena, to_free_one_object_is_a_misuse)
+static void resize_it(void)
 {
-    struct child child = child_run(free_object);
+    object_of_an_arena = gc_realloc(object_of_an_arena, 100000);
+}
 
-    cr_assert(child_aborted(&child));
-    cr_assert(child_wrote(&child, "gc_free"));
+static void ask_for_its_size(void)
+{
+    gc_usable_size(object_of_an_arena);
+}
+
+static void check_misuse(void (*misuse)(void), const char *name)
+{
+    struct child child = child_run(misuse);
+
+    cr_assert(child_aborted(&child), "%s: %s", name, child.text);
+    cr_assert(child_wrote(&child, name), "%s: %s", name, child.text);
+}
+
+static void check_misuses(void *object)
+{
+    object_of_an_arena = object;
+    check_misuse(free_it, "gc_free");
+    check_misuse(resize_it, "gc_realloc");
+    check_misuse(ask_for_its_size, "gc_usable_size");
+}
+
+Test(arena, to_free_one_object_or_resize_it_is_a_misuse)
+{
+    global_arena = gc_arena_new();
+    check_misuses(gc_arena_malloc(global_arena, 16));
+    check_misuses(gc_arena_malloc_atomic(global_arena, 3000));
+    check_misuses(gc_arena_malloc(global_arena, 16));
+}
+
+Test(pool, to_free_one_object_or_resize_it_is_a_misuse)
+{
+    struct gc_pool *pool = gc_pool_new(24);
+
+    check_misuses(gc_pool_get(pool));
+    check_misuses(gc_pool_get(pool));
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------ */
@@ -333,6 +371,24 @@ Test(pool, release_takes_all)
     gc_pool_put(pool, gc_pool_get(pool));
     gc_pool_release(pool);
     cr_assert_not_null(gc_pool_get(pool));
+}
+
+static void release_pool_with_leak(void)
+{
+    struct gc_pool *pool;
+
+    setenv("BROOM_CHECK_ARENAS", "1", 1);
+    pool = gc_pool_new(40);
+    leak = gc_pool_get(pool);
+    gc_pool_release(pool);
+}
+
+Test(pool, the_option_tells_of_pointers_that_still_lead_in)
+{
+    struct child child = child_run(release_pool_with_leak);
+
+    cr_assert(child_returned(&child));
+    cr_assert(child_wrote(&child, "gc_pool_release: something still points into"), "%s", child.text);
 }
 
 /* ---- Threads ------------------------------------------------------------------------------------ */

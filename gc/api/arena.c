@@ -203,13 +203,7 @@ size_t gc_arena_release_checked(struct gc_arena *arena)
     return release_checked(arena, &first);
 }
 
-static void report(const struct gc_arena *arena, size_t living, uintptr_t first)
-{
-    gc__report("gc_arena_release: something still points into %zu pieces of the arena at %p (the first is at %p)",
-               living, (const void *)arena, (void *)first);
-}
-
-void gc_arena_release(struct gc_arena *arena)
+static void release_as(struct gc_arena *arena, const char *function, const char *what, const void *owner)
 {
     uintptr_t first = 0;
     size_t living;
@@ -220,7 +214,13 @@ void gc_arena_release(struct gc_arena *arena)
     }
     living = release_checked(arena, &first);
     if (living > 0)
-        report(arena, living, first);
+        gc__report("%s: something still points into %zu pieces of the %s at %p (the first is at %p)", function, living,
+                   what, owner, (void *)first);
+}
+
+void gc_arena_release(struct gc_arena *arena)
+{
+    release_as(arena, "gc_arena_release", "arena", arena);
 }
 
 size_t gc_arena_bytes(const struct gc_arena *arena)
@@ -289,5 +289,5 @@ void gc_pool_put(struct gc_pool *pool, void *object)
 void gc_pool_release(struct gc_pool *pool)
 {
     pool->free = NULL;
-    gc_arena_release(pool->arena);
+    release_as(pool->arena, "gc_pool_release", "pool", pool);
 }

@@ -364,7 +364,7 @@
  * until one has shown it. Where mutators would have to wait for it, a pause so many times
  * as long is the better choice. */
 #define GC_TRACED_BYTES_PER_US 1024
-#define GC_WAIT_PAUSES 4
+#define GC_WAIT_PAUSES 12
 
 /* With each full cycle that stops the program, what the last one beside it took counts for
  * less by such a part: some time it is tried again. */
@@ -465,6 +465,9 @@
  * to the OS: this part of it in each cycle. The rest stays free, goes back
  * after the delay, and so the heap shrinks all the same. */
 #define GC_PACE_HELD_PERCENT 88
+
+/* After a cycle beside the program, so much of the memory that is free counts as held. */
+#define GC_PACE_BESIDE_PERCENT 70
 
 /* When the program is idle, a collection comes this much of the budget early. */
 #define GC_STEP_BUDGET_SHARE 4

@@ -132,6 +132,15 @@ static size_t born_meanwhile(const struct heap *heap)
 
 /* What was allocated since the finish is not the next cycle's to forget; and memory that
  * is held beyond what lives is no reason to let the heap grow. */
+/* Free memory counts for less than after a cycle that stopped the program: what mutators
+ * claimed beyond the budget while this one ran would only grow, from cycle to cycle. */
+static size_t held_bytes_beside(const struct heap *heap, size_t live_bytes)
+{
+    size_t held_bytes = heap->region.held_pages << GC_PAGE_SHIFT;
+
+    return live_bytes + (held_bytes - gc__min(live_bytes, held_bytes)) / 100 * GC_PACE_BESIDE_PERCENT;
+}
+
 void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping)
 {
     const struct concurrent *concurrent = &heap->concurrent;
@@ -146,8 +155,8 @@ void gc__record_concurrent(struct heap *heap, const struct census *marked, const
     } else {
         live_bytes -= born;
         gc__minor_note_full(&heap->minor);
-        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), live_bytes,
-                             keeping->active);
+        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
+                             held_bytes_beside(heap, live_bytes), keeping->active);
     }
     note_limits(heap, concurrent->allocated, 0);
     keep_runway(heap);
