@@ -37,7 +37,29 @@ expect 0 '^swept$' "$broom" run echo swept
 expect 3 '' "$broom" run -- sh -c 'exit 3'
 expect 0 '^broom: collections [0-9]' "$broom" run --stats ls "$work"
 expect 0 '^broom: heap [1-9]' "$broom" run --stats --free=honour --max-heap=64M ls "$work"
-expect 0 '' "$broom" run --log sort /dev/null
+
+cat >"$work/options.c" <<'END'
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(void)
+{
+    void *volatile first = malloc(40), *volatile second, *volatile large, *volatile litter;
+    uintptr_t was = (uintptr_t)first;
+    free(first);
+    second = malloc(40);
+    large = malloc((size_t)100 << 20);
+    for (int i = 0; i < 10000; i++)
+        litter = malloc(4096);
+    printf("%s %s\n", (uintptr_t)second == was ? "reused" : "new", large != NULL ? "had" : "refused");
+    return litter == NULL;
+}
+END
+$CC -o "$work/options" "$work/options.c"
+expect 0 '^new had$' "$broom" run "$work/options"
+expect 0 '^reused had$' "$broom" run --free=honour "$work/options"
+expect 0 '^new refused$' "$broom" run --max-heap=32M "$work/options"
+expect 0 '^broom: full collection 1: ' "$broom" run --log "$work/options"
 
 cat >"$work/script" <<'END'
 #!/bin/sh

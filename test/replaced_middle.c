@@ -96,9 +96,9 @@ static void check_jumps(void)
     REQUIRE(is_kept(kept, "kept"));
 }
 
-/* A handler that allocates between any two instructions of malloc, on an alternate stack that
- * is an array in a frame of the same thread: nothing was left, though it stands above. */
-enum { STEPS = 20000 };
+/* A handler that allocates between any two instructions of malloc, calloc, realloc and free,
+ * on an alternate stack that is an array in a frame of the same thread: nothing was left, though it stands above. */
+enum { STEPS = 40000 };
 
 static void *stepped[STEPS];
 static volatile unsigned steps;
@@ -135,8 +135,12 @@ static __attribute__((noinline)) void allocate_in_steps(void **object, unsigned 
 {
     stepping = true;
     TRAP();
-    for (unsigned i = 0; i < count; i++)
-        object[i] = malloc(48);
+    for (unsigned i = 0; i < count; i++) {
+        void *other = malloc(i);
+
+        object[i] = i % 3 == 0 ? malloc(48) : i % 3 == 1 ? calloc(6, 8) : realloc(malloc(8), 48);
+        free(other);
+    }
     stepping = false;
 }
 

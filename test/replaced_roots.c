@@ -170,20 +170,47 @@ static void check_threads(void)
     }
 }
 
-static void check_epoll(void)
-{
-    int poll = epoll_create1(EPOLL_CLOEXEC), pipe_ends[2];
-    struct epoll_event event = {.events = EPOLLIN}, got;
+/* Each file's own value, which another replaces, and a call that fails does not. */
+enum { POLLED = 600 };
 
-    REQUIRE(poll >= 0 && pipe(pipe_ends) == 0);
-    event.data.ptr = make_kept("epoll");
-    REQUIRE(epoll_ctl(poll, EPOLL_CTL_ADD, pipe_ends[0], &event) == 0);
-    memset(&event, 0, sizeof event);
+static void poll_each(int poll, int operation, const int *file, int error)
+{
+    for (unsigned i = 0; i < POLLED; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = make_kept("epoll")};
+
+        errno = 0;
+        REQUIRE((epoll_ctl(poll, operation, file[i], &event) == 0) == (error == 0) && errno == error);
+    }
     clear_stack();
     litter(64);
-    REQUIRE(write(pipe_ends[1], "x", 1) == 1 && epoll_wait(poll, &got, 1, 1000) == 1);
-    REQUIRE(is_kept(got.data.ptr, "epoll"));
-    REQUIRE(epoll_ctl(poll, EPOLL_CTL_DEL, pipe_ends[0], NULL) == 0);
+}
+
+static void check_polled(int poll)
+{
+    static struct epoll_event got[POLLED];
+
+    REQUIRE(epoll_wait(poll, got, POLLED, 1000) == POLLED);
+    for (unsigned i = 0; i < POLLED; i++)
+        REQUIRE(is_kept(got[i].data.ptr, "epoll"));
+    memset(got, 0, sizeof got);
+}
+
+static void check_epoll(void)
+{
+    int poll = epoll_create1(EPOLL_CLOEXEC), pipe_ends[2], file[POLLED];
+
+    REQUIRE(poll >= 0 && pipe(pipe_ends) == 0 && write(pipe_ends[1], "x", 1) == 1);
+    for (unsigned i = 0; i < POLLED; i++)
+        REQUIRE((file[i] = dup(pipe_ends[0])) >= 0);
+    poll_each(poll, EPOLL_CTL_ADD, file, 0);
+    check_polled(poll);
+    poll_each(poll, EPOLL_CTL_ADD, file, EEXIST);
+    check_polled(poll);
+    poll_each(poll, EPOLL_CTL_MOD, file, 0);
+    check_polled(poll);
+    for (unsigned i = 0; i < POLLED; i++)
+        REQUIRE(epoll_ctl(poll, EPOLL_CTL_DEL, file[i], NULL) == 0 && close(file[i]) == 0);
+    poll_each(poll, EPOLL_CTL_ADD, file, EBADF);
 }
 
 static _Atomic unsigned expired;
