@@ -171,6 +171,15 @@ Test(budget, makes_use_of_memory_that_is_held_anyway)
     cr_assert_lt(budget_after(100 * MIB, 100 * MIB, 300 * MIB), 200 * MIB, "but not of all, or the heap never shrinks");
 }
 
+Test(budget, of_a_small_rest_has_a_part_of_what_is_held)
+{
+    size_t floor = budget_after(0, 0, 0);
+
+    cr_assert_gt(budget_after(KIB, KIB, 40 * MIB), 5 * floor);
+    cr_assert_lt(budget_after(KIB, KIB, 40 * MIB), 20 * MIB);
+    cr_assert_eq(budget_after(KIB, KIB, 2 * MIB), floor);
+}
+
 Test(budget, does_not_mind_that_less_is_held_than_live)
 {
     cr_assert_eq(budget_after(100 * MIB, 100 * MIB, 50 * MIB), budget_after(100 * MIB, 100 * MIB, 100 * MIB));

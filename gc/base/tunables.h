@@ -466,6 +466,11 @@
  * after the delay, and so the heap shrinks all the same. */
 #define GC_PACE_HELD_PERCENT 88
 
+/* That is, no more than twice what the heap would grow by, or such a part of it if that is
+ * more: a program that now and then had much, and has little, else collects that little all
+ * the time. */
+#define GC_PACE_HELD_PARTS 4
+
 /* After a cycle beside the program, so much of the memory that is free counts as held. */
 #define GC_PACE_BESIDE_PERCENT 70
 
