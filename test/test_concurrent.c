@@ -161,6 +161,28 @@ static __attribute__((noinline)) void hang_much_on(struct branch *node)
     }
 }
 
+/* What was marked before it was replaced, and what was born and replaced meanwhile, counts as
+ * live once: the next cycle would let more of it come together, and so on. */
+Test(by_steps, what_is_replaced_meanwhile_lets_no_heap_grow)
+{
+    size_t budget;
+
+    BEGIN();
+    finish_cycle();
+    cr_assert(begin_cycle_of(false));
+    finish_cycle();
+    budget = gc__heap.pace.full_budget_bytes;
+    for (unsigned round = 0; round < 5; round++) {
+        cr_assert(begin_cycle_of(false));
+        while (step())
+            for (unsigned i = 0; i < 12; i++)
+                replace();
+        cr_assert_leq(gc__heap.pace.full_budget_bytes, budget + budget / 4, "round %u: %zu instead of %zu", round,
+                      gc__heap.pace.full_budget_bytes, budget);
+    }
+    check();
+}
+
 Test(by_steps, the_heap_grows_meanwhile)
 {
     struct parcel *parcel;

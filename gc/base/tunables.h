@@ -330,6 +330,9 @@
  * step: on a busy machine he who makes one may not be running at all. */
 #define GC_OVERDRAFT_SHARE 8
 
+/* And once so many such parts were, the cycle is given up for one that stops mutators. */
+#define GC_OVERDRAFTS_MAX 8
+
 /* After so many failures in a row the system is not asked any more. And when so many
  * cycles in a row were given up, a collection stops the program. */
 #define GC_CONCURRENT_MAX_FAILURES 3
@@ -472,7 +475,7 @@
 #define GC_PACE_HELD_PARTS 4
 
 /* After a cycle beside the program, so much of the memory that is free counts as held. */
-#define GC_PACE_BESIDE_PERCENT 70
+#define GC_PACE_BESIDE_PERCENT 35
 
 /* When the program is idle, a collection comes this much of the budget early. */
 #define GC_STEP_BUDGET_SHARE 4

@@ -77,9 +77,21 @@ static bool wants_concurrent(struct heap *heap)
     return gc__choice_concurrent(heap);
 }
 
+/* A cycle that mutators have outrun, though they help, goes on and on, and the heap grows:
+ * it is given up, and the next one stops them. */
+static bool is_outrun(const struct heap *heap)
+{
+    return gc__concurrent_is_marking(&heap->concurrent) && !heap->snapshot.now &&
+           gc__pace_overdrafts(&heap->pace) >= GC_OVERDRAFTS_MAX;
+}
+
 /* Whether the cycle under way, or the next, does for one that is not to be full. */
 static bool beside_mutators(struct heap *heap)
 {
+    if (is_outrun(heap)) {
+        gc__concurrent_give_up(heap);
+        return false;
+    }
     if (gc__concurrent_is_under_way(&heap->concurrent))
         return heap->options.stress == 0 || gc__concurrent_finish(heap);
     return wants_concurrent(heap) && gc__concurrent_begin(heap, gc__choice_concurrent_minor(heap));
@@ -157,7 +169,8 @@ void gc__collect_if_due(struct heap *heap, struct mutator *mutator, size_t bytes
     if (GC_UNLIKELY(stress) &&
         (!gc__concurrent_is_under_way(&heap->concurrent) || heap->stress_count % STRESS_PATIENCE == 0))
         lock_and_collect(heap, false);
-    while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent))
+    while (gc__allowance_is_used_up(heap, mutator, bytes) && gc__concurrent_is_under_way(&heap->concurrent) &&
+           !is_outrun(heap))
         gc__assist(heap, mutator, bytes);
     if (gc__allowance_is_used_up(heap, mutator, bytes))
         collect_once(heap, mutator, bytes);

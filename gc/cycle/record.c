@@ -122,41 +122,44 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         keep_runway(heap);
 }
 
-/* What a copy of the process knows nothing of is no more likely to live than what is born
- * later: it is for the next cycle. Else each cycle would let the heap grow by what was born
- * in the one before. */
-static size_t born_meanwhile(const struct heap *heap)
+/* What is born while a cycle runs beside the mutators, and what of the marked dies
+ * meanwhile, which is about as much where the heap does not grow, counts as live and may be
+ * dead: it is no reason to let the heap grow. Else each cycle would make the next one
+ * longer. But where much is born, the heap may grow indeed. */
+static size_t doubtful(const struct heap *heap, size_t live_bytes)
 {
-    return heap->snapshot.now ? gc__min(heap->snapshot.born_bytes, heap->record.live_bytes) : 0;
+    if (heap->snapshot.now)
+        return gc__min(heap->snapshot.born_bytes, live_bytes);
+    return gc__min(heap->concurrent.runway_bytes, live_bytes / 2);
 }
 
-/* What was allocated since the finish is not the next cycle's to forget; and memory that
- * is held beyond what lives is no reason to let the heap grow. */
 /* Free memory counts for less than after a cycle that stopped the program: what mutators
  * claimed beyond the budget while this one ran would only grow, from cycle to cycle. */
-static size_t held_bytes_beside(const struct heap *heap, size_t live_bytes)
+static size_t free_bytes_beside(const struct heap *heap, size_t live_bytes)
 {
     size_t held_bytes = heap->region.held_pages << GC_PAGE_SHIFT;
 
-    return live_bytes + (held_bytes - gc__min(live_bytes, held_bytes)) / 100 * GC_PACE_BESIDE_PERCENT;
+    return (held_bytes - gc__min(live_bytes, held_bytes)) / 100 * GC_PACE_BESIDE_PERCENT;
 }
 
+/* What was allocated since the finish is not the next cycle's to forget; nor is what a copy
+ * of the process knows nothing of. */
 void gc__record_concurrent(struct heap *heap, const struct census *marked, const struct keeping *keeping)
 {
     const struct concurrent *concurrent = &heap->concurrent;
     size_t live_bytes = note_live(heap, marked, keeping), allocated = gc__pace_allocated(&heap->pace);
     size_t since_finish = allocated - gc__min(concurrent->allocated, allocated); /* what is freed is taken off */
-    size_t born = born_meanwhile(heap);
+    size_t born = heap->snapshot.now ? heap->snapshot.born_bytes : 0, sure_bytes;
 
     heap->record.concurrent_collections++;
     heap->concurrent.now = true;
     if (heap->minor.now) {
         note_minor(heap, marked, concurrent->rescanned_total << GC_PAGE_SHIFT, live_bytes);
     } else {
-        live_bytes -= born;
+        sure_bytes = live_bytes - doubtful(heap, live_bytes);
         gc__minor_note_full(&heap->minor);
-        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                             held_bytes_beside(heap, live_bytes), keeping->active);
+        gc__pace_begin_again(&heap->pace, sure_bytes, gc__min(marked->scanned_bytes, sure_bytes),
+                             sure_bytes + free_bytes_beside(heap, live_bytes), keeping->active);
     }
     note_limits(heap, concurrent->allocated, 0);
     keep_runway(heap);

@@ -1,9 +1,9 @@
 /* by_kind.h - scanning objects whose kind has more to say than that every word may
  * be a pointer: layouts and callbacks (gc/mark/trace.h).
  *
- * The marker's inlined loop does the frequent case itself: no elements, and 64
- * words at most. Everything else comes here, with the marker's state in its
- * struct.
+ * The marker's inlined loop scans cells by the maps of their lanes itself. Objects in
+ * pages of their own and those of callbacks come here, with the marker's state in
+ * its struct.
  *
  * Threads: the marker's. */
 #ifndef GC_MARK_BY_KIND_H
