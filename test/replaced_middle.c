@@ -98,7 +98,7 @@ static void check_jumps(void)
 
 /* A handler that allocates between any two instructions of malloc, calloc, realloc and free,
  * on an alternate stack that is an array in a frame of the same thread: nothing was left, though it stands above. */
-enum { STEPS = 40000 };
+enum { STEPPED = 12, STEPS = 20000 };
 
 static void *stepped[STEPS];
 static volatile unsigned steps;
@@ -151,26 +151,30 @@ static int compare_addresses(const void *a, const void *b)
 
 static void check_stack_in_frame(int flags)
 {
-    static void *object[32 + STEPS];
+    static void *object[STEPPED + STEPS];
     char area[65536];
     stack_t stack = {.ss_sp = area, .ss_size = sizeof area, .ss_flags = flags};
     struct sigaction action = {.sa_sigaction = allocate_at_each_step, .sa_flags = SA_ONSTACK | SA_SIGINFO};
 
     REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaction(SIGTRAP, &action, NULL) == 0);
     steps = 0;
-    allocate_in_steps(object, 32);
+    allocate_in_steps(object, STEPPED);
     REQUIRE(steps > 0);
     stack.ss_flags = SS_DISABLE;
     REQUIRE(sigaltstack(&stack, NULL) == 0);
-    memcpy(&object[32], stepped, steps * sizeof *stepped);
-    qsort(object, 32 + steps, sizeof *object, compare_addresses);
+    memcpy(&object[STEPPED], stepped, steps * sizeof *stepped);
+    qsort(object, STEPPED + steps, sizeof *object, compare_addresses);
     REQUIRE(object[0] != NULL);
-    for (unsigned i = 1; i < 32 + steps; i++)
+    for (unsigned i = 1; i < STEPPED + steps; i++)
         REQUIRE((char *)object[i] - (char *)object[i - 1] >= 48);
 }
 
+/* A collection blocks all signals for a moment, and the system ends a program that takes a
+ * trap then: so there must be none. */
 static void check_frames(void)
 {
+    if (getenv("BROOM_STRESS") != NULL)
+        return;
     check_stack_in_frame(0);
     check_stack_in_frame((int)SS_AUTODISARM);
 }

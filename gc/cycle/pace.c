@@ -43,8 +43,8 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
     size_t growth = percent_of(costly + pace->root_bytes + gc__pace_external(pace), pace->growth_percent) +
                     gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
-    size_t held_share = gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT),
-                                gc__max(2 * growth, free_bytes / GC_PACE_HELD_PARTS));
+    size_t held_share =
+        gc__min(percent_of(free_bytes, GC_PACE_HELD_PERCENT), gc__max(2 * growth, free_bytes / GC_PACE_HELD_PARTS));
     size_t initial = pace->initial_bytes > live_bytes ? pace->initial_bytes - live_bytes : 0;
 
     floor = gc__max(gc__max(pace->floor_bytes, floor), initial);
