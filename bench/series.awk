@@ -38,10 +38,11 @@ function median_mmu(window,    i, j, t, count)
 }
 
 END {
+    all_seconds = round > 0 && seconds > 0 ? round * seconds : 1 # none: every run has failed
     for (i = 1; i <= window_count; i++)
         print windows[i], median_mmu(windows[i]) >(name ".mmu")
     for (bar = lowest; bar <= highest; bar++)
-        print 10 ^ ((bar + 0.5) / bars_in_decade), pauses[bar] / (round * (seconds > 0 ? seconds : 1)) >(name ".pauses")
+        print 10 ^ ((bar + 0.5) / bars_in_decade), pauses[bar] / all_seconds >(name ".pauses")
     printf "%s", memory >(name ".memory")
     printf "" >(name ".mmu")
 }
