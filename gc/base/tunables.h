@@ -365,9 +365,10 @@
 
 /* What a cycle beside the mutators is taken to get through, faults and rescans included,
  * until one has shown it. Where mutators would have to wait for it, a pause so many times
- * as long is the better choice. */
+ * as long is the better choice; more where they leave the marker no processor. */
 #define GC_TRACED_BYTES_PER_US 1024
-#define GC_WAIT_PAUSES 12
+#define GC_WAIT_PAUSES 4
+#define GC_BUSY_WAIT_PAUSES 12
 
 /* With each full cycle that stops the program, what the last one beside it took counts for
  * less by such a part: some time it is tried again. */

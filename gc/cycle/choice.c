@@ -26,6 +26,13 @@ static uint64_t concurrent_ns(const struct heap *heap)
     return concurrent->full_ns / full_kib * (heap->pace.scanned_bytes >> 10);
 }
 
+/* Where those who allocate leave no processor to the marker, they wait for one that has a
+ * part of one. */
+static size_t pauses_for_a_wait(const struct heap *heap)
+{
+    return heap->concurrent.active >= heap->world.cpus ? GC_BUSY_WAIT_PAUSES : GC_WAIT_PAUSES;
+}
+
 /* A cycle beside the mutators costs them a fault for each page that they write, so where
  * faults are dear (in some virtual machines ten times what they are elsewhere), a longer
  * pause is the better choice. Likewise where they would come to wait for its end. And near
@@ -39,7 +46,7 @@ static size_t pause_worth_avoiding_us(const struct heap *heap)
     target_us = gc__max(target_us, target_us * heap->minor.write_ns / GC_WATCHED_WRITE_NS);
     if (heap->limit.near && gc__limit_makes_wait(&heap->limit, budget, cycle_ns + watched_writes_ns(heap)))
         return SIZE_MAX;
-    return gc__limit_makes_wait(&heap->limit, budget, cycle_ns) ? target_us * GC_WAIT_PAUSES : target_us;
+    return gc__limit_makes_wait(&heap->limit, budget, cycle_ns) ? target_us * pauses_for_a_wait(heap) : target_us;
 }
 
 bool gc__choice_concurrent(const struct heap *heap)

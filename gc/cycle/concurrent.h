@@ -107,7 +107,7 @@ struct concurrent {
     struct root_watch roots;
 
     struct census unissued;     /* at the finish, */
-    size_t active;              /* and mutators that allocated; */
+    size_t active;              /* and mutators that allocated, in whatever cycle; */
     struct census marked;       /* what is counted when it is published */
     size_t allocated_before;    /* by the pace: at the begin, */
     size_t allocated;           /* at the finish */
