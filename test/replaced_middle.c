@@ -97,7 +97,8 @@ static void check_jumps(void)
 }
 
 /* A handler that allocates between any two instructions of malloc, calloc, realloc and free,
- * on an alternate stack that is an array in a frame of the same thread: nothing was left, though it stands above. */
+ * on an alternate stack that is an array in a frame of the same thread: nothing was left,
+ * though it stands above. */
 enum { STEPPED = 12, STEPS = 20000 };
 
 static void *stepped[STEPS];

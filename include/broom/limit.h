@@ -46,10 +46,10 @@ GC__EXPORT int gc_set_growth_percent(unsigned percent);
 /* Chooses between short pauses and throughput: a collection that would stop the program
  * for longer than this many microseconds runs concurrently. (For four times as long, where
  * threads allocate faster than it would end, and twelve times where they also keep all
- * processors busy; and longer in proportion where the system takes
- * more than a microsecond to tell that a page is written.) 0: every collection stops the
- * program, which costs the least time in total. Without this call the target is
- * BROOM_PAUSE_TARGET_US, or 1000. Takes effect with the next collection.
+ * processors busy; and longer in proportion where the system takes more than a microsecond
+ * to tell that a page is written.) 0: every collection stops the program, which costs the
+ * least time in total. Without this call the target is BROOM_PAUSE_TARGET_US, or 1000.
+ * Takes effect with the next collection.
  * Returns 0, or EINVAL for a value that is negative or above INT32_MAX.
  * collects: never. */
 GC__EXPORT int gc_set_pause_target(long microseconds);
