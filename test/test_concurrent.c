@@ -183,6 +183,24 @@ Test(by_steps, what_is_replaced_meanwhile_lets_no_heap_grow)
     check();
 }
 
+/* As much as a whole budget was granted beyond it, and it is used up again. */
+Test(by_steps, a_cycle_that_is_outrun_is_given_up_for_one_that_stops)
+{
+    uint64_t concurrent, collections;
+
+    BEGIN();
+    step_to(PHASE_TRACE);
+    concurrent = gc__heap.record.concurrent_collections;
+    collections = gc__heap.record.collections;
+    gc__pace_grant(&gc__heap.pace, gc__heap.pace.full_budget_bytes + (1 << 20));
+    gc__pace_make_due(&gc__heap.pace);
+    litter(1 << 20);
+    cr_assert_not(gc__concurrent_is_under_way(&gc__heap.concurrent));
+    cr_assert_eq(gc__heap.record.concurrent_collections, concurrent);
+    cr_assert_eq(gc__heap.record.collections, collections + 1);
+    check();
+}
+
 Test(by_steps, the_heap_grows_meanwhile)
 {
     struct parcel *parcel;
