@@ -484,6 +484,37 @@ Test(decommit, takes_what_was_free_for_long_and_leaves_the_rest)
     cr_assert(pages_are_zero(young, GC_PAGES_PER_CHUNK));
 }
 
+Test(decommit, goes_on_where_it_left_off_part_by_part)
+{
+    size_t chunks = 4 * GC_DECOMMIT_PAGES / GC_PAGES_PER_CHUNK + 1, calls = 1, held;
+
+    for (size_t i = 0; i < chunks; i++)
+        chunk_freed_at(1000);
+    for (held = region.held_pages; !gc__region_decommit_some(&region, 2000); held = region.held_pages, calls++) {
+        cr_assert_geq(held - region.held_pages, GC_DECOMMIT_PAGES);
+        cr_assert_leq(held - region.held_pages, GC_DECOMMIT_PAGES + GC_PAGES_PER_CHUNK);
+    }
+    cr_assert_geq(calls, 2);
+    cr_assert_eq(region.held_pages, region.used_pages);
+    cr_assert(gc__region_decommit_some(&region, 2000), "there is nothing left");
+}
+
+Test(decommit, comes_back_to_what_was_freed_behind_it)
+{
+    size_t chunks = 4 * GC_DECOMMIT_PAGES / GC_PAGES_PER_CHUNK + 1, behind = GC_PAGES_PER_CHUNK - 1;
+
+    for (size_t i = 0; i < chunks; i++)
+        chunk_freed_at(1000);
+    cr_assert_not(gc__region_decommit_some(&region, 2000));
+    cr_assert(gc__region_take_pages_at(&region, behind, 1));
+    open_and_fill(behind, 1, 1);
+    gc__region_give_pages(&region, behind, 1);
+    for (size_t i = 0; i < 2; i++)
+        while (!gc__region_decommit_some(&region, 2000))
+            continue;
+    cr_assert_eq(region.held_pages, region.used_pages);
+}
+
 Test(decommit, leaves_nothing_dirty_to_be_zeroed)
 {
     size_t first = chunk_freed_at(1);

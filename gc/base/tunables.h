@@ -277,8 +277,10 @@
 #define GC_WRITTEN_LOOKS 1024
 
 /* So many pages in a row are worth a call that ends their being watched: it takes as long
- * as some faults. */
+ * as some faults. Up to so many between pages that are to be watched are watched with them,
+ * as most would be anyway from the first pass on. */
 #define GC_UNWATCHED_PAGES 16
+#define GC_WATCHED_GAP_PAGES 64
 
 /* Before a cycle all pages in use are watched, not only those of the old, where more than
  * this part of what was allocated before the last cycle survived it. */
@@ -515,5 +517,9 @@
 /* ---- Giving memory back -------------------------------------------------- */
 
 #define GC_DECOMMIT_DELAY_MS 1000
+
+/* About so many pages go back at once: each takes the system up to a microsecond, and
+ * whoever allocates may be waiting. */
+#define GC_DECOMMIT_PAGES 256
 
 #endif

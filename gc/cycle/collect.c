@@ -130,7 +130,7 @@ static void collect(struct heap *heap, bool full)
         gc__concurrent_give_up(heap);
     if (full || !beside_mutators(heap))
         stop_and_cycle(heap);
-    heap->collecting = false;
+    heap->collecting = heap->full = false;
 }
 
 static void lock_and_collect(struct heap *heap, bool full)
@@ -231,6 +231,15 @@ void gc__become_threaded(struct heap *heap)
     gc__world_unlock(&heap->world);
 }
 
+/* Whoever asked for a collection may not come again. True: that was all. */
+static bool return_some(struct heap *heap, uint64_t before_ns)
+{
+    if (!heap->full)
+        return gc__region_decommit_some(&heap->region, before_ns);
+    gc__region_decommit(&heap->region, before_ns);
+    return true;
+}
+
 void gc__return_memory(struct heap *heap)
 {
     uint64_t delay = heap->decommit_delay_ns, now_ns;
@@ -241,9 +250,8 @@ void gc__return_memory(struct heap *heap)
     heap->region.now_ns = now_ns;
     if (now_ns < heap->next_decommit_ns)
         return;
-    heap->next_decommit_ns = now_ns + delay / 4;
-    if (now_ns >= delay)
-        gc__region_decommit(&heap->region, now_ns - delay);
+    if (now_ns < delay || return_some(heap, now_ns - delay))
+        heap->next_decommit_ns = now_ns + delay / 4;
     gc__events_note_held(heap);
 }
 

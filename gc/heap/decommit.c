@@ -48,18 +48,35 @@ static void decommit_bits(struct region *region, size_t c)
     region->chunks_with_bits--;
 }
 
-void gc__region_decommit(struct region *region, uint64_t before_ns)
+/* From chunk `*c` on, about so many pages. False: there may be more. */
+static bool decommit_from(struct region *region, size_t *c, size_t pages, uint64_t before_ns)
 {
-    for (size_t c = 0; c < region->accessible; c++) {
-        struct chunk *chunk = &region->chunk[c];
+    size_t least = region->held_pages - gc__min(pages, region->held_pages);
 
-        if (region->held_pages == region->used_pages)
-            return;
+    for (; *c < region->accessible && region->held_pages > region->used_pages; ++*c) {
+        struct chunk *chunk = &region->chunk[*c];
+
+        if (region->held_pages < least)
+            return false;
         if (chunk->freed_ns > before_ns)
             continue;
-        if (!decommit_chunk(region, c))
-            return;
+        if (!decommit_chunk(region, *c))
+            break;
         if (chunk->purpose == CHUNK_FREE && chunk->bits_touched)
-            decommit_bits(region, c);
+            decommit_bits(region, *c);
     }
+    *c = 0;
+    return true;
+}
+
+void gc__region_decommit(struct region *region, uint64_t before_ns)
+{
+    size_t c = 0;
+
+    decommit_from(region, &c, SIZE_MAX, before_ns);
+}
+
+bool gc__region_decommit_some(struct region *region, uint64_t before_ns)
+{
+    return decommit_from(region, &region->decommit_next, GC_DECOMMIT_PAGES, before_ns);
 }

@@ -100,6 +100,7 @@ struct region {
     size_t chunks_with_bits;
     size_t moved_objects;          /* large objects whose mapping is one of their own, see gc/heap/large.h */
     size_t first_free_block_chunk; /* no chunk before it has a free unit */
+    size_t decommit_next;          /* chunk from which on free memory is looked for that may go back */
     uint64_t now_ns;               /* some time ago: good enough for freed_ns */
 
     char *reservation;
@@ -168,8 +169,10 @@ void gc__region_note_zero(struct region *region, size_t first_page, size_t count
 void gc__region_renew(struct region *region, size_t first_page, size_t count);
 
 /* Gives free memory back to the OS that has been free since before `before_ns`
- * (gc/heap/decommit.c). */
+ * (gc/heap/decommit.c): all of it; or about GC_DECOMMIT_PAGES of it, from where the last
+ * such call left off, and true if that was the last. */
 void gc__region_decommit(struct region *region, uint64_t before_ns);
+bool gc__region_decommit_some(struct region *region, uint64_t before_ns);
 
 size_t gc__region_metadata_bytes(const struct region *region);
 void gc__region_audit(const struct region *region);
