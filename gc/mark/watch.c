@@ -18,12 +18,14 @@ static void send(struct batch *batch)
     batch->count = 0;
 }
 
-static void add(struct batch *batch, const struct region *region, size_t first_page, size_t pages)
+/* Upwards. What lies between two ranges, up to `gap` pages, is watched with them: it is
+ * never wrong to watch a page, and a call takes longer than some faults. */
+static void add(struct batch *batch, const struct region *region, size_t first_page, size_t pages, size_t gap)
 {
     uintptr_t start = (uintptr_t)gc__page_address(region, first_page);
     uintptr_t end = start + (pages << GC_PAGE_SHIFT);
 
-    if (batch->count > 0 && batch->range[batch->count - 1].end == start) {
+    if (batch->count > 0 && start - batch->range[batch->count - 1].end <= gap << GC_PAGE_SHIFT) {
         batch->range[batch->count - 1].end = end;
         return;
     }
@@ -51,7 +53,7 @@ static void watch_block(struct batch *batch, const struct region *region, struct
     if (holds_this_stack(region, page, pages) || !gc__kind_is_watched(block->kind))
         block->restless = 1;
     if (block->restless == 0)
-        add(batch, region, page, pages);
+        add(batch, region, page, pages, 0);
 }
 
 static void watch_large(struct batch *batch, const struct region *region, size_t head)
@@ -65,7 +67,7 @@ static void watch_large(struct batch *batch, const struct region *region, size_t
         holds_this_stack(region, head, gc__large_pages(region, head)))
         return;
     *flags |= GC_LARGE_WATCHED;
-    add(batch, region, head, gc__large_pages(region, head));
+    add(batch, region, head, gc__large_pages(region, head), 0);
 }
 
 bool gc__watch_restful(struct region *region)
@@ -119,7 +121,7 @@ static void watch_used_pages(struct batch *batch, const struct region *region, c
 
     for (; page < end; page++)
         if (!is_to_be_claimed(region, page, all))
-            add(batch, region, page, 1);
+            add(batch, region, page, 1, GC_WATCHED_GAP_PAGES);
 }
 
 bool gc__watch_chunk(struct region *region, size_t c, bool all)
@@ -134,7 +136,7 @@ bool gc__watch_chunk(struct region *region, size_t c, bool all)
     for (; gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
         if (gc__kind_is_watched(gc__large_kind(region, head)) &&
             (all || gc__bits_of(region, gc__large_granule(head))->mark != 0))
-            add(&batch, region, head, gc__large_pages(region, head));
+            add(&batch, region, head, gc__large_pages(region, head), 0);
     region->chunk[c].watched = region->chunk[c].watched || batch.count > 0;
     send(&batch);
     return !batch.failed;
