@@ -154,7 +154,8 @@ static bool runs_beside(size_t kib, const struct heap *with)
     heap.concurrent.possible = true;
     heap.minor.write_ns = with->minor.write_ns;
     heap.limit = (struct limit){.near = with->limit.near, .allocated_bytes = kib << 10, .mutator_ns = 1000000};
-    heap.options.pause_target_us = 5000;
+    heap.options.pause_target_us = with->options.pause_target_us > 0 ? with->options.pause_target_us : 5000;
+    heap.world.cpus = 2;
     heap.gang.markers = 1;
     heap.pace.scanned_bytes = heap.pace.full_budget_bytes = 64 * MIB;
     return gc__choice_concurrent(&heap);
@@ -172,6 +173,18 @@ Test(limit, longer_pauses_are_the_better_choice_where_mutators_would_wait)
     cr_assert_not(runs_beside(5000, &with));
     with.concurrent.full_bytes = 1; /* that was for nothing, and does not grow without end */
     cr_assert(runs_beside(2200, &with));
+}
+
+Test(limit, the_more_so_where_they_leave_the_marker_no_processor)
+{
+    static struct heap with;
+
+    with.options.pause_target_us = 1500;
+    with.concurrent.active = 1;
+    cr_assert(runs_beside(800, &with), "6 ms are less");
+    with.concurrent.active = 2;
+    cr_assert_not(runs_beside(800, &with), "18 ms are as good");
+    cr_assert(runs_beside(700, &with), "they would not wait");
 }
 
 Test(limit, and_where_faults_are_dear)

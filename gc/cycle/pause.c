@@ -65,13 +65,15 @@ bool gc__pause(struct heap *heap, void (*body)(struct heap *heap))
     return pause.stopped;
 }
 
-/* Those of the gang are no mutators. */
+/* Those of the gang are no mutators. Of a large heap the next cycle may run beside the
+ * mutators, and then it counts how many there are for each processor. */
 void gc__pause_prepare(struct heap *heap)
 {
+    size_t most_live_bytes = heap->region.used_pages << GC_PAGE_SHIFT;
     unsigned noted = heap->gang.helpers;
 
-    gc__gang_prepare(&heap->gang, heap->region.used_pages << GC_PAGE_SHIFT); /* so many live bytes at most */
-    if (heap->region.threaded)
+    gc__gang_prepare(&heap->gang, most_live_bytes);
+    if (heap->region.threaded || most_live_bytes >= GC_CONCURRENT_MIN_BYTES)
         heap->world.cpus = gc__gang_cpus(&heap->gang);
     for (; noted < heap->gang.helpers; noted++)
         gc__world_note_helper(&heap->world, heap->gang.helper[noted + 1].thread_id);

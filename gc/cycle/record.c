@@ -109,8 +109,6 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
     gc__snapshot_note_stopped(&heap->snapshot, marked->scanned_bytes, pause_ns);
     heap->concurrent.now = heap->concurrent.marks_stand = false;
     heap->concurrent.active = keeping->active;
-    if (marked->scanned_bytes >= GC_CONCURRENT_MIN_BYTES)
-        heap->world.cpus = gc__gang_cpus(&heap->gang); /* the next one may run beside the mutators */
     heap->concurrent.given_up = 0;
     if (heap->minor.now) {
         note_minor(heap, marked, rescanned, live_bytes);

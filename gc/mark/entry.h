@@ -21,7 +21,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GC_ENTRY_NARROW_MAX GC_NARROW_GRANULES
 #define GC_ENTRY_SHIFT 48
 #define GC_ENTRY_ADDRESS (((uintptr_t)1 << GC_ENTRY_SHIFT) - GC_GRANULE_BYTES)
 #define GC_ENTRY_SPAN ((uintptr_t)1 << 63)
@@ -61,7 +60,7 @@ static inline uintptr_t gc__entry_mapped(uintptr_t address, size_t lane)
 /* 0: the entry is not narrow. */
 static inline size_t gc__entry_narrow_granules(uintptr_t entry)
 {
-    return entry & GC_ENTRY_NARROW_MAX;
+    return entry & GC_NARROW_GRANULES;
 }
 
 static inline unsigned gc__entry_narrow_map(uintptr_t entry)
@@ -71,7 +70,7 @@ static inline unsigned gc__entry_narrow_map(uintptr_t entry)
 
 static inline bool gc__entry_is_span(uintptr_t entry)
 {
-    return (entry & (GC_ENTRY_SPAN | GC_ENTRY_NARROW_MAX)) == GC_ENTRY_SPAN;
+    return (entry & (GC_ENTRY_SPAN | GC_NARROW_GRANULES)) == GC_ENTRY_SPAN;
 }
 
 /* Of one that is not narrow. */

@@ -7,7 +7,7 @@
 
 /* Between two calls of visit_batches_due no more edges may be enqueued than a
  * narrow object can have: two a word, with those past an end. */
-_Static_assert(2 * GC_EDGE_BATCH + 4 * GC_ENTRY_NARROW_MAX <= GC_EDGE_RING_ENTRIES, "no edge is overwritten");
+_Static_assert(2 * GC_EDGE_BATCH + 4 * GC_NARROW_GRANULES <= GC_EDGE_RING_ENTRIES, "no edge is overwritten");
 
 static ALWAYS_INLINE void enqueue_edge(struct trace *trace, uintptr_t offset)
 {

@@ -178,7 +178,7 @@ static ALWAYS_INLINE void note_marked_page(struct trace *trace, size_t granule, 
 {
     size_t page = granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
 
-    if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
+    if (GC_LIKELY(scanned - 1 < GC_NARROW_GRANULES))
         trace->marked_pages[page / GC_WORD_BITS] |= (uint64_t)1 << page % GC_WORD_BITS;
     else if (scanned != GC_SCANNED_LARGE)
         gc__block_note_marked_cell(trace->marker->region, &trace->blocks[granule / GC_UNIT_GRANULES], granule);
@@ -199,7 +199,7 @@ static ALWAYS_INLINE void mark(struct trace *trace, struct bits *bits, size_t gr
     scanned = trace->blocks[granule / GC_UNIT_GRANULES].scanned_granules;
     if (trace->company == BESIDE_MUTATORS && scanned != 0)
         note_marked_page(trace, granule, scanned);
-    if (GC_LIKELY(scanned - 1 < GC_ENTRY_NARROW_MAX))
+    if (GC_LIKELY(scanned - 1 < GC_NARROW_GRANULES))
         push(trace, granule, gc__entry_narrow(address, scanned));
     else if (scanned != 0)
         push_rare(trace, bits, granule, scanned);

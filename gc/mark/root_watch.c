@@ -69,9 +69,8 @@ void gc__root_watch_begin(struct root_watch *watch, const struct ranges *pinned)
     watch->pinned = pinned;
 }
 
-static void add_private(struct gc__range mapping, bool is_code, void *watch)
+static void add_private(struct gc__range mapping, bool is_code __attribute__((unused)), void *watch)
 {
-    (void)is_code;
     gc__ranges_add(&((struct root_watch *)watch)->private, mapping);
 }
 
