@@ -162,10 +162,12 @@ void gc__world_lock(struct world *world)
     if (holds)
         blocked = gc__os_hold_signals();
     if (!try_lock(world) && !spin_for_lock(world, GC_LOCK_SPINS)) {
+        atomic_fetch_add_explicit(&world->lock_waiters, 1, memory_order_relaxed);
         if (gc__mutator_exists(mutator) && !gc__mutator_is_safe(mutator))
             gc__os_spill_registers(lock_spilled, NULL, (uintptr_t)world, (uintptr_t)mutator);
         else
             wait_for_lock(world);
+        atomic_fetch_sub_explicit(&world->lock_waiters, 1, memory_order_relaxed);
     }
     atomic_store_explicit(&world->owner, gc__mutator, memory_order_relaxed); /* it may have become one */
     world->depth = 1;
@@ -194,9 +196,10 @@ void gc__world_unlock(struct world *world)
         gc__os_release_signals(blocked);
 }
 
+/* Most of them spin: then the lock does not tell. */
 void gc__world_unlock_for_others(struct world *world)
 {
-    bool is_waited_for = atomic_load_explicit(&world->lock, memory_order_relaxed) == LOCK_WAITED_FOR;
+    bool is_waited_for = atomic_load_explicit(&world->lock_waiters, memory_order_relaxed) > 0;
 
     gc__world_unlock(world);
     for (unsigned i = 0; is_waited_for && i < GC_PASS_SPINS; i++) {
@@ -398,6 +401,7 @@ void gc__world_keep_only(struct world *world, struct mutator *mutator)
     world->count = 0;
     world->met = 0;
     world->helpers = 0;
+    world->lock_waiters = 0;
     if (gc__mutator_exists(mutator)) /* it may have forked in gc_thread_blocking */
         list(world, mutator, gc__os_thread_id(), gc__mutator_is_safe(mutator) ? MUTATOR_SAFE : MUTATOR_RUNS);
 }

@@ -32,6 +32,7 @@
 struct world {
     _Atomic uint32_t lock;           /* 0: free, 1: taken, 2: and waited for */
     _Atomic(struct mutator *) owner; /* of the lock */
+    _Atomic uint32_t lock_waiters;   /* who want it, spinning or asleep */
     unsigned depth;                  /* how often the owner took it */
     bool holds_signals;              /* who takes it is interrupted by no handler of the program's */
     bool held;                       /* so for the owner, */
