@@ -123,15 +123,15 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
         keep_runway(heap);
 }
 
-/* What is born while a cycle runs beside the mutators, and what of the marked dies
- * meanwhile, which is about as much where the heap does not grow, counts as live and may be
- * dead: it is no reason to let the heap grow. Else each cycle would make the next one
- * longer. But where much is born, the heap may grow indeed. */
+/* What dies after it was marked counts as live: it is no reason to let the heap grow, or
+ * each cycle would make the next one longer. Where the heap does not grow, about as much dies
+ * during the cycle as is born, and as objects are marked at any time in it, half of that was
+ * marked before. But where more is born than there was, the heap may grow indeed. */
 static size_t doubtful(const struct heap *heap, size_t live_bytes)
 {
     if (heap->snapshot.now)
         return gc__min(heap->snapshot.born_bytes, live_bytes);
-    return gc__min(heap->concurrent.runway_bytes, live_bytes / 2);
+    return gc__min(heap->concurrent.runway_bytes, live_bytes) / 2;
 }
 
 /* Free memory counts for less than after a cycle that stopped the program: what mutators
