@@ -104,6 +104,7 @@ BOTH_WAYS(replaced_roots, threads)
 BOTH_WAYS(replaced_roots, epoll)
 QUIETLY_BOTH_WAYS(replaced_roots, timer)
 QUIETLY_BOTH_WAYS(replaced_roots, queue)
+BOTH_WAYS(replaced_roots, signalling_timer)
 
 ALSO_STRESSED(replaced_library, early)
 ALSO_STRESSED(replaced_library, at_exit)
