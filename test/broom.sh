@@ -17,6 +17,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
 
+# fail TEXT - and what was written last.
+fail()
+{
+    echo "$1"
+    sed 's/^/    /' "$work/output"
+    failures=$((failures + 1))
+}
+
 # expect STATUS PATTERN COMMAND... - that is how it ends, and what it writes; an
 # empty PATTERN: anything, or nothing.
 expect()
@@ -25,9 +33,7 @@ expect()
     shift 2
     "$@" >"$work/output" 2>&1 || ended=$?
     if [ "$ended" -ne "$status" ] || { [ -n "$pattern" ] && ! grep -qE -- "$pattern" "$work/output"; }; then
-        echo "status $ended, not $status, or not \"$pattern\": $*"
-        sed 's/^/    /' "$work/output"
-        failures=$((failures + 1))
+        fail "status $ended, not $status, or not \"$pattern\": $*"
     fi
 }
 
@@ -81,6 +87,85 @@ expect 0 'broom' "$broom" run env X=1 "$work/whose"
 expect 0 'broom' "$broom" run sh -c "exec '$work/whose'"
 expect 0 '<arena|<heap|malloc version="1"' "$broom" run sh -c "'$work/whose'; exit"
 
+# A script that names no interpreter is the shell's; the loader takes a program as an argument.
+echo "exec '$work/whose'" >"$work/nameless"
+chmod +x "$work/nameless"
+expect 0 'broom' "$broom" run "$work/nameless"
+expect 0 'broom' "$broom" run env "$work/nameless"
+expect 0 'broom' env PATH="$work:$PATH" "$broom" run nameless
+loader=$(readelf -l "$work/whose" | sed -n 's/.*program interpreter: \(.*\)]/\1/p')
+expect 0 'broom' "$broom" run "$loader" "$work/whose"
+expect 0 'broom' "$broom" run env "$loader" "$work/whose"
+
+# A child that is spawned is another program.
+cat >"$work/parent.c" <<'END'
+#include <malloc.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void print(const char *text)
+{
+    if (write(1, text, strlen(text)) < 0)
+        exit(2);
+}
+static int spawn(int by_path, char **argument)
+{
+    pid_t child;
+    int status;
+    if ((by_path ? posix_spawnp : posix_spawn)(&child, argument[0], NULL, NULL, argument, environ) != 0)
+        return 1;
+    return waitpid(child, &status, 0) == child ? status : 1;
+}
+int main(int count, char **argument)
+{
+    char *command[] = {"sh", "-c", argument[1], NULL};
+    char *kept = strcpy(malloc(8), "parent");
+    for (int i = 0; i < 3; i++) {
+        void *volatile litter = NULL;
+        print("child: ");
+        if ((i == 0 ? spawn(0, argument + 1) : i == 1 ? spawn(1, command) : system(argument[1])) != 0)
+            return 1;
+        for (int j = 0; j < 100000; j++)
+            litter = memset(malloc(8 + 100 * (j % 2)), 0, 8);
+        print(litter != NULL ? kept : "");
+        print(": ");
+        malloc_info(0, stdout);
+        fflush(stdout);
+    }
+    return count != 2;
+}
+END
+$CC -D_GNU_SOURCE -o "$work/parent" "$work/parent.c"
+# expect_children VERSION COMMAND... - the parent has Broom; its children have malloc of this version.
+expect_children()
+{
+    version=$1
+    shift
+    expect 0 '' "$@" "$work/parent" "$work/whose"
+    if [ "$(grep -c "^child: <malloc version=\"$version" "$work/output")" -ne 3 ] ||
+        [ "$(grep -c '^parent: <malloc version="broom' "$work/output")" -ne 3 ]; then
+        fail "$*: not all three children have $version"
+    fi
+}
+expect_children 1 "$broom" run
+expect_children broom "$broom" run --children
+expect_children broom "$broom" run --children --free=honour
+
+# Without /proc, as in a bare chroot, nothing is collected, and the program ends as it would.
+# shellcheck disable=SC2016 # that shell expands it
+for how in -m -rm; do
+    if unshare "$how" sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then
+        expect 0 'no collection is possible' unshare "$how" sh -c 'mount -t tmpfs none /proc && exec "$@"' - \
+            "$broom" run "$work/options"
+        if [ "$(grep -c '^broom: ' "$work/output")" -ne 1 ] || ! grep -q '^new had$' "$work/output"; then
+            fail "without /proc: it says more, or does not print what it should"
+        fi
+        break
+    fi
+done
+
 # ---- What it says of what it cannot run
 
 expect 127 'no such program' "$broom" run "$work/nothing"
@@ -109,9 +194,12 @@ sed 's,/ld-linux-,/ld-muslx-,' "$work/whose" >"$work/musl"
 chmod +x "$work/musl"
 expect 126 'another C library.*/ld-muslx-' "$broom" run "$work/musl"
 
-echo text >"$work/text"
-chmod +x "$work/text"
-expect 126 'neither a program nor a script' "$broom" run "$work/text"
+printf 'te\0xt\n' >"$work/data"
+chmod +x "$work/data"
+expect 126 'neither a program nor a script' "$broom" run "$work/data"
+printf '#!%s\n' "$work/nothing" >"$work/no-interpreter"
+chmod +x "$work/no-interpreter"
+expect 126 'neither a program nor a script' "$broom" run "$work/no-interpreter"
 
 if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
     expect 126 'statically linked' "$broom" run "$work/static"

@@ -157,6 +157,59 @@ static void check_forgotten_guards(void)
     }
 }
 
+enum { PAGE = 4096, PAGES = 5 };
+
+static char *make_pages(size_t pages)
+{
+    void *start;
+
+    REQUIRE(posix_memalign(&start, PAGE, pages * PAGE) == 0);
+    return memset(start, 1, pages * PAGE);
+}
+
+/* Parts of what was protected at once are given back: at the beginning, in the middle, or none,
+ * where the kernel refuses. */
+static __attribute__((noinline)) char *protect_in_parts(void)
+{
+    char *pages = make_pages(PAGES);
+
+    REQUIRE(mprotect(pages, PAGES * PAGE, PROT_READ) == 0);
+    REQUIRE(mprotect(pages + PAGE, PAGE, PROT_READ) == 0 && mprotect(pages + PAGE, 0, PROT_READ | PROT_WRITE) == 0);
+    REQUIRE(mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
+    pages[PAGE] = 2;
+    REQUIRE(mprotect(pages, PAGE, PROT_READ | PROT_WRITE) == 0);
+    REQUIRE(mprotect(pages + 1, PAGES * PAGE, PROT_READ | PROT_WRITE) == -1 && errno == EINVAL);
+    return pages;
+}
+
+/* Beyond what can be noted pages stay writable. */
+static __attribute__((noinline)) void protect_all_that_is_noted(void)
+{
+    enum { RANGES = 4096 };
+    char *pages = make_pages(3 * RANGES);
+
+    for (size_t i = 0; i < RANGES; i++)
+        REQUIRE(mprotect(pages + 3 * i * PAGE, 3 * PAGE, PROT_READ) == 0);
+    REQUIRE(mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
+    pages[PAGE] = pages[2 * PAGE] = 2;
+    free(pages);
+    memset(pages, 2, 3 * RANGES * PAGE);
+}
+
+static void check_parts(void)
+{
+    protect_all_that_is_noted();
+    for (unsigned i = 0; i < 60; i++)
+        if (i % 2 == 0)
+            protect_in_parts();
+        else
+            free(protect_in_parts());
+    clear_stack();
+    litter(64);
+    for (unsigned i = 0; i < 4000; i++)
+        sink = make_pages(PAGES);
+}
+
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -185,7 +238,7 @@ static void forbid_looks(void)
 
 static void check_unseen(void)
 {
-    enum { BYTES = 1 << 30, PAGE = 4096 };
+    enum { BYTES = 1 << 30 };
     char *mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     static char *object;
     struct rusage usage;
@@ -241,6 +294,7 @@ static const struct check checks[] = {
     {"reset", check_signal_reset},
     {"guards", check_guards},
     {"forgotten_guards", check_forgotten_guards},
+    {"parts", check_parts},
     {"light_guards", check_light_guards},
     {"unseen", check_unseen},
     {"no_files", check_no_files},

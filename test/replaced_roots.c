@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* ---- What lives, and what dies ------------------------------------------------------------ */
@@ -221,7 +222,7 @@ static void note_expired(union sigval value)
     expired++;
 }
 
-/* Of a timer that makes threads the C library knows the value; of others the kernel alone. */
+/* Of a timer that makes threads the C library knows the value. */
 static void check_timer(void)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = note_expired};
@@ -236,6 +237,55 @@ static void check_timer(void)
     while (expired < 20)
         litter(4);
     timer_delete(timer);
+}
+
+enum { SIGNALLING_TIMERS = 300 }; /* more than there is room for beforehand */
+
+static void note_signalled(int number, siginfo_t *information, void *context)
+{
+    (void)number, (void)context;
+    REQUIRE(is_kept(information->si_value.sival_ptr, "a signal's"));
+    expired++;
+}
+
+static __attribute__((noinline)) timer_t make_signalling_timer(void *value)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3};
+    timer_t timer;
+
+    event.sigev_value.sival_ptr = value;
+    REQUIRE(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    event.sigev_value.sival_ptr = NULL;
+    return timer;
+}
+
+/* What was given to those that are gone is not kept. */
+static void make_short_lived_timers(void)
+{
+    struct rusage usage;
+
+    for (unsigned i = 0; i < 5000; i++)
+        REQUIRE(timer_delete(make_signalling_timer(memset(malloc(40000), 1, 40000))) == 0);
+    REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 64 << 10);
+}
+
+/* Of one that sends a signal the kernel alone knows the value. */
+static void check_signalling_timer(void)
+{
+    struct sigaction action = {.sa_sigaction = note_signalled, .sa_flags = SA_SIGINFO};
+    struct itimerspec soon = {{0, 0}, {0, 1}};
+    static timer_t timer[SIGNALLING_TIMERS];
+
+    REQUIRE(sigaction(SIGRTMIN + 3, &action, NULL) == 0);
+    make_short_lived_timers();
+    for (unsigned i = 0; i < SIGNALLING_TIMERS; i++)
+        timer[i] = make_signalling_timer(make_kept("a signal's"));
+    clear_stack();
+    litter(64);
+    for (unsigned i = 0; i < SIGNALLING_TIMERS; i++)
+        REQUIRE(timer_settime(timer[i], 0, &soon, NULL) == 0);
+    while (expired < SIGNALLING_TIMERS)
+        litter(1);
 }
 
 enum { QUEUES = 8 };
@@ -292,9 +342,17 @@ static void check_queue(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"static", check_static},       {"mapped", check_mapped}, {"sparse", check_sparse},   {"brk", check_brk},
-    {"unaligned", check_unaligned}, {"code", check_code},     {"threads", check_threads}, {"epoll", check_epoll},
-    {"timer", check_timer},         {"queue", check_queue},
+    {"static", check_static},
+    {"mapped", check_mapped},
+    {"sparse", check_sparse},
+    {"brk", check_brk},
+    {"unaligned", check_unaligned},
+    {"code", check_code},
+    {"threads", check_threads},
+    {"epoll", check_epoll},
+    {"timer", check_timer},
+    {"queue", check_queue},
+    {"signalling_timer", check_signalling_timer},
 };
 
 int main(int count, char **argument)

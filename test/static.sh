@@ -1,9 +1,9 @@
 #!/bin/sh
-# static.sh - a static executable: what only a thread-local variable points at stays
-# alive, in the first thread and in others.
+# static.sh - static executables: what only a thread-local variable points at stays
+# alive, in the first thread and in others; and Broom in the place of malloc.
 set -eu
 : "${CC:=cc}"
-build=${top_builddir:-.}
+top=${top_srcdir:-.} build=${top_builddir:-.}
 if [ ! -e "$build/.libs/libbroom.a" ]; then
     echo "no libbroom.a: configured with --disable-static?"
     exit 77
@@ -71,21 +71,39 @@ if ! $CC -static -o "$work/nothing" "$work/nothing.c" 2>/dev/null; then
     exit 77
 fi
 
+# variable LIBRARY NAME - what its .pc says.
 variable()
 {
-    sed -n "s/^$1[=:] *//p" "$build/broom.pc"
+    sed -n "s/^$2[=:] *//p" "$build/$1.pc"
 }
 
-# Words, not strings: $CC, and what broom.pc says.
-# shellcheck disable=SC2046,SC2086
-if ! $CC -static -o "$work/program" "$work/program.c" -I"${top_srcdir:-.}/include" "$build/.libs/libbroom.a" \
-    $(variable Libs.private) $(variable static_executable) 2>"$work/errors"; then
-    cat "$work/errors"
-    exit 1
-fi
-if [ -s "$work/errors" ]; then
-    cat "$work/errors"
-    echo "the linker has something to say"
-    exit 1
-fi
+# link LIBRARY SOURCE FLAG... - to the program, without a word of the linker's.
+link()
+{
+    library=$1 source=$2
+    shift 2
+    # Words, not strings: $CC, and what the .pc says.
+    # shellcheck disable=SC2046,SC2086
+    if ! $CC -static -o "$work/program" "$source" "$@" "$build/.libs/lib$library.a" \
+        $(variable $library Libs.private) $(variable $library static_executable) 2>"$work/errors"; then
+        cat "$work/errors"
+        exit 1
+    fi
+    if [ -s "$work/errors" ]; then
+        cat "$work/errors"
+        echo "the linker has something to say"
+        exit 1
+    fi
+}
+
+link broom "$work/program.c" -I"$top/include"
 "$work/program"
+
+link broom-malloc "$top/test/replaced_roots.c" -std=gnu11 -fno-builtin -I"$top" -Wl,-u,malloc
+for check in static mapped brk unaligned threads epoll queue signalling_timer; do
+    if ! BROOM_STATS=1 "$work/program" $check 2>"$work/errors" || ! grep -q '^broom: collections [1-9]' "$work/errors"; then
+        cat "$work/errors"
+        echo "$check: it fails, or is not linked with Broom"
+        exit 1
+    fi
+done

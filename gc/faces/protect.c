@@ -18,7 +18,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static struct gc__range protected[GC_PROTECTED_RANGES];
+static struct gc__range noted[GC_PROTECTED_RANGES];
 size_t gc__protected_count;
 
 EXPORT int mprotect(void *start, size_t bytes, int rights);
@@ -31,37 +31,58 @@ static bool is_in_heap(struct gc__range range)
     return gc__heap.started && offset < gc__region_span(&gc__heap.region);
 }
 
-/* What of `from` lies outside of `range`; where that is two parts, the first. */
-static struct gc__range rest_of(struct gc__range from, struct gc__range range)
+static bool is_empty(struct gc__range range)
 {
-    if (range.start > from.start)
-        return (struct gc__range){from.start, gc__min(from.end, range.start)};
-    return (struct gc__range){gc__min(from.end, gc__max(from.start, range.end)), from.end};
+    return range.start >= range.end;
 }
 
+static bool is_noted(struct gc__range range)
+{
+    for (size_t i = 0; i < gc__protected_count; i++)
+        if (range.start >= noted[i].start && range.end <= noted[i].end)
+            return true;
+    return false;
+}
+
+/* What there is no room for can be written still. */
+static void note(struct gc__range range)
+{
+    if (gc__protected_count < GC_PROTECTED_RANGES)
+        noted[gc__protected_count++] = range;
+    else
+        gc__os_protect((void *)range.start, range.end - range.start, gc__os_rights_to_write());
+}
+
+/* What lies on either side of `range` stays noted. The entries that note() adds are looked at
+ * again, and have nothing in common with it. */
 static void forget(struct gc__range range)
 {
     for (size_t i = 0; i < gc__protected_count;) {
-        protected[i] = rest_of(protected[i], range);
-        if (protected[i].start == protected[i].end)
-        protected[i] = protected[--gc__protected_count];
-        else i++;
+        struct gc__range before = {noted[i].start, gc__min(noted[i].end, range.start)};
+        struct gc__range behind = {gc__max(noted[i].start, range.end), noted[i].end};
+
+        noted[i] = is_empty(before) ? behind : before;
+        if (is_empty(noted[i]))
+            noted[i] = noted[--gc__protected_count];
+        else
+            i++;
+        if (!is_empty(before) && !is_empty(behind))
+            note(behind);
     }
 }
 
 static int protect(struct gc__range range, int rights)
 {
     size_t bytes = range.end - range.start;
-    int result = 0;
+    bool can_be_written = gc__os_rights_let_write(rights);
+    int result;
 
     gc__world_lock(&gc__heap.world);
-    forget(range);
-    if (gc__os_rights_let_write(rights))
-        result = gc__os_protect((void *)range.start, bytes, rights);
-    else if (gc__protected_count < GC_PROTECTED_RANGES) { /* else it can be written still */
-        result = gc__os_protect((void *)range.start, bytes, gc__os_rights_to_read(rights));
-        if (result == 0)
-        protected[gc__protected_count++] = range;
+    result = gc__os_protect((void *)range.start, bytes, can_be_written ? rights : gc__os_rights_to_read(rights));
+    if (result == 0 && (can_be_written || !is_noted(range))) {
+        forget(range);
+        if (!can_be_written)
+            note(range);
     }
     gc__world_unlock(&gc__heap.world);
     return result;
@@ -71,7 +92,7 @@ EXPORT int mprotect(void *start, size_t bytes, int rights)
 {
     struct gc__range range = {(uintptr_t)start, (uintptr_t)start + gc__align_up(bytes, gc__os_page_bytes())};
 
-    if (!is_in_heap(range) || (gc__protected_count == 0 && gc__os_rights_let_write(rights)))
+    if (is_empty(range) || !is_in_heap(range) || (gc__protected_count == 0 && gc__os_rights_let_write(rights)))
         return gc__os_protect(start, bytes, rights);
     return protect(range, rights);
 }
@@ -92,9 +113,9 @@ void gc__unprotect(struct gc__range object)
 {
     gc__world_lock(&gc__heap.world);
     for (size_t i = 0; i < gc__protected_count; i++) {
-        struct gc__range both = {gc__max(protected[i].start, object.start), gc__min(protected[i].end, object.end)};
+        struct gc__range both = {gc__max(noted[i].start, object.start), gc__min(noted[i].end, object.end)};
 
-        if (both.start < both.end)
+        if (!is_empty(both))
             gc__os_protect((void *)both.start, both.end - both.start, gc__os_rights_to_write());
     }
     forget(object);

@@ -10,7 +10,7 @@
 enum gc__obstacle {
     OBSTACLE_NONE,
     OBSTACLE_NOT_FOUND,
-    OBSTACLE_NO_PROGRAM,     /* neither of this system's format nor a script */
+    OBSTACLE_NO_PROGRAM,     /* neither of this system's format nor a script, be it one for the shell */
     OBSTACLE_OTHER_CPU,      /* or words of another size */
     OBSTACLE_STATIC,         /* there is no dynamic loader */
     OBSTACLE_OTHER_LOADER,   /* of another C library: `detail` is its path */

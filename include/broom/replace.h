@@ -36,7 +36,11 @@
 #undef GC__NOTHROW
 #undef GC__IS
 #define GC__NOTHROW noexcept
-#define GC__IS(name) noexcept __asm__(#name)
+#define GC__IS(name) GC__NOTHROW __asm__(#name)
+#if __cplusplus < 201103L
+#undef GC__NOTHROW
+#define GC__NOTHROW throw()
+#endif
 extern "C" {
 #endif
 #define GC__IS_POINT_OF_CANCELLATION(name) __asm__(#name)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # conditionals.sh [ROOT] - #if and its like stand only in gc/platform/, in
-# gc/base/ (tunables, checks) and, for extern "C", in the public header. What
+# gc/base/ (tunables, checks) and, for C++ and which, in the public headers. What
 # the library does is chosen when it runs, by code that every build compiles.
 #
 # Allowed everywhere: the guard of a header, its first directive.
@@ -16,7 +16,7 @@ find gc include \( -path gc/platform -o -path gc/base \) -prune -o -name '*.[chS
             next
         if (directives == 1 && $1 == "ifndef" && FILENAME ~ /\.h$/)
             next
-        if (FILENAME ~ /^include\// && $1 == "ifdef" && $2 == "__cplusplus")
+        if (FILENAME ~ /^include\// && $1 ~ /^(if|ifdef)$/ && $2 == "__cplusplus")
             next
         print FILENAME ":" FNR ": #" $0
         found = 1

@@ -52,7 +52,7 @@ family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc cl
 execlp execv execve execvp execvpe fexecve free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect mq_notify msgrcv msgsnd nanosleep pause pkey_mprotect poll posix_memalign ppoll pselect pvalloc
 realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigpause sigsuspend sigtimedwait sigwait
-sigwaitinfo sleep thrd_sleep usleep valloc'
+sigwaitinfo sleep thrd_sleep timer_create timer_delete usleep valloc'
 if [ -n "$replacement" ]; then
     # shellcheck disable=SC2086 # words
     printf '%s\n' $interposed $family | sort >"$work/expected"

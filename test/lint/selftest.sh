@@ -19,6 +19,9 @@ fresh()
 #ifndef BROOM_H
 #define BROOM_H
 #ifdef __cplusplus
+#if __cplusplus < 201103L
+#define noexcept throw()
+#endif
 extern "C" {
 #endif
 #define GC_VERSION_MAJOR 0
@@ -91,6 +94,8 @@ printf '#  if FAST\n#endif\n' >>gc/heap/a.h
 catches 'gc/heap/a.h:5: #if FAST' conditionals.sh .
 printf '#ifndef FAST\n#endif\n' >>include/broom.h
 catches '#ifndef FAST' conditionals.sh .
+printf '#if defined __cplusplus\n#endif\n' >>include/broom.h
+catches '#if defined' conditionals.sh .
 
 build
 passes exports.sh library.so include/broom.h

@@ -4,9 +4,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <paths.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -147,8 +150,10 @@ static bool begins_with_any(const char *name, const char *const *beginnings, siz
     return false;
 }
 
-/* The first library that it is linked with whose name begins so. NULL: none. */
-static const char *linked_with(const struct image *image, const Elf64_Ehdr *elf, const char *const *names, size_t count)
+/* The first name with this tag, of a library that it is linked with (DT_NEEDED) or its own
+ * (DT_SONAME), that begins so. NULL: none. */
+static const char *find_name(const struct image *image, const Elf64_Ehdr *elf, int64_t tag, const char *const *names,
+                             size_t count)
 {
     const Elf64_Shdr *section = find_section(image, elf, SHT_DYNAMIC);
     const Elf64_Dyn *entry = section != NULL ? part(image, section->sh_offset, 1, section->sh_size) : NULL;
@@ -156,7 +161,7 @@ static const char *linked_with(const struct image *image, const Elf64_Ehdr *elf,
     for (size_t i = 0; entry != NULL && i < section->sh_size / sizeof *entry; i++) {
         const char *name = text_at(image, names_of(image, elf, section) + entry[i].d_un.d_val);
 
-        if (entry[i].d_tag == DT_NEEDED && begins_with_any(name, names, count))
+        if (entry[i].d_tag == tag && begins_with_any(name, names, count))
             return name;
     }
     return NULL;
@@ -206,7 +211,7 @@ static enum gc__obstacle judge_allocator(const struct image *image, const Elf64_
 {
     static const char *const allocators[] = {"libjemalloc", "libtcmalloc", "libmimalloc", "libtbbmalloc",
                                              "libhoard",    "libsnmalloc", "librpmalloc"};
-    const char *library = linked_with(image, elf, allocators, sizeof allocators / sizeof allocators[0]);
+    const char *library = find_name(image, elf, DT_NEEDED, allocators, sizeof allocators / sizeof allocators[0]);
     const char *call = library != NULL ? call_of_allocator(image, elf) : NULL;
 
     if (call == NULL)
@@ -217,7 +222,7 @@ static enum gc__obstacle judge_allocator(const struct image *image, const Elf64_
 
 static enum gc__obstacle judge_elf(const struct image *image, struct gc__program *program)
 {
-    static const char *const ours[] = {"libbroom"};
+    static const char *const ours[] = {"libbroom"}, *const loader[] = {"ld-linux-"};
     const Elf64_Ehdr *elf = part(image, 0, 1, sizeof *elf);
     const Elf64_Phdr *interpreter;
     const char *name;
@@ -225,12 +230,12 @@ static enum gc__obstacle judge_elf(const struct image *image, struct gc__program
     if (elf == NULL || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != OWN_MACHINE)
         return OBSTACLE_OTHER_CPU;
     interpreter = find_segment(image, elf, PT_INTERP);
-    if (interpreter == NULL)
-        return OBSTACLE_STATIC;
+    if (interpreter == NULL) /* the loader does for the program it is given what it does otherwise */
+        return find_name(image, elf, DT_SONAME, loader, 1) != NULL ? OBSTACLE_NONE : OBSTACLE_STATIC;
     name = text_at(image, interpreter->p_offset);
     if (strstr(name, "/ld-linux-") == NULL)
         return obstacle(program, OBSTACLE_OTHER_LOADER, name);
-    if (linked_with(image, elf, ours, 1) != NULL)
+    if (find_name(image, elf, DT_NEEDED, ours, 1) != NULL)
         return OBSTACLE_IS_OURS_ALREADY;
     name = own_allocator(image, elf);
     return name != NULL ? obstacle(program, OBSTACLE_OWN_ALLOCATOR, name) : judge_allocator(image, elf, program);
@@ -249,6 +254,16 @@ static bool find_interpreter(const struct image *image, char *path, size_t capac
     return is_executable(path);
 }
 
+/* Which the kernel does not know, and execvp gives to the shell; that would not take what has
+ * zeros in its first line. */
+static bool is_script_of_shell(const struct image *image)
+{
+    const char *end = memchr(image->bytes, '\n', image->count);
+    size_t line = end != NULL ? (size_t)(end - image->bytes) : image->count;
+
+    return (line < 2 || memcmp(image->bytes, "#!", 2) != 0) && memchr(image->bytes, '\0', line) == NULL;
+}
+
 static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
 {
     struct image image = map_file(program->path);
@@ -261,6 +276,10 @@ static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
     else if (image.count > 2 && memcmp(image.bytes, "#!", 2) == 0 && scripts > 0 &&
              find_interpreter(&image, program->path, sizeof program->path))
         found = judge(program, scripts - 1);
+    else if (scripts > 0 && is_script_of_shell(&image)) {
+        snprintf(program->path, sizeof program->path, _PATH_BSHELL);
+        found = judge(program, 0);
+    }
     munmap((void *)(uintptr_t)image.bytes, image.count);
     return found;
 }
@@ -291,7 +310,7 @@ const char *gc__program_reason(const struct gc__program *program)
 {
     switch (program->obstacle) {
     case OBSTACLE_NOT_FOUND: return "no such program";
-    case OBSTACLE_NO_PROGRAM: return "neither a program nor a script that names its interpreter";
+    case OBSTACLE_NO_PROGRAM: return "neither a program nor a script that can be run";
     case OBSTACLE_OTHER_CPU: return "a program for another processor, or of 32 bits";
     case OBSTACLE_STATIC:
         return "statically linked, so nothing can take the place of its malloc; link it with -lbroom-malloc";
@@ -307,15 +326,27 @@ const char *gc__program_reason(const struct gc__program *program)
 
 /* ---- Running it ---------------------------------------------------------------------------- */
 
-bool gc__program_own_folder(char *path, size_t capacity)
+/* Without /proc it is known as what it was run, perhaps by a link, in the folder that is still the
+ * current one. */
+static bool find_own_path(char *path, size_t capacity)
 {
     ssize_t length = readlink("/proc/self/exe", path, capacity - 1);
-    char *slash;
+    const char *run_as = (const char *)getauxval(AT_EXECFN);
+    char resolved[PATH_MAX];
 
-    if (length <= 0)
+    if (length > 0)
+        path[length] = '\0';
+    else if (run_as == NULL || realpath(run_as, resolved) == NULL || strlen(resolved) >= capacity)
         return false;
-    path[length] = '\0';
-    slash = strrchr(path, '/');
+    else
+        strcpy(path, resolved);
+    return true;
+}
+
+bool gc__program_own_folder(char *path, size_t capacity)
+{
+    char *slash = find_own_path(path, capacity) ? strrchr(path, '/') : NULL;
+
     if (slash != NULL)
         *slash = '\0';
     return slash != NULL;

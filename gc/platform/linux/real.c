@@ -29,6 +29,8 @@ OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
 OTHER_NAME(execvpe);
 OTHER_NAME(mq_notify);
+extern char ___timer_create[] __attribute__((weak));
+extern char ___timer_delete[] __attribute__((weak));
 extern char ___sem_clockwait[] __attribute__((weak));
 
 static const struct {
@@ -48,6 +50,8 @@ static const struct {
     {"sigwait", __sigwait},
     {"execvpe", __execvpe},
     {"mq_notify", __mq_notify},
+    {"timer_create", ___timer_create},
+    {"timer_delete", ___timer_delete},
     {"sem_clockwait", ___sem_clockwait},
 };
 
