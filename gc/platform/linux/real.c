@@ -27,7 +27,6 @@ OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
-OTHER_NAME(execvpe);
 OTHER_NAME(mq_notify);
 extern char ___sem_clockwait[] __attribute__((weak));
 
@@ -46,7 +45,6 @@ static const struct {
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
-    {"execvpe", __execvpe},
     {"mq_notify", __mq_notify},
     {"sem_clockwait", ___sem_clockwait},
 };
