@@ -368,6 +368,42 @@ static void check_attributes(void)
     pthread_join(asking, NULL);
 }
 
+/* ---- Becoming another program ------------------------------------------------------------ */
+
+static void *collect_for_ever(void *unused)
+{
+    for (;;)
+        malloc_trim(0);
+    return unused;
+}
+
+static void *become_true(void *unused)
+{
+    execlp("true", "true", (char *)NULL);
+    _exit(9);
+    return unused;
+}
+
+/* The signal that stops threads must not be pending for the new program. */
+static void check_execs(void)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        pthread_t thread;
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            for (unsigned j = 0; j < 2; j++)
+                REQUIRE(pthread_create(&thread, NULL, collect_for_ever, NULL) == 0);
+            usleep(1000 + i % 3 * 500);
+            if (i % 2 == 0)
+                become_true(NULL);
+            REQUIRE(pthread_create(&thread, NULL, become_true, NULL) == 0 && pthread_join(thread, NULL) == 0);
+        }
+        REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    }
+}
+
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
@@ -379,6 +415,7 @@ static const struct check checks[] = {
     {"raw_fork", check_raw_fork},
     {"churn", check_churn},
     {"attributes", check_attributes},
+    {"execs", check_execs},
 };
 
 int main(int count, char **argument)

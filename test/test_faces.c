@@ -129,6 +129,7 @@ BOTH_WAYS(replaced_middle, fork_streams)
 BOTH_WAYS(replaced_middle, raw_fork)
 BOTH_WAYS(replaced_middle, churn)
 BOTH_WAYS(replaced_middle, attributes)
+BOTH_WAYS(replaced_middle, execs)
 
 BOTH_WAYS(replaced_waits, waits_in_full)
 BOTH_WAYS(replaced_waits, woken)

@@ -190,6 +190,11 @@
  * whether it still lives. */
 #define GC_STOP_PATIENCE_NS ((uint64_t)100 * 1000)
 
+/* A thread that calls exec is sent no signal for so long. Unless the file lies far away,
+ * the system needs a millisecond; and before the first word about a thread that
+ * does not stop, it is asked again. */
+#define GC_EXEC_NS ((uint64_t)500 * 1000 * 1000)
+
 /* After so long it is also looked whether it is of those that take no signals,
  * which costs more. */
 #define GC_STOP_DOUBT_NS ((uint64_t)5 * 1000 * 1000)

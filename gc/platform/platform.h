@@ -295,8 +295,10 @@ void gc__os_unblock_stop_signal(void); /* for the calling thread */
 uint64_t gc__os_hold_signals(void);
 void gc__os_release_signals(uint64_t blocked);
 
-/* Sends the signal. 0, ESRCH when there is no such thread, or what the system
- * says. `process_id` is gc__os_process_id(), which takes a system call of its own. */
+/* Sends the signal. 0, ESRCH when there is no such thread, EAGAIN when it is to be sent
+ * again (too many are queued, or a thread is in exec, and what is pending then would end the
+ * new program), or what the system says. `process_id` is gc__os_process_id(), which takes
+ * a system call of its own. One thread at a time. */
 int gc__os_stop_thread(long process_id, long thread_id);
 bool gc__os_thread_exists(long process_id, long thread_id);
 

@@ -221,7 +221,7 @@ static void send_signal(struct world *world, struct mutator *mutator)
 {
     int error = gc__os_stop_thread(world->process_id, mutator->thread_id);
 
-    mutator->unsent = error == EAGAIN; /* too many are queued: it is sent again */
+    mutator->unsent = error == EAGAIN; /* too many are queued, or somebody is in exec: it is sent again */
     if (error == ESRCH)
         give_up(world, mutator);
     else if (error != 0 && error != EAGAIN)

@@ -20,7 +20,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-interposed='__sysv_signal bsd_signal epoll_ctl pthread_clockjoin_np pthread_create pthread_detach pthread_exit
+interposed='__sysv_signal bsd_signal epoll_ctl execl execle execlp execv execve execveat execvp execvpe fexecve pthread_clockjoin_np pthread_create pthread_detach pthread_exit
 pthread_join pthread_sigmask pthread_timedjoin_np pthread_tryjoin_np sigaction sigignore siginterrupt signal sigprocmask
 sigset ssignal sysv_signal'
 # shellcheck disable=SC2086 # words
@@ -48,8 +48,7 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
 fi
-family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait execl execle
-execlp execv execve execvp execvpe fexecve free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
+family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect mq_notify msgrcv msgsnd nanosleep pause pkey_mprotect poll posix_memalign ppoll pselect pvalloc
 realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigpause sigsuspend sigtimedwait sigwait
 sigwaitinfo sleep thrd_sleep timer_create timer_delete usleep valloc'

@@ -4,6 +4,8 @@
 
 #include "gc/platform/platform.h"
 
+#include "gc/platform/linux/exec.h"
+
 #include <sys/mman.h>
 
 #ifndef MADV_WIPEONFORK
@@ -17,6 +19,7 @@ void gc__os_know_process(void)
 {
     size_t page = gc__os_page_bytes();
 
+    gc__exec_note_process();
     if (known == NULL && (known = gc__os_map(page)) != NULL && madvise(known, page, MADV_WIPEONFORK) != 0) {
         gc__os_release(known, page);
         known = NULL;

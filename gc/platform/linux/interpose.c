@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/platform/linux/exec.h"
 #include "gc/platform/linux/loader.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/stack.h"
@@ -74,6 +75,7 @@ static void in_parent(void)
 
 static void in_child(void)
 {
+    gc__exec_note_process();
     gc__stack_note_child();
     gc__loader_note_child();
     if (!holds_the_heap())
@@ -90,6 +92,7 @@ static __attribute__((constructor(101))) void be_first(void)
     if (threads.registered)
         return;
     threads.registered = true;
+    gc__exec_note_process();
     gc__loader_find_lock();
     pthread_atfork(before_fork, in_parent, in_child);
     if (pthread_key_create(&threads.end, destructors_run) != 0)

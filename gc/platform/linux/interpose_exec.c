@@ -1,127 +1,148 @@
-/* interpose_exec.c - the calls that make the process another program. Where the library
- * was preloaded into this process alone (gc/faces/preload.h), it goes along; a child, also
- * of vfork, has another number. posix_spawn and system do not come by here.
- *
- * A child of vfork and a signal's handler may call them: nothing is allocated. */
+/* interpose_exec.c - the calls that make the process another program, so that none of its
+ * threads is sent the signal that stops threads meanwhile: that would end the new
+ * program. posix_spawn and system do not come by here, nor do they have to: their child is
+ * no thread of the process. */
 
 #define _GNU_SOURCE
-#include "gc/platform/platform.h"
+#include "gc/platform/linux/exec.h"
 
-#include "gc/base/check.h"
-#include "gc/platform/linux/real.h"
-#include "gc/platform/program.h"
+#include "gc/base/align.h"
 
 #include <alloca.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <paths.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
-static struct {
-    const char *preload; /* NULL: nothing is to be kept */
-    const char *once;
-    long process;
-} kept;
+int (*gc__exec_by)(const struct gc__exec *exec, gc__exec_call *call);
 
-void gc__os_keep_across_exec(const char *preload, const char *once)
+/* ---- A name that is looked for --------------------------------------------------------- */
+
+static int call_at(const char *path, const struct gc__exec *exec)
 {
-    kept.preload = preload;
-    kept.once = once;
-    kept.process = gc__os_process_id();
+    return (int)syscall(SYS_execve, path, exec->arguments, exec->environment);
 }
 
-static bool is_kept(void)
-{
-    return kept.preload != NULL && gc__os_process_id() == kept.process;
-}
-
-/* Not where the program was an argument of the loader's. */
-void gc__os_run_again(char **arguments)
-{
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-
-    if (length <= 0 || getauxval(AT_BASE) == 0)
-        return;
-    path[length] = '\0';
-    syscall(SYS_execve, path, arguments, environ);
-}
-
-static size_t count_of(char *const *list)
+/* What the system takes for no program is a script of the shell's. */
+static void call_shell(const char *path, const struct gc__exec *exec)
 {
     size_t count = 0;
+    char **arguments;
 
-    while (list != NULL && list[count] != NULL)
+    while (exec->arguments[count] != NULL)
         count++;
-    return count;
+    arguments = alloca((count + 3) * sizeof *arguments);
+    arguments[0] = (char *)(uintptr_t)_PATH_BSHELL;
+    arguments[1] = (char *)(uintptr_t)path;
+    arguments[2] = NULL;
+    if (count > 1)
+        memcpy(&arguments[2], &exec->arguments[1], count * sizeof *arguments); /* and the NULL */
+    syscall(SYS_execve, _PATH_BSHELL, arguments, exec->environment);
 }
 
-static bool is_preload(const char *variable)
+static int call_or_shell(const char *path, const struct gc__exec *exec)
 {
-    return strncmp(variable, "LD_PRELOAD=", sizeof "LD_PRELOAD=" - 1) == 0;
+    call_at(path, exec);
+    if (errno == ENOEXEC)
+        call_shell(path, exec);
+    return -1;
 }
 
-/* Of the program's own list, what stands behind the name. */
-static const char *own_list(char *const *environment)
+/* It is no program, but the next folder may have one. */
+static bool may_be_elsewhere(int error)
 {
-    for (; environment != NULL && *environment != NULL; environment++)
-        if (is_preload(*environment))
-            return strchr(*environment, '=') + 1;
-    return "";
+    return error == EACCES || error == ENOENT || error == ESTALE || error == ENOTDIR || error == ENODEV ||
+           error == ETIMEDOUT;
 }
 
-/* `to` has room for two more than `from`, and `list` for both lists. */
-static char **extend(char *const *from, char **to, char *list)
+/* An empty folder is the current one. */
+static void join(char *path, const char *folder, size_t length, const char *name)
 {
-    size_t count = 0;
-
-    strcpy(list, kept.preload);
-    if (*own_list(from) != '\0')
-        strcat(strcat(list, ":"), own_list(from));
-    for (; from != NULL && *from != NULL; from++)
-        if (!is_preload(*from))
-            to[count++] = *from;
-    to[count++] = list;
-    to[count++] = (char *)(uintptr_t)kept.once;
-    to[count] = NULL;
-    return to;
+    memcpy(path, folder, length);
+    if (length > 0)
+        path[length++] = '/';
+    strcpy(path + length, name);
 }
 
-/* What the call or a shell finds out for itself is no matter. */
-static bool is_obstacle(enum gc__obstacle obstacle)
+/* As the C library does, it passes over folders whose names no path can have. */
+static int call_in_folders(const char *folders, const struct gc__exec *exec)
 {
-    return obstacle != OBSTACLE_NONE && obstacle != OBSTACLE_NOT_FOUND && obstacle != OBSTACLE_NO_PROGRAM;
+    char *path = alloca(gc__min(strlen(folders), PATH_MAX) + 1 + strlen(exec->file) + 1);
+    bool was_denied = false;
+
+    errno = ENOENT;
+    for (;; folders++) {
+        size_t length = strcspn(folders, ":");
+
+        if (length < PATH_MAX) {
+            join(path, folders, length, exec->file);
+            call_or_shell(path, exec);
+            if (!may_be_elsewhere(errno))
+                return -1;
+            was_denied = was_denied || errno == EACCES;
+        }
+        folders += length;
+        if (*folders == '\0')
+            break;
+    }
+    if (was_denied)
+        errno = EACCES;
+    return -1;
 }
 
-/* Not the program that cannot have it, which would say nothing of that itself. */
-static __attribute__((noinline)) bool takes_ours(struct gc__program look(const char *name), const char *name)
+/* As execvp does in the C library; its own would have to be looked up, by who may be the
+ * child of a fork, in which the loader's lock is held for ever. */
+static int search(const struct gc__exec *exec)
 {
-    struct gc__program program;
+    const char *folders = getenv("PATH");
 
-    if (!is_kept())
-        return false;
-    program = look(name);
-    if (!is_obstacle(program.obstacle))
-        return true;
-    gc__message("%.400s runs without Broom: %s%s%s", program.path, gc__program_reason(&program),
-                *program.detail != '\0' ? ": " : "", program.detail);
-    return false;
+    if (strchr(exec->file, '/') != NULL)
+        return call_or_shell(exec->file, exec);
+    if (*exec->file == '\0' || strlen(exec->file) > NAME_MAX) {
+        errno = *exec->file == '\0' ? ENOENT : ENAMETOOLONG;
+        return -1;
+    }
+    return call_in_folders(folders != NULL ? folders : "/bin:/usr/bin", exec);
 }
 
-/* In the caller's frame. */
-#define WITH_OURS(look, name, environment)                                                                             \
-    (takes_ours(look, name) ? extend(environment, alloca((count_of(environment) + 3) * sizeof(char *)),                \
-                                     alloca(strlen(kept.preload) + strlen(own_list(environment)) + 2))                 \
-                            : (char **)(uintptr_t)(environment))
+/* ---- The call ----------------------------------------------------------------------------- */
+
+static int call(const struct gc__exec *exec)
+{
+    if (exec->is_searched)
+        return search(exec);
+    if (exec->folder == AT_FDCWD && exec->flags == 0)
+        return call_at(exec->file, exec);
+    return (int)syscall(SYS_execveat, exec->folder, exec->file, exec->arguments, exec->environment, exec->flags);
+}
+
+static int call_unstopped(const struct gc__exec *exec)
+{
+    struct gc__exec_hold hold = gc__exec_begin();
+    int result = call(exec);
+
+    gc__exec_end(hold);
+    return result;
+}
+
+static int execute(struct gc__exec exec)
+{
+    return gc__exec_by != NULL ? gc__exec_by(&exec, call_unstopped) : call_unstopped(&exec);
+}
+
+/* ---- By these names ------------------------------------------------------------------------ */
 
 EXPORT int execve(const char *path, char *const *arguments, char *const *environment)
 {
-    return (int)syscall(SYS_execve, path, arguments, WITH_OURS(gc__program_look_at, path, environment));
+    return execute(
+        (struct gc__exec){.folder = AT_FDCWD, .file = path, .arguments = arguments, .environment = environment});
 }
 
 EXPORT int execv(const char *path, char *const *arguments)
@@ -131,7 +152,8 @@ EXPORT int execv(const char *path, char *const *arguments)
 
 EXPORT int execvpe(const char *file, char *const *arguments, char *const *environment)
 {
-    return GC_REAL(execvpe)(file, arguments, WITH_OURS(gc__program_look, file, environment));
+    return execute((struct gc__exec){
+        .folder = AT_FDCWD, .is_searched = true, .file = file, .arguments = arguments, .environment = environment});
 }
 
 EXPORT int execvp(const char *file, char *const *arguments)
@@ -139,13 +161,18 @@ EXPORT int execvp(const char *file, char *const *arguments)
     return execvpe(file, arguments, environ);
 }
 
+/* Of glibc 2.34. */
+int execveat(int folder, const char *path, char *const *arguments, char *const *environment, int flags);
+
+EXPORT int execveat(int folder, const char *path, char *const *arguments, char *const *environment, int flags)
+{
+    return execute((struct gc__exec){
+        .folder = folder, .flags = flags, .file = path, .arguments = arguments, .environment = environment});
+}
+
 EXPORT int fexecve(int file, char *const *arguments, char *const *environment)
 {
-    char path[sizeof "/proc/self/fd/" + 3 * sizeof file];
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    return (int)syscall(SYS_execveat, file, "", arguments, WITH_OURS(gc__program_look_at, path, environment),
-                        AT_EMPTY_PATH);
+    return execveat(file, "", arguments, environment, AT_EMPTY_PATH);
 }
 
 /* ---- Arguments one by one -------------------------------------------------------------- */

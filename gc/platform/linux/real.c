@@ -27,7 +27,6 @@ OTHER_NAME(pthread_sigmask);
 OTHER_NAME(sigprocmask);
 OTHER_NAME(sigaction);
 OTHER_NAME(sigwait);
-OTHER_NAME(execvpe);
 OTHER_NAME(mq_notify);
 extern char ___timer_create[] __attribute__((weak));
 extern char ___timer_delete[] __attribute__((weak));
@@ -48,7 +47,6 @@ static const struct {
     {"sigprocmask", __sigprocmask},
     {"sigaction", __sigaction},
     {"sigwait", __sigwait},
-    {"execvpe", __execvpe},
     {"mq_notify", __mq_notify},
     {"timer_create", ___timer_create},
     {"timer_delete", ___timer_delete},

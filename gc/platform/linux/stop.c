@@ -2,6 +2,7 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/tunables.h"
+#include "gc/platform/linux/exec.h"
 #include "gc/platform/linux/interruption.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/stack.h"
@@ -62,6 +63,7 @@ bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__contex
     stop.signal = signal;
     stop.caught = caught;
     action.sa_mask = all_but_setuid();
+    gc__exec_note_handler();
     return GC_REAL(sigaction)(signal, &action, NULL) == 0;
 }
 
@@ -95,9 +97,11 @@ void gc__os_release_signals(uint64_t blocked)
 
 int gc__os_stop_thread(long process_id, long thread_id)
 {
-    int saved_errno = errno;
-    int error = syscall(SYS_tgkill, process_id, thread_id, stop.signal) == 0 ? 0 : errno;
+    int saved_errno = errno, error = EAGAIN;
 
+    if (gc__exec_begin_signal())
+        error = syscall(SYS_tgkill, process_id, thread_id, stop.signal) == 0 ? 0 : errno;
+    gc__exec_end_signal();
     errno = saved_errno;
     return error;
 }
