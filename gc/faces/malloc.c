@@ -488,15 +488,12 @@ static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
 /* glibc takes any alignment, and rounds it up to a power of two. */
 EXPORT void *memalign(size_t alignment, size_t bytes)
 {
-    size_t power = GC_GRANULE_BYTES;
+    size_t power = gc__power_of_two_for(alignment);
 
-    while (power < alignment && power <= SIZE_MAX / 4)
-        power *= 2;
-    if (power < alignment) {
-        errno = EINVAL;
-        return NULL;
-    }
-    return allocate_aligned("memalign", power, bytes);
+    if (power != 0)
+        return allocate_aligned("memalign", power, bytes);
+    errno = EINVAL;
+    return NULL;
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t bytes)
