@@ -45,7 +45,8 @@ enum gc_past_end {
     GC_PAST_END_DEFAULT,
     GC_PAST_END_NEVER,
     GC_PAST_END_STACK, /* in registers and on stacks: the default */
-    GC_PAST_END_ALWAYS /* in every word that is scanned */
+    GC_PAST_END_ALWAYS /* in every word that is scanned: no object ends where another begins, so those of 16, 32 ...
+                        * 128 bytes take 16 bytes more */
 };
 
 /* Where the roots are, besides stacks and registers. */
@@ -88,7 +89,7 @@ struct gc_options {
     uint32_t check_arenas;     /* 1: releasing an arena reports pointers that still lead into it */
     uint32_t roots;            /* an enum gc_roots */
     uint32_t free;             /* an enum gc_free_means */
-    uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count too, unless past_end is "always" */
+    uint32_t unaligned;        /* 1: pointers at odd multiples of 4 count too, as in packed structs */
     uint32_t no_tracking;      /* 1: the kernel tracks no writes: every collection is full and, unless there are
                                 * snapshots, stops the program */
     uint32_t snapshot;         /* 1: where the kernel tracks no writes, a large heap is marked in a copy of the

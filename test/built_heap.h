@@ -17,7 +17,7 @@ static struct built_heap built;
 
 static inline void build_heap_of(size_t chunks)
 {
-    gc__sizeclass_init();
+    gc__sizeclass_init(false);
     built = (struct built_heap){0};
     cr_assert(gc__region_init(&built.region, chunks * GC_CHUNK_BYTES, SIZE_MAX));
 }

@@ -124,6 +124,41 @@ static void check_of_c_library(void)
         REQUIRE(atoi(adopted[i] + 8) == i);
 }
 
+/* As of glibc, where memory of such an alignment cannot be had. */
+static void check_failures(void)
+{
+    volatile size_t none[] = {1, 24, SIZE_MAX, ((size_t)1 << 63) + 8};
+    volatile size_t large[] = {(size_t)4 << 20, (size_t)1 << 62, (size_t)1 << 63};
+    volatile size_t huge = SIZE_MAX / 2, most = SIZE_MAX;
+    char *volatile object = strcpy((char *)malloc(100), "old");
+    void *result = object;
+
+    errno = 7;
+    for (int i = 0; i < 4; i++)
+        REQUIRE(posix_memalign(&result, none[i], 16) == EINVAL && result == object);
+    for (int i = 0; i < 3; i++)
+        REQUIRE(posix_memalign(&result, large[i], most - large[i]) == ENOMEM && result == object);
+    REQUIRE(posix_memalign(&result, 64, huge) == ENOMEM && result == object && errno == 7);
+    for (int i = 0; i < 3; i++) {
+        errno = 0;
+        REQUIRE(memalign(large[i], 16) == NULL && errno == ENOMEM);
+        errno = 0;
+        REQUIRE(memalign(large[i] - 1, 16) == NULL && errno == ENOMEM);
+        errno = 0;
+        REQUIRE(aligned_alloc(large[i], most - large[i]) == NULL && errno == ENOMEM);
+    }
+    errno = 0;
+    REQUIRE(memalign(none[3], 16) == NULL && errno == EINVAL);
+    errno = 0;
+    REQUIRE(valloc(most - 100) == NULL && errno == ENOMEM);
+    errno = 0;
+    REQUIRE(pvalloc(most - 100) == NULL && errno == ENOMEM);
+    errno = 0;
+    REQUIRE(realloc(object, most) == NULL && errno == ENOMEM && strcmp(object, "old") == 0);
+    errno = 0;
+    REQUIRE(reallocarray(object, huge, 3) == NULL && errno == ENOMEM && strcmp(object, "old") == 0);
+}
+
 /* With an argument it frees twice. */
 int main(int count, char **argument)
 {
@@ -194,6 +229,7 @@ int main(int count, char **argument)
     REQUIRE((uintptr_t)aligned_alloc(256, 256) % 256 == 0);
     REQUIRE((text = (char *)aligned_alloc(24, 48)) != NULL && (uintptr_t)text % 32 == 0);
     REQUIRE((text = strndup("abcdef", 3)) != NULL && strcmp(text, "abc") == 0);
+    check_failures();
     return argument == NULL;
 }
 END

@@ -86,6 +86,64 @@ static void check_resized(void)
     }
 }
 
+/* What is no alignment fails with EINVAL, and one that no memory has with ENOMEM. */
+static void check_failing_alignments(void)
+{
+    static const size_t wrong[] = {0, 1, 2, 4, 12, 24, 48, 4097, SIZE_MAX, SIZE_MAX / 2 + 2};
+    static const size_t too_large[] = {(size_t)1 << 62, (size_t)1 << 63};
+    volatile size_t chunk = (size_t)2 << 20, most = SIZE_MAX;
+    void *untouched = (void *)&chunk, *result = untouched;
+
+    errno = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        REQUIRE(posix_memalign(&result, wrong[i], 100) == EINVAL && result == untouched);
+    for (size_t i = 0; i < sizeof too_large / sizeof too_large[0]; i++)
+        REQUIRE(posix_memalign(&result, too_large[i], 16) == ENOMEM && result == untouched);
+    for (size_t alignment = 8; alignment <= 4 * chunk; alignment *= 2)
+        REQUIRE(posix_memalign(&result, alignment, most - alignment) == ENOMEM && result == untouched);
+    REQUIRE(errno == 7);
+    for (size_t i = 0; i < sizeof too_large / sizeof too_large[0]; i++) {
+        errno = 0;
+        REQUIRE(memalign(too_large[i], 16) == NULL && errno == ENOMEM);
+        errno = 0;
+        REQUIRE(memalign(too_large[i] - 1, 16) == NULL && errno == ENOMEM);
+    }
+    for (size_t i = 1; i <= 16; i *= 2) {
+        errno = 0;
+        REQUIRE(memalign(((size_t)1 << 63) + i, 16) == NULL && errno == EINVAL);
+    }
+    for (size_t alignment = 1; alignment <= 4 * chunk; alignment *= 2) {
+        errno = 0;
+        REQUIRE(memalign(alignment, most - alignment) == NULL && errno == ENOMEM);
+    }
+    errno = 0;
+    REQUIRE(valloc(most - 100) == NULL && errno == ENOMEM);
+    errno = 0;
+    REQUIRE(pvalloc(most - 100) == NULL && errno == ENOMEM);
+    REQUIRE(memalign(0, 10) != NULL && memalign(3, 10) != NULL && (uintptr_t)memalign(65, 10) % 128 == 0);
+}
+
+/* The old block stays. */
+static void check_failing_resizes(void)
+{
+    volatile size_t huge = SIZE_MAX / 2, most = SIZE_MAX;
+    char *object = strcpy(malloc(100), "old");
+
+    errno = 0;
+    REQUIRE(realloc(object, huge + 1) == NULL && errno == ENOMEM && strcmp(object, "old") == 0);
+    errno = 0;
+    REQUIRE(realloc(object, most) == NULL && errno == ENOMEM && strcmp(object, "old") == 0);
+    errno = 0;
+    REQUIRE(reallocarray(object, huge, 3) == NULL && errno == ENOMEM && strcmp(object, "old") == 0);
+    errno = 0;
+    REQUIRE(reallocarray(NULL, huge, 4) == NULL && errno == ENOMEM);
+    object = realloc(object, 200);
+    REQUIRE(object != NULL && strcmp(object, "old") == 0);
+    free(object);
+    errno = 7;
+    REQUIRE(reallocarray(malloc(50), 0, 8) == NULL && errno == 7);
+}
+
 static void check_failures(void)
 {
     volatile size_t huge = SIZE_MAX / 2, most = PTRDIFF_MAX;
@@ -97,8 +155,6 @@ static void check_failures(void)
     REQUIRE(calloc(huge, 4) == NULL && errno == ENOMEM);
     errno = 0;
     REQUIRE(realloc(object, most) == NULL && errno == ENOMEM);
-    errno = 0;
-    REQUIRE(reallocarray(object, huge, 4) == NULL && errno == ENOMEM);
     errno = 0;
     REQUIRE(memalign(16, most) == NULL && errno == ENOMEM);
     errno = 7;
@@ -157,6 +213,8 @@ static void check_contracts(void)
     check_alignments();
     check_resized();
     check_failures();
+    check_failing_alignments();
+    check_failing_resizes();
     check_information();
 }
 

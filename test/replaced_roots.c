@@ -123,6 +123,54 @@ static void check_unaligned(void)
     REQUIRE(is_kept(packed->kept, "unaligned"));
 }
 
+#define ENDS 1800 /* for 9 sizes by 5 calls, 40 each */
+
+static size_t size_of_end(unsigned i)
+{
+    return i % 9 < 8 ? 16 * (1 + i % 9) : i % 2 == 0 ? 4096 : 65536;
+}
+
+static void *allocate_in_turn(size_t bytes, unsigned turn)
+{
+    switch (turn % 5) {
+    case 0: return calloc(1, bytes);
+    case 1: return realloc(malloc(1), bytes);
+    case 2: return realloc(malloc(4 * bytes), bytes);
+    case 3: return aligned_alloc(bytes & -bytes, bytes);
+    default: return malloc(bytes);
+    }
+}
+
+static __attribute__((noinline)) void make_ends(char **end)
+{
+    for (unsigned i = 0; i < ENDS; i++) {
+        size_t bytes = size_of_end(i);
+        char *object = allocate_in_turn(bytes, i / 9);
+
+        REQUIRE(object != NULL && malloc_usable_size(object) >= bytes);
+        end[i] = (char *)memset(object, (int)i, bytes) + bytes;
+    }
+}
+
+/* The only pointer to an object, in another one, is one past its end: as of an array of
+ * which element -1 was made first, and no other. */
+static void check_past_end(void)
+{
+    char **end = malloc(ENDS * sizeof *end);
+
+    make_ends(end);
+    clear_stack();
+    for (unsigned i = 0; i < 200000; i++)
+        sink = memset(malloc(size_of_end(i % 8)), 0x5a, size_of_end(i % 8));
+    for (unsigned i = 0; i < ENDS; i++) {
+        size_t bytes = size_of_end(i);
+
+        if (end[i][-1] != (char)i || end[i][-(ptrdiff_t)bytes] != (char)i)
+            fprintf(stderr, "%zu bytes, call %u\n", bytes, i / 9 % 5);
+        REQUIRE(end[i][-1] == (char)i && end[i][-(ptrdiff_t)bytes] == (char)i);
+    }
+}
+
 static _Thread_local struct kept *thread_local_kept;
 static pthread_key_t key, later_key;
 static pthread_barrier_t barrier;
@@ -353,6 +401,7 @@ static const struct check checks[] = {
     {"timer", check_timer},
     {"queue", check_queue},
     {"signalling_timer", check_signalling_timer},
+    {"past_end", check_past_end},
 };
 
 int main(int count, char **argument)

@@ -19,6 +19,19 @@ Test(align, powers_of_two_have_one_bit)
     cr_assert_not(gc__is_power_of_two(SIZE_MAX));
 }
 
+Test(align, powers_of_two_that_hold_a_number)
+{
+    cr_assert_eq(gc__power_of_two_for(0), 1);
+    for (unsigned shift = 0; shift < 64; shift++)
+        cr_assert_eq(gc__power_of_two_for((size_t)1 << shift), (size_t)1 << shift);
+    for (unsigned shift = 1; shift < 63; shift++) {
+        cr_assert_eq(gc__power_of_two_for(((size_t)1 << shift) + 1), (size_t)2 << shift);
+        cr_assert_eq(gc__power_of_two_for(((size_t)2 << shift) - 1), (size_t)2 << shift);
+    }
+    cr_assert_eq(gc__power_of_two_for(((size_t)1 << 63) + 1), 0);
+    cr_assert_eq(gc__power_of_two_for(SIZE_MAX), 0);
+}
+
 Test(align, rounds_to_the_nearest_multiple)
 {
     for (size_t to = 1; to <= 64; to *= 2)

@@ -267,20 +267,6 @@ Test(gang, marks_what_is_in_objects_of_many_megabytes)
     compare(array, count + objects_of_array(20), 5);
 }
 
-Test(gang, marks_one_past_the_end_if_that_counts)
-{
-    void **array = build_large(GC_KIND_CONSERVATIVE, 100);
-    size_t words = 100 * GC_PAGE_BYTES / sizeof(void *);
-
-    for (size_t i = 0; i < words; i += 2) {
-        build_cell(GC_KIND_CONSERVATIVE, 48);
-        array[i] = (char *)build_cell(GC_KIND_CONSERVATIVE, 32) + 32;
-        build_cell(GC_KIND_CONSERVATIVE, 32);
-    }
-    gc__gang_leader(&gang)->past_end_everywhere = true;
-    compare(array, words + 1, ROOMY); /* the cell, and the one behind it */
-}
-
 Test(gang, marks_many_times_in_a_row)
 {
     size_t small = ((size_t)1 << 5) - 1, large = objects_of_array(60);

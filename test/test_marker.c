@@ -269,7 +269,7 @@ Test(past_end, of_the_accessible_part)
     assert_past_end(object + GC_CHUNK_BYTES, object, PAST_END_IGNORED, false);
 }
 
-Test(past_end, inside_objects_counts_only_with_the_option)
+Test(past_end, inside_objects_does_not_count)
 {
     void **holder = new_cell(64), **large_holder = build_large(GC_KIND_CONSERVATIVE, 9);
     char *first = new_cell(32), *second = build_cell(GC_KIND_ATOMIC, 32);
@@ -279,11 +279,21 @@ Test(past_end, inside_objects_counts_only_with_the_option)
     large_holder[4000] = second + 32;
     mark_from(roots, 2, PAST_END_COUNTS);
     cr_assert_not(is_marked(first) || is_marked(second));
-    set_marked(holder, false);
-    set_marked(large_holder, false);
-    marker.past_end_everywhere = true;
-    mark_from(roots, 2, PAST_END_IGNORED);
-    cr_assert(is_marked(first) && is_marked(second));
+}
+
+Test(past_end, is_inside_all_objects_where_all_have_spare_bytes)
+{
+    gc__sizeclass_init(true);
+    for (size_t bytes = 8; bytes <= 256; bytes += 8) {
+        char *object = new_cell(bytes), *next = new_cell(bytes);
+        void **holder = new_cell(64);
+
+        holder[1] = object + bytes;
+        assert_past_end(object + bytes, object, PAST_END_IGNORED, true);
+        assert_past_end(holder, object, PAST_END_IGNORED, true);
+        cr_assert_not(is_marked(next));
+        set_marked(holder, false);
+    }
 }
 
 /* ---- Edges ---------------------------------------------------------------------------------- */

@@ -14,9 +14,25 @@ static size_t usable_for(size_t bytes)
     return gc__sizeclass(gc__sizeclass_of(bytes))->usable_bytes;
 }
 
-TestSuite(sizeclass, .init = gc__sizeclass_init);
+static void make_tight(void)
+{
+    gc__sizeclass_init(false);
+}
+
+static void make_spare(void)
+{
+    gc__sizeclass_init(true);
+}
+
+TestSuite(sizeclass, .init = make_tight);
+TestSuite(spare, .init = make_spare);
 
 Test(sizeclass, passes_its_audit)
+{
+    gc__sizeclass_audit();
+}
+
+Test(spare, passes_its_audit)
 {
     gc__sizeclass_audit();
 }
@@ -94,6 +110,35 @@ Test(sizeclass, up_to_112_bytes_less_than_a_granule_is_lost)
         cr_assert_lt(cell_for(bytes) - bytes, GC_GRANULE_BYTES);
 }
 
+/* ---- With spare bytes in every cell ---------------------------------------------------- */
+
+Test(spare, is_in_every_cell)
+{
+    for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++) {
+        cr_assert_gt(cell_for(bytes), usable_for(bytes));
+        cr_assert_geq(usable_for(bytes), bytes);
+    }
+}
+
+/* A chunk of glibc's malloc holds the request and eight bytes. */
+Test(spare, costs_no_more_than_chunks_of_malloc_do)
+{
+    for (size_t bytes = 0; bytes <= 128; bytes++)
+        cr_assert_leq(cell_for(bytes), gc__max(gc__align_up(bytes + 8, 16), 32));
+}
+
+Test(spare, costs_nothing_where_there_was_some)
+{
+    size_t cell[GC_SMALL_MAX_BYTES + 1];
+
+    for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++)
+        cell[bytes] = cell_for(bytes);
+    make_tight();
+    for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++)
+        if (cell_for(bytes) > usable_for(bytes))
+            cr_assert_eq(cell_for(bytes), cell[bytes]);
+}
+
 /* ---- Cells and blocks ---------------------------------------------------------------- */
 
 Test(sizeclass, cells_are_whole_granules)
@@ -143,10 +188,11 @@ Test(sizeclass, the_pattern_has_a_bit_where_a_cell_starts)
 
 static bool class_is_aligned(unsigned c, size_t bytes, size_t alignment)
 {
-    return gc__sizeclass(c)->usable_bytes >= bytes && gc__sizeclass(c)->cell_bytes % alignment == 0;
+    return gc__sizeclass(c)->usable_bytes >= bytes && gc__sizeclass(c)->cell_bytes % alignment == 0 &&
+           gc__sizeclass_is_used(c);
 }
 
-Test(sizeclass, aligned_classes_are_the_smallest_that_are)
+static void check_aligned_classes(void)
 {
     for (size_t alignment = 1; alignment <= GC_SMALL_MAX_BYTES; alignment *= 2)
         for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes += 1 + bytes / 16) {
@@ -158,6 +204,16 @@ Test(sizeclass, aligned_classes_are_the_smallest_that_are)
                 if (class_is_aligned(smaller, bytes, alignment))
                     cr_assert_fail("%zu bytes at %zu: class %u where %u would do", bytes, alignment, c, smaller);
         }
+}
+
+Test(sizeclass, aligned_classes_are_the_smallest_that_are)
+{
+    check_aligned_classes();
+}
+
+Test(spare, aligned_classes_are_the_smallest_that_are)
+{
+    check_aligned_classes();
 }
 
 Test(sizeclass, the_largest_size_can_have_the_largest_alignment)
@@ -178,6 +234,12 @@ Test(sizeclass, audit_finds_a_wrong_reciprocal, .signal = SIGABRT)
 Test(sizeclass, audit_finds_a_wrong_table, .signal = SIGABRT)
 {
     gc__sizeclasses.class_of_words[100]++;
+    gc__sizeclass_audit();
+}
+
+Test(spare, audit_finds_a_class_that_is_full, .signal = SIGABRT)
+{
+    gc__sizeclasses.class_of_words[2]--;
     gc__sizeclass_audit();
 }
 

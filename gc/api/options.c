@@ -45,7 +45,7 @@ const struct option gc__options[] = {
     {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",
      "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",
-     "1: pointers at odd multiples of 4 bytes count too, as in packed structs, unless `BROOM_PAST_END` is always"},
+     "1: pointers at odd multiples of 4 bytes count too, as in packed structs"},
     {"BROOM_NO_TRACKING", OPTION_COUNT, FIELD(no_tracking), 0, 1, 0, "0",
      "1: the kernel tracks no writes: every collection is full and, unless there are snapshots, stops the program"},
     {"BROOM_SNAPSHOT", OPTION_COUNT, FIELD(snapshot), 0, 1, 0, "0",

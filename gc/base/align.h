@@ -17,6 +17,14 @@ static inline size_t gc__power_of_two_in(size_t n)
     return (size_t)1 << (63 - __builtin_clzl(n));
 }
 
+/* The smallest power of two that is not below n; 0: there is none. */
+static inline size_t gc__power_of_two_for(size_t n)
+{
+    if (n > SIZE_MAX / 2 + 1)
+        return 0;
+    return n <= 1 ? 1 : gc__power_of_two_in(n - 1) * 2;
+}
+
 /* `to` is a power of two; the caller knows that the result does not overflow. */
 static inline size_t gc__align_up(size_t n, size_t to)
 {

@@ -35,7 +35,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     heap->options = *options;
     heap->decommit_delay_ns =
         options->decommit_delay_ms < 0 ? UINT64_MAX : (uint64_t)options->decommit_delay_ms * 1000000;
-    gc__sizeclass_init();
+    gc__sizeclass_init(options->past_end == GC_PAST_END_ALWAYS);
     if (!gc__region_init(&heap->region, reserve, max_bytes))
         return false;
     gc__os_prepare_thread_areas();
@@ -46,7 +46,6 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     heap->world.holds_signals =
         gc__heap_roots_are_mappings(heap); /* their handlers may call malloc, or leave by longjmp */
     gc__gang_init(&heap->gang, &heap->region, options->markers);
-    gc__gang_leader(&heap->gang)->past_end_everywhere = options->past_end == GC_PAST_END_ALWAYS;
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0 && options->no_tracking == 0);
     gc__concurrent_init(&heap->concurrent, !gc__heap_roots_are_mappings(heap));

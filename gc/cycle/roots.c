@@ -7,9 +7,7 @@
 
 static void mark_range(struct gc__range range, void *argument)
 {
-    struct marker *marker = argument;
-
-    gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+    gc__marker_scan_roots(argument, range, PAST_END_IGNORED);
 }
 
 static void mark_code(struct gc__range range, void *marker)

@@ -7,7 +7,7 @@
 
 static void scan(struct heap *heap, struct gc__range range)
 {
-    enum past_end past_end = heap->options.past_end == GC_PAST_END_NEVER ? PAST_END_IGNORED : PAST_END_COUNTS;
+    enum past_end past_end = heap->options.past_end == GC_PAST_END_STACK ? PAST_END_COUNTS : PAST_END_IGNORED;
 
     gc__marker_scan_roots(gc__gang_leader(&heap->gang), range, past_end);
 }

@@ -138,11 +138,19 @@ static void *allocate_from_arena(size_t bytes, size_t alignment)
     return piece != NULL ? piece : out_of_memory();
 }
 
-/* One marker, as the C library takes the loader's locks to make a thread, and who has
+/* Programs keep addresses one past the end, as one of an array's element -1: they cost no
+ * more than what glibc's chunks have of their own.
+ *
+ * One marker, as the C library takes the loader's locks to make a thread, and who has
  * them may be waiting for the collection. */
 static void start_heap(void)
 {
-    static const struct gc_options options = {.roots = GC_ROOTS_MAPPINGS, .unaligned = 1, .markers = 1};
+    static const struct gc_options options = {
+        .roots = GC_ROOTS_MAPPINGS,
+        .past_end = GC_PAST_END_ALWAYS,
+        .unaligned = 1,
+        .markers = 1,
+    };
     int saved_errno = errno;
 
     gc_init_options(&options, sizeof options);
@@ -488,15 +496,12 @@ static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
 /* glibc takes any alignment, and rounds it up to a power of two. */
 EXPORT void *memalign(size_t alignment, size_t bytes)
 {
-    size_t power = GC_GRANULE_BYTES;
+    size_t power = gc__power_of_two_for(alignment);
 
-    while (power < alignment && power <= SIZE_MAX / 4)
-        power *= 2;
-    if (power < alignment) {
-        errno = EINVAL;
-        return NULL;
-    }
-    return allocate_aligned("memalign", power, bytes);
+    if (power != 0)
+        return allocate_aligned("memalign", power, bytes);
+    errno = EINVAL;
+    return NULL;
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t bytes)

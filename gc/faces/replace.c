@@ -110,14 +110,24 @@ void *gc_replace_reallocarray(void *object, size_t count, size_t bytes)
     return NULL;
 }
 
+/* No memory is aligned to more than the heap knows. */
+static void *allocate_aligned(size_t power, size_t bytes)
+{
+    if (power <= GC_CHUNK_BYTES)
+        return gc_aligned_alloc(power, bytes);
+    errno = ENOMEM;
+    return NULL;
+}
+
 /* glibc rounds the alignment up to a power of two. */
 void *gc_replace_memalign(size_t alignment, size_t bytes)
 {
-    size_t power = GC_GRANULE_BYTES;
+    size_t power = gc__power_of_two_for(alignment);
 
-    while (power < alignment && power <= SIZE_MAX / 4)
-        power *= 2;
-    return gc_aligned_alloc(power, bytes); /* or refuses it */
+    if (power != 0)
+        return allocate_aligned(power, bytes);
+    errno = EINVAL;
+    return NULL;
 }
 
 void *gc_replace_aligned_alloc(size_t alignment, size_t bytes)
@@ -142,6 +152,8 @@ void *gc_replace_pvalloc(size_t bytes)
 
 int gc_replace_posix_memalign(void **result, size_t alignment, size_t bytes)
 {
+    if (gc__is_power_of_two(alignment) && alignment > GC_CHUNK_BYTES)
+        return ENOMEM;
     return gc_posix_memalign(result, alignment, bytes);
 }
 

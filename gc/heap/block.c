@@ -280,6 +280,7 @@ void gc__block_audit(const struct region *region, const struct block *block)
     const struct bits *bits = bits_of_block(region, block);
 
     GC_AUDIT(block->units == gc__sizeclass(block->class_index)->units);
+    GC_AUDIT(gc__sizeclass_is_used(block->class_index));
     GC_AUDIT(block->cursor <= gc__block_cell_granules_end(block));
     for (unsigned i = 0; i < block->units; i++) {
         GC_AUDIT(block[i].form == FORM_BLOCK && block[i].units_to_head == i);

@@ -47,11 +47,12 @@ static unsigned block_units(size_t cell_bytes)
     return best;
 }
 
-void gc__sizeclass_init(void)
+void gc__sizeclass_init(bool spare)
 {
     unsigned words = 0;
     size_t bytes = 0;
 
+    gc__sizeclasses.spare = spare;
     for (unsigned c = 0; c < GC_CLASS_COUNT; c++) {
         struct sizeclass *class = &gc__sizeclasses.classes[c];
         bool linear = c < GC_LINEAR_CLASSES;
@@ -68,7 +69,7 @@ void gc__sizeclass_init(void)
         class->cells = (uint16_t)(class->units * GC_UNIT_BYTES / bytes);
         class->reciprocal = (uint32_t)((((uint64_t)1 << GC_RECIPROCAL_SHIFT) + cell_granules - 1) / cell_granules);
         class->pattern = cell_pattern(cell_granules);
-        while (words * GC_WORD_BYTES <= usable)
+        while (gc__sizeclass_is_used(c) && words * GC_WORD_BYTES <= usable)
             gc__sizeclasses.class_of_words[words++] = (uint8_t)c;
     }
 }
@@ -77,7 +78,7 @@ unsigned gc__sizeclass_aligned(size_t bytes, size_t alignment)
 {
     unsigned c = gc__sizeclass_of(bytes);
 
-    while (gc__sizeclass(c)->cell_bytes % alignment != 0)
+    while (gc__sizeclass(c)->cell_bytes % alignment != 0 || !gc__sizeclass_is_used(c))
         c++;
     return c;
 }
@@ -92,9 +93,19 @@ static void audit_class(unsigned c)
     GC_AUDIT(class->usable_bytes <= class->cell_bytes && class->cell_bytes < class->usable_bytes + GC_GRANULE_BYTES);
     GC_AUDIT(class->full == (class->usable_bytes == class->cell_bytes));
     GC_AUDIT(class->cells * class->cell_bytes <= class->units * GC_UNIT_BYTES);
-    GC_AUDIT(gc__sizeclass_of(class->usable_bytes) == c);
     for (uint64_t offset = 0; offset < class->units * GC_UNIT_GRANULES; offset++)
         GC_AUDIT(offset * class->reciprocal >> GC_RECIPROCAL_SHIFT == offset / granules);
+}
+
+static void audit_table(void)
+{
+    unsigned smallest = 0;
+
+    for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++) {
+        while (gc__sizeclass(smallest)->usable_bytes < bytes || !gc__sizeclass_is_used(smallest))
+            smallest++;
+        GC_AUDIT(gc__sizeclass_of(bytes) == smallest);
+    }
 }
 
 void gc__sizeclass_audit(void)
@@ -102,9 +113,5 @@ void gc__sizeclass_audit(void)
     for (unsigned c = 0; c < GC_CLASS_COUNT; c++)
         audit_class(c);
     GC_AUDIT(gc__sizeclass(GC_CLASS_COUNT - 1)->cell_bytes == GC_LARGEST_CELL_BYTES);
-    for (size_t bytes = 0; bytes <= GC_SMALL_MAX_BYTES; bytes++) {
-        unsigned c = gc__sizeclass_of(bytes);
-        GC_AUDIT(gc__sizeclass(c)->usable_bytes >= bytes);
-        GC_AUDIT(c == 0 || gc__sizeclass(c - 1)->usable_bytes < bytes);
-    }
+    audit_table();
 }

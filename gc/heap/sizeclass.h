@@ -11,12 +11,14 @@
  * on. Cells of 16, 32 ... 128 bytes are used to the last one
  * (`full`), as half of the memory of small objects would be lost otherwise: there
  * such an address may count for the cell before, and keep it alive on suspicion.
+ * Where all objects are to have spare bytes, as in the place of malloc, whose
+ * chunks have eight bytes of their own, these classes are not used.
  *
  * Made once by gc__sizeclass_init, then constant; any thread.
  *
  * Invariants (checked by gc__sizeclass_audit):
  *  1. usable bytes grow with the class; cells are whole granules that hold them
- *  2. class_of_words[w] is the smallest class that holds w words
+ *  2. class_of_words[w] is the smallest class in use that holds w words
  *  3. index = granule offset * reciprocal >> GC_RECIPROCAL_SHIFT is exact for
  *     every granule of a block */
 #ifndef GC_HEAP_SIZECLASS_H
@@ -51,11 +53,13 @@ struct sizeclass {
 struct sizeclasses {
     struct sizeclass classes[GC_CLASS_COUNT];
     uint8_t class_of_words[GC_SMALL_MAX_BYTES / GC_WORD_BYTES + 1];
+    bool spare; /* no class that is full is used */
 };
 
 extern struct sizeclasses gc__sizeclasses;
 
-void gc__sizeclass_init(void);
+/* `spare`: every object is to have spare bytes at its end. */
+void gc__sizeclass_init(bool spare);
 void gc__sizeclass_audit(void);
 
 /* `bytes` is at most GC_SMALL_MAX_BYTES. */
@@ -67,6 +71,11 @@ static inline unsigned gc__sizeclass_of(size_t bytes)
 static inline const struct sizeclass *gc__sizeclass(unsigned class_index)
 {
     return &gc__sizeclasses.classes[class_index];
+}
+
+static inline bool gc__sizeclass_is_used(unsigned class_index)
+{
+    return !(gc__sizeclasses.spare && gc__sizeclass(class_index)->full);
 }
 
 /* The smallest class for `bytes` whose cells all start at multiples of

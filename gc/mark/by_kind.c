@@ -4,7 +4,7 @@
 #include "gc/mark/ephemeron.h"
 
 /* As the inlined loop does it: see marker.c. */
-static inline __attribute__((always_inline)) void enqueue(struct marker *marker, uintptr_t address, bool exact)
+static inline __attribute__((always_inline)) void report(struct marker *marker, uintptr_t address, bool exact)
 {
     uintptr_t offset = address - marker->base;
 
@@ -19,15 +19,6 @@ static inline __attribute__((always_inline)) void enqueue(struct marker *marker,
     marker->edge[marker->edges_in++ % GC_EDGE_RING_ENTRIES] = offset;
     if (marker->edges_in - marker->edges_out >= 2 * GC_EDGE_BATCH)
         gc__marker_visit_due(marker);
-}
-
-/* An address one past the end of an object counts for it, if the option says so:
- * the object is the one that the byte before lies in. */
-static inline __attribute__((always_inline)) void report(struct marker *marker, uintptr_t address, bool exact)
-{
-    enqueue(marker, address, exact);
-    if (GC_UNLIKELY(marker->past_end_everywhere) && !exact && address % GC_GRANULE_BYTES == 0)
-        enqueue(marker, address - 1, false);
 }
 
 void gc__by_kind_report(struct marker *marker, uintptr_t address, bool exact)

@@ -38,10 +38,7 @@ static bool mark_value_now(struct marker *marker, const struct attachment *entry
 
     if (!gc__is_marked_at(marker->region, (uintptr_t)ephemeron))
         return false;
-    if (!marker->past_end_everywhere)
-        return mark_now(marker, ephemeron->value, &object);
-    gc__by_kind_report(marker, ephemeron->value, false);
-    return true;
+    return mark_now(marker, ephemeron->value, &object);
 }
 
 static void look_at(struct marker *marker, const struct attachment *entry, struct pass *pass)
@@ -147,10 +144,6 @@ static const struct attachment *mark_value(struct marker *marker, const struct a
 
     if (!gc__is_marked_at(marker->region, (uintptr_t)entry->a))
         return NULL;
-    if (marker->past_end_everywhere) {
-        gc__by_kind_report(marker, value, false);
-        return NULL;
-    }
     if (!mark_now(marker, value, &object))
         return NULL;
     start = (uintptr_t)gc__granule_address(marker->region, object.granule);

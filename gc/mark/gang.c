@@ -251,7 +251,6 @@ void gc__gang_init(struct gang *gang, struct region *region, unsigned max_marker
 void gc__gang_begin(struct gang *gang)
 {
     for (unsigned i = 0; i < gang->markers; i++) {
-        gang->marker[i].past_end_everywhere = gc__gang_leader(gang)->past_end_everywhere;
         gang->marker[i].unaligned = gc__gang_leader(gang)->unaligned;
         gc__marker_begin(&gang->marker[i]);
     }

@@ -6,7 +6,7 @@
 /* ---- Grey to black --------------------------------------------------------------- */
 
 /* Between two calls of visit_batches_due no more edges may be enqueued than a
- * narrow object can have: two a word, with those past an end. */
+ * narrow object can have: two a word, with those that are not aligned. */
 _Static_assert(2 * GC_EDGE_BATCH + 4 * GC_NARROW_GRANULES <= GC_EDGE_RING_ENTRIES, "no edge is overwritten");
 
 static ALWAYS_INLINE void enqueue_edge(struct trace *trace, uintptr_t offset)
@@ -373,8 +373,6 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_in(struct marker *marker, enum
 {
     bool kinds = gc__kind_count > GC_KIND_COUNT;
 
-    if (GC_UNLIKELY(marker->past_end_everywhere))
-        return drain_with(marker, PAST_END_COUNTS, company, true, patience);
     if (GC_UNLIKELY(marker->unaligned && kinds))
         return drain_with(marker, UNALIGNED_COUNT, company, true, patience);
     if (GC_UNLIKELY(marker->unaligned))

@@ -68,10 +68,9 @@ struct marker {
     uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
     size_t objects_in, objects;
 
-    bool past_end_everywhere; /* an option: see gc_past_end */
-    bool unaligned;           /* an option: see UNALIGNED_COUNT */
-    bool overflowed;          /* some block has its rescan flag set */
-    enum company company;     /* while something is scanned outside of the inlined loop */
+    bool unaligned;       /* an option: see UNALIGNED_COUNT */
+    bool overflowed;      /* some block has its rescan flag set */
+    enum company company; /* while something is scanned outside of the inlined loop */
 
     struct attachments *awaited; /* ephemerons by their keys; NULL: no key is awaited */
     uint32_t due;                /* those whose keys were found: the first's number plus one */
@@ -85,15 +84,13 @@ void gc__marker_begin(struct marker *marker);
 /* What is grey is forgotten. */
 void gc__marker_abandon(struct marker *marker);
 
-/* Whether an address one past the end of an object counts for it; or, while that does
- * not, addresses at odd multiples of four, as packed structs have them. */
+/* Whether an address one past the end of an object counts for it, as on stacks; or
+ * addresses at odd multiples of four, as packed structs in the heap have them. */
 enum past_end { PAST_END_IGNORED, PAST_END_COUNTS, UNALIGNED_COUNT };
 
 /* In the heap. */
 static inline enum past_end gc__marker_past_end(const struct marker *marker)
 {
-    if (marker->past_end_everywhere)
-        return PAST_END_COUNTS;
     return marker->unaligned ? UNALIGNED_COUNT : PAST_END_IGNORED;
 }
 

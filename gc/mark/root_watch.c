@@ -5,7 +5,7 @@
 static void scan(struct marker *marker, struct gc__range range)
 {
     if (range.start < range.end)
-        gc__marker_scan_roots(marker, range, marker->past_end_everywhere ? PAST_END_COUNTS : PAST_END_IGNORED);
+        gc__marker_scan_roots(marker, range, PAST_END_IGNORED);
 }
 
 /* A word that is not aligned may lie on two pages. */

@@ -9,7 +9,7 @@
  * library allocates inside it. What they return is the C library's.
  *
  * mallinfo, malloc_trim and their like are not replaced either, and concern the C library's
- * heap. An alignment of more than 2 MiB is refused with EINVAL, unlike there.
+ * heap. There is no memory for an alignment of more than 2 MiB: ENOMEM.
  *
  * Memory that other files and libraries got from the C library's malloc may be given to
  * free, realloc and malloc_usable_size here: they recognise it. Memory that was allocated
