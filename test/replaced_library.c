@@ -385,6 +385,48 @@ static void check_modules(void)
     }
 }
 
+static void *function_of(void *library, const char *name)
+{
+    void *function = dlsym(library, name);
+
+    REQUIRE(function != NULL);
+    return function;
+}
+
+/* Its malloc and free are the program's, though its own symbols are to come first. */
+static void use_deep(void *library)
+{
+    void (*discard)(char *text) = (void (*)(char *))function_of(library, "deep_plugin_free");
+    char *(*grow)(char *text) = (char *(*)(char *))function_of(library, "deep_plugin_grow");
+    char *(*copy)(const char *text) = (char *(*)(const char *))function_of(library, "deep_plugin_copy");
+    char *text = strdup("the program's");
+
+    text = grow(text);
+    REQUIRE(strcmp(text, "the program's") == 0 && malloc_usable_size(text) >= 5000);
+    discard(text);
+    for (size_t bytes = 10; bytes < 1 << 20; bytes *= 2)
+        discard(malloc(bytes));
+    text = realloc(copy("the library's"), 5000);
+    REQUIRE(strcmp(text, "the library's") == 0);
+    free(text);
+}
+
+/* $ORIGIN is the folder of who calls dlopen: it must not seem to be another library. */
+static void check_deep_modules(void)
+{
+    void *library;
+
+    REQUIRE(dlopen("$ORIGIN/no such plugin.so", RTLD_NOW) == NULL && strstr(dlerror(), "no such plugin") != NULL);
+    REQUIRE((library = dlmopen(LM_ID_BASE, "$ORIGIN/deep_plugin.so", RTLD_LAZY | RTLD_DEEPBIND)) != NULL);
+    use_deep(library);
+    REQUIRE(dlclose(library) == 0);
+    REQUIRE((library = dlopen("$ORIGIN/deep_plugin.so", RTLD_NOW | RTLD_DEEPBIND)) != NULL);
+    use_deep(library);
+    REQUIRE(dlopen("$ORIGIN/deep_plugin.so", RTLD_NOW | RTLD_NOLOAD) == library && dlclose(library) == 0);
+    if ((library = dlmopen(LM_ID_NEWLM, "$ORIGIN/deep_plugin.so", RTLD_NOW | RTLD_DEEPBIND)) != NULL)
+        REQUIRE(function_of(library, "deep_plugin_free") != NULL && dlclose(library) == 0);
+}
+
 static volatile bool over;
 
 static void *load_all_the_time(void *unused)
@@ -432,6 +474,7 @@ static const struct check checks[] = {
     {"addresses", check_addresses},
     {"tree", check_tree},
     {"modules", check_modules},
+    {"deep_modules", check_deep_modules},
     {"loads", check_loads},
 };
 

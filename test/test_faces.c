@@ -120,6 +120,7 @@ ALSO_STRESSED(replaced_library, conversion)
 ALSO_STRESSED(replaced_library, addresses)
 ALSO_STRESSED(replaced_library, tree)
 ALSO_STRESSED(replaced_library, modules)
+BOTH_WAYS(replaced_library, deep_modules)
 BOTH_WAYS(replaced_library, loads)
 
 BOTH_WAYS(replaced_middle, signals)

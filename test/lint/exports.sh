@@ -48,7 +48,7 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
 fi
-family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
+family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep dlmopen dlopen epoll_pwait epoll_pwait2 epoll_wait free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect mq_notify msgrcv msgsnd nanosleep pause pkey_mprotect poll posix_memalign ppoll pselect pvalloc
 realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigpause sigsuspend sigtimedwait sigwait
 sigwaitinfo sleep thrd_sleep timer_create timer_delete usleep valloc'
