@@ -91,7 +91,7 @@ Test(allocate, zeroed_where_other_sizes_were)
 
 /* ---- Inlined ---------------------------------------------------------------------- */
 
-Test(inlined, gives_what_the_functions_give)
+static void check_inlined(void)
 {
     for (size_t bytes = 0; bytes <= 200; bytes++)
         for (unsigned i = 0; i < 20; i++) {
@@ -105,6 +105,22 @@ Test(inlined, gives_what_the_functions_give)
             memset(object, 0xa5, gc_usable_size(object));
             memset(atomic, 0xa5, gc_usable_size(atomic));
         }
+}
+
+Test(inlined, gives_what_the_functions_give)
+{
+    check_inlined();
+}
+
+/* The classes that are compiled in are not all in use. */
+Test(inlined, gives_what_the_functions_give_where_all_have_spare_bytes)
+{
+    struct gc_options options = {.past_end = GC_PAST_END_ALWAYS};
+
+    unsetenv("BROOM_PAST_END");
+    cr_assert_eq(gc_init_options(&options, sizeof options), 0);
+    cr_assert_eq(gc_usable_size(gc_malloc_inline(32)), 40);
+    check_inlined();
 }
 
 Test(inlined, refuses_what_the_functions_refuse)
