@@ -1,0 +1,10 @@
+/* early_plugin.h - what replaced_library finds in the library that it opens. */
+#ifndef TEST_EARLY_PLUGIN_H
+#define TEST_EARLY_PLUGIN_H
+
+#define EARLY_TEXT "allocated while it was bound"
+
+/* Where the pointer to that stands. */
+char **early_plugin_place(void);
+
+#endif
