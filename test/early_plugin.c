@@ -11,12 +11,12 @@ static __attribute__((section(".data.rel.ro"))) char *early;
 /* Enough for collections. */
 static void allocate(void)
 {
-    early = malloc(40);
+    early = malloc(EARLY_BYTES);
     strcpy(early, EARLY_TEXT);
     for (unsigned i = 0; i < 400000; i++) {
-        void *volatile litter = malloc(40);
+        void *volatile litter = malloc(EARLY_BYTES);
 
-        memset(litter, 0x5a, 40);
+        memset(litter, 0x5a, EARLY_BYTES);
     }
 }
 

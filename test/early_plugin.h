@@ -4,6 +4,8 @@
 
 #define EARLY_TEXT "allocated while it was bound"
 
+enum { EARLY_BYTES = 48 }; /* as litter has, too */
+
 /* Where the pointer to that stands. */
 char **early_plugin_place(void);
 
