@@ -3,10 +3,12 @@
  *
  *   replaced_library CHECK */
 #define _GNU_SOURCE
+#include "test/early_plugin.h"
 #include "test/replaced.h"
 #include "test/survive_plugin.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <iconv.h>
 #include <langinfo.h>
@@ -446,6 +448,34 @@ static void *load_all_the_time(void *unused)
 }
 
 /* Who loads holds the loader's lock, and allocates; who collects must not wait for it. */
+typedef char **early_place(void);
+
+/* Whether the page of `word` can be written: the kernel is asked to. */
+static bool can_be_written(char **word)
+{
+    int file = open("/dev/zero", O_RDONLY);
+    ssize_t count = read(file, word, sizeof *word);
+
+    REQUIRE(file >= 0 && (count == sizeof *word || (count == -1 && errno == EFAULT)));
+    close(file);
+    return count > 0;
+}
+
+static void check_bound(void)
+{
+    const char *top = getenv("top_builddir");
+    char path[4096];
+    void *library;
+    char **place;
+
+    snprintf(path, sizeof path, "%s/test/early_plugin.so", top != NULL ? top : ".");
+    REQUIRE((library = dlopen(path, RTLD_NOW)) != NULL);
+    place = ((early_place *)dlsym(library, "early_plugin_place"))();
+    clear_stack();
+    litter(getenv("BROOM_STRESS") == NULL ? 64 : 4);
+    REQUIRE(strcmp(*place, EARLY_TEXT) == 0 && !can_be_written(place));
+}
+
 static void check_loads(void)
 {
     pthread_t thread[2];
@@ -475,6 +505,7 @@ static const struct check checks[] = {
     {"tree", check_tree},
     {"modules", check_modules},
     {"deep_modules", check_deep_modules},
+    {"bound", check_bound},
     {"loads", check_loads},
 };
 

@@ -214,6 +214,55 @@ static void check_forks(void)
         pthread_join(thread[i], NULL);
 }
 
+/* Handlers of fork, the first of them from before there is a heap: they run where Broom's own
+ * have the heap. */
+static struct kept *of_handlers;
+
+static void replace_kept(void)
+{
+    if (of_handlers == NULL)
+        return;
+    for (unsigned i = 0; i < 200; i++) {
+        REQUIRE(is_kept(of_handlers, "of handlers"));
+        free(of_handlers->next);
+        free(of_handlers);
+        of_handlers = make_kept("of handlers");
+        sink = realloc(malloc(100), i % 20 == 0 ? 200000 : 1000);
+        REQUIRE(sink != NULL);
+        free(sink);
+    }
+}
+
+static void register_handlers(void)
+{
+    REQUIRE(pthread_atfork(replace_kept, replace_kept, replace_kept) == 0);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_heap)(void) = register_handlers;
+
+static void check_fork_handlers(void)
+{
+    pthread_t thread[3];
+
+    of_handlers = make_kept("of handlers");
+    register_handlers();
+    for (unsigned i = 0; i < 3; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, allocate_all_the_time, NULL) == 0);
+    for (unsigned i = 0; i < 40; i++) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            litter(4);
+            _exit(is_kept(of_handlers, "of handlers") ? 0 : 1);
+        }
+        REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    }
+    over = true;
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+}
+
 static void *read_lines(void *unused)
 {
     char *line = NULL;
@@ -411,6 +460,7 @@ static const struct check checks[] = {
     {"jumps", check_jumps},
     {"frames", check_frames},
     {"forks", check_forks},
+    {"fork_handlers", check_fork_handlers},
     {"fork_streams", check_fork_streams},
     {"raw_fork", check_raw_fork},
     {"churn", check_churn},

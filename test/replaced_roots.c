@@ -43,6 +43,37 @@ static void check_mapped(void)
     REQUIRE(is_kept(mapped[5000000], "mapped"));
 }
 
+/* It is elsewhere then, and larger. */
+static void check_moved(void)
+{
+    size_t bytes = (size_t)1 << 20;
+    struct kept **mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *place = mmap(NULL, 4 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    REQUIRE(mapped != MAP_FAILED && place != MAP_FAILED);
+    mapped[1000] = make_kept("moved");
+    clear_stack();
+    litter(16);
+    mapped = mremap(mapped, bytes, 4 * bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    REQUIRE(mapped == place);
+    litter(64);
+    REQUIRE(is_kept(mapped[1000], "moved"));
+}
+
+/* With an option these are roots, too. */
+static void check_shared(void)
+{
+    struct kept **shared = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    REQUIRE(shared != MAP_FAILED);
+    for (unsigned i = 0; i < 100; i++)
+        shared[1000 * i] = make_kept("shared");
+    clear_stack();
+    litter(64);
+    for (unsigned i = 0; i < 100; i++)
+        REQUIRE(is_kept(shared[1000 * i], "shared"));
+}
+
 /* What nobody has touched of a large object is not read either. */
 static void check_sparse(void)
 {
@@ -402,6 +433,8 @@ static const struct check checks[] = {
     {"queue", check_queue},
     {"signalling_timer", check_signalling_timer},
     {"past_end", check_past_end},
+    {"moved", check_moved},
+    {"shared", check_shared},
 };
 
 int main(int count, char **argument)

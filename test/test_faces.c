@@ -96,6 +96,7 @@ BOTH_WAYS(replaced, huge)
 
 BOTH_WAYS(replaced_roots, static)
 BOTH_WAYS(replaced_roots, mapped)
+BOTH_WAYS(replaced_roots, moved)
 BOTH_WAYS(replaced_roots, brk)
 ALSO_STRESSED(replaced_roots, sparse)
 BOTH_WAYS(replaced_roots, unaligned)
@@ -121,12 +122,14 @@ ALSO_STRESSED(replaced_library, addresses)
 ALSO_STRESSED(replaced_library, tree)
 ALSO_STRESSED(replaced_library, modules)
 BOTH_WAYS(replaced_library, deep_modules)
+ALSO_STRESSED(replaced_library, bound)
 BOTH_WAYS(replaced_library, loads)
 
 BOTH_WAYS(replaced_middle, signals)
 BOTH_WAYS(replaced_middle, jumps)
 BOTH_WAYS(replaced_middle, frames)
 BOTH_WAYS(replaced_middle, forks)
+ALSO_STRESSED(replaced_middle, fork_handlers)
 BOTH_WAYS(replaced_middle, fork_streams)
 BOTH_WAYS(replaced_middle, raw_fork)
 BOTH_WAYS(replaced_middle, churn)
@@ -153,6 +156,13 @@ BOTH_WAYS(replaced_habits, parts)
 BOTH_WAYS(replaced_habits, light_guards)
 ALSO_STRESSED(replaced_habits, unseen)
 BOTH_WAYS(replaced_habits, no_files)
+
+Test(replaced_roots, shared, .disabled = SANITIZED)
+{
+    setenv("BROOM_ROOTS", "shared", 1);
+    check_child("replaced_roots", "shared", "ignore");
+    check_child("replaced_roots", "shared", "honour");
+}
 
 static void check_that_it_is_said_once(const char *its_program, const char *name, const char *means, const char *said)
 {
