@@ -33,8 +33,9 @@ static __attribute__((used)) place_function *resolve(void)
     return place;
 }
 
-/* Which function it is, the loader asks `resolve`. */
-static char **early_place(void) __attribute__((ifunc("resolve")));
+/* Which function it is, the loader asks `resolve`; as nobody else sees the name, after it has bound
+ * all else. */
+__attribute__((visibility("hidden"))) char **early_place(void) __attribute__((ifunc("resolve")));
 
 __attribute__((visibility("default"))) char **early_plugin_place(void)
 {

@@ -89,10 +89,10 @@ static void check_resized(void)
 /* What is no alignment fails with EINVAL, and one that no memory has with ENOMEM. */
 static void check_failing_alignments(void)
 {
-    static const size_t wrong[] = {0, 1, 2, 4, 12, 24, 48, 4097, SIZE_MAX, SIZE_MAX / 2 + 2};
-    static const size_t too_large[] = {(size_t)1 << 62, (size_t)1 << 63};
-    static const size_t any[] = {0, 3, 17, 65, 4095}, power[] = {16, 16, 32, 128, 4096};
-    volatile size_t chunk = (size_t)2 << 20, most = SIZE_MAX;
+    static const volatile size_t wrong[] = {0, 1, 2, 4, 12, 24, 48, 4097, SIZE_MAX, SIZE_MAX / 2 + 2};
+    static const volatile size_t too_large[] = {(size_t)1 << 62, (size_t)1 << 63};
+    static const volatile size_t any[] = {0, 3, 17, 65, 4095}, power[] = {16, 16, 32, 128, 4096};
+    volatile size_t chunk = (size_t)2 << 20, most = SIZE_MAX, half = (size_t)1 << 63;
     void *untouched = (void *)&chunk, *result = untouched;
 
     errno = 7;
@@ -111,7 +111,7 @@ static void check_failing_alignments(void)
     }
     for (size_t i = 1; i <= 16; i *= 2) {
         errno = 0;
-        REQUIRE(memalign(((size_t)1 << 63) + i, 16) == NULL && errno == EINVAL);
+        REQUIRE(memalign(half + i, 16) == NULL && errno == EINVAL);
     }
     for (size_t alignment = 1; alignment <= 4 * chunk; alignment *= 2) {
         errno = 0;
