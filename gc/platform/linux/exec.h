@@ -42,8 +42,8 @@ void gc__exec_end(struct gc__exec_hold hold);
 bool gc__exec_begin_signal(void);
 void gc__exec_end_signal(void);
 
-/* The signal has its handler. And the calling process is the one whose threads are stopped: at the start, and in a
- * copy. */
+/* The signal has its handler. And the calling process is the one whose threads are
+ * stopped: at the start, and in a copy. */
 void gc__exec_note_handler(void);
 void gc__exec_note_process(void);
 
