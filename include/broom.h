@@ -53,8 +53,8 @@ enum gc_past_end {
 enum gc_roots {
     GC_ROOTS_DEFAULT,
     GC_ROOTS_SEGMENTS, /* in the data of the program and its libraries, and thread-local: the default */
-    GC_ROOTS_MAPPINGS, /* in all private memory that the process has written, also what it mapped itself */
-    GC_ROOTS_SHARED    /* the same, and in shared memory */
+    GC_ROOTS_MAPPINGS, /* in all memory that the process has written, also what it mapped itself; but for files */
+    GC_ROOTS_SHARED    /* the same, and in files that it shares with others */
 };
 
 /* What free does where Broom replaces malloc (broom/replace.h, and the library

@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 /* ---- What lives, and what dies ------------------------------------------------------------ */
@@ -60,18 +61,57 @@ static void check_moved(void)
     REQUIRE(is_kept(mapped[1000], "moved"));
 }
 
-/* With an option these are roots, too. */
-static void check_shared(void)
+enum { SHARED = 100 };
+
+static void are_kept(struct kept **shared)
 {
-    struct kept **shared = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    litter(64);
+    for (unsigned i = 0; i < SHARED; i++)
+        REQUIRE(is_kept(shared[1000 * i], "shared"));
+}
+
+/* A child has touched nothing of it yet. */
+static void check_memory(struct kept **shared)
+{
+    pid_t child;
+    int status;
 
     REQUIRE(shared != MAP_FAILED);
-    for (unsigned i = 0; i < 100; i++)
+    for (unsigned i = 0; i < SHARED; i++)
         shared[1000 * i] = make_kept("shared");
     clear_stack();
-    litter(64);
-    for (unsigned i = 0; i < 100; i++)
-        REQUIRE(is_kept(shared[1000 * i], "shared"));
+    child = fork();
+    if (child == 0) {
+        are_kept(shared);
+        _exit(0);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    are_kept(shared);
+}
+
+static void check_shared(void)
+{
+    check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+}
+
+static int file_of(int file)
+{
+    REQUIRE(file >= 0 && ftruncate(file, 1 << 20) == 0);
+    return file;
+}
+
+static void check_memfd(void)
+{
+    check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(memfd_create("kept", 0)), 0));
+}
+
+/* With an option these are roots, too. */
+static void check_file(void)
+{
+    char name[] = "/tmp/replaced_roots_XXXXXX";
+
+    check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(mkstemp(name)), 0));
+    unlink(name);
 }
 
 /* What nobody has touched of a large object is not read either. */
@@ -435,6 +475,8 @@ static const struct check checks[] = {
     {"past_end", check_past_end},
     {"moved", check_moved},
     {"shared", check_shared},
+    {"memfd", check_memfd},
+    {"file", check_file},
 };
 
 int main(int count, char **argument)

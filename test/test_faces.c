@@ -97,6 +97,8 @@ BOTH_WAYS(replaced, huge)
 BOTH_WAYS(replaced_roots, static)
 BOTH_WAYS(replaced_roots, mapped)
 BOTH_WAYS(replaced_roots, moved)
+BOTH_WAYS(replaced_roots, shared)
+BOTH_WAYS(replaced_roots, memfd)
 BOTH_WAYS(replaced_roots, brk)
 ALSO_STRESSED(replaced_roots, sparse)
 BOTH_WAYS(replaced_roots, unaligned)
@@ -157,11 +159,11 @@ BOTH_WAYS(replaced_habits, light_guards)
 ALSO_STRESSED(replaced_habits, unseen)
 BOTH_WAYS(replaced_habits, no_files)
 
-Test(replaced_roots, shared, .disabled = SANITIZED)
+Test(replaced_roots, file, .disabled = SANITIZED)
 {
     setenv("BROOM_ROOTS", "shared", 1);
-    check_child("replaced_roots", "shared", "ignore");
-    check_child("replaced_roots", "shared", "honour");
+    check_child("replaced_roots", "file", "ignore");
+    check_child("replaced_roots", "file", "honour");
 }
 
 static void check_that_it_is_said_once(const char *its_program, const char *name, const char *means, const char *said)

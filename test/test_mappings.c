@@ -42,10 +42,10 @@ static struct mappings mappings;
 static struct world world;
 
 /* Reads the mappings, and visits what was touched in them. */
-static void look_at(const void *start, bool shared)
+static void look_at(const void *start, bool of_files)
 {
     watch = (struct watch){.start = (uintptr_t)start};
-    mappings.shared = shared;
+    mappings.of_files = of_files;
     cr_assert(gc__mappings_read(&mappings, &world));
     cr_assert_gt(gc__mappings_each(&mappings, note, NULL), 0);
 }
@@ -124,15 +124,60 @@ Test(mappings, of_files_count_where_they_differ_from_the_file)
     check_visited((size_t[]){9}, 1);
 }
 
-Test(mappings, that_are_shared_count_if_that_is_asked_for)
+/* The last page is there with the system's knowledge, but not of the process's page table. */
+static void check_shared(char *start, bool of_files)
 {
-    char *start = map(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+    *page_of(start, 2) = *page_of(start, 3) = *page_of(start, 63) = 1;
+    cr_assert_eq(madvise(page_of(start, 63), gc__os_page_bytes(), MADV_DONTNEED), 0);
+    look_at(start, of_files);
+    check_visited((size_t[]){2, 3, 63}, 3);
+}
 
+Test(mappings, that_are_shared_and_anonymous_count)
+{
+    check_shared(map(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1), false);
+}
+
+/* With the longest name there is. */
+Test(mappings, of_files_without_a_name_count_if_they_are_shared)
+{
+    static char name[250];
+    int file = memfd_create(memset(name, 'n', sizeof name - 1), MFD_CLOEXEC);
+
+    check_shared(map(PROT_READ | PROT_WRITE, MAP_SHARED, file_of_pages()), false);
+    cr_assert(file >= 0 && ftruncate(file, (off_t)(PAGES * gc__os_page_bytes())) == 0);
+    check_shared(map(PROT_READ | PROT_WRITE, MAP_SHARED, file), false);
+}
+
+/* The system may have read ahead. */
+Test(mappings, of_files_count_if_they_are_shared_and_that_is_asked_for)
+{
+    char name[] = "/tmp/broom_mappings_XXXXXX";
+    int file = mkstemp(name);
+    char *start;
+
+    cr_assert(file >= 0 && ftruncate(file, (off_t)(PAGES * gc__os_page_bytes())) == 0);
+    start = map(PROT_READ | PROT_WRITE, MAP_SHARED, file);
     *page_of(start, 2) = 1;
     look_at(start, false);
     check_visited(NULL, 0);
     look_at(start, true);
     cr_assert(watch.visited[2]);
+    unlink(name);
+    look_at(start, false);
+    cr_assert(watch.visited[2]);
+}
+
+/* What is not there any more is not touched. */
+Test(mappings, of_a_file_that_was_made_shorter_are_no_fault)
+{
+    int file = file_of_pages();
+    char *start = map(PROT_READ | PROT_WRITE, MAP_SHARED, file);
+
+    *page_of(start, 2) = *page_of(start, 9) = 1;
+    cr_assert_eq(ftruncate(file, (off_t)(5 * gc__os_page_bytes())), 0);
+    look_at(start, false);
+    check_visited((size_t[]){2}, 1);
 }
 
 Test(mappings, of_our_own_do_not_count)

@@ -41,7 +41,7 @@ const struct option gc__options[] = {
      "1: releasing an arena collects and reports pointers that still lead into it; returning an object to its pool "
      "twice is an error"},
     {"BROOM_ROOTS", OPTION_ROOTS, FIELD(roots), GC_ROOTS_SEGMENTS, GC_ROOTS_SHARED, GC_ROOTS_SEGMENTS, "segments",
-     "where roots are looked for: segments, mappings (all private memory), shared (all memory)"},
+     "where roots are looked for: segments, mappings (all memory but shared files), shared (these, too)"},
     {"BROOM_FREE", OPTION_FREE, FIELD(free), GC_FREE_IGNORE, GC_FREE_HONOUR, GC_FREE_IGNORE, "ignore",
      "what `free` does where Broom replaces malloc: ignore, honour"},
     {"BROOM_UNALIGNED", OPTION_COUNT, FIELD(unaligned), 0, 1, 0, "0",

@@ -57,7 +57,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
     heap->limit.thrifty = gc__heap_roots_are_mappings(heap) && options->initial_heap == 0;
     if (heap->limit.thrifty)
         gc__pace_trim(&heap->pace, GC_THRIFT_FIRST_BYTES, true);
-    heap->mappings.shared = options->roots == GC_ROOTS_SHARED;
+    heap->mappings.of_files = options->roots == GC_ROOTS_SHARED;
     heap->process = gc__os_process_id();
     gc__os_know_process();
     if (options->stats != 0 || options->log != 0)

@@ -16,7 +16,7 @@ static uint64_t metadata_bytes(const struct heap *heap)
     bytes += gc__attached_metadata_bytes(&heap->attached);
     for (const struct mutator *mutator = heap->world.first; mutator != NULL; mutator = mutator->next)
         bytes += gc__mutator_user_bytes(mutator);
-    bytes += gc__ranges_metadata_bytes(&heap->mappings.ranges);
+    bytes += gc__mappings_metadata_bytes(&heap->mappings);
     bytes += gc__root_watch_metadata_bytes(&heap->concurrent.roots);
     return bytes + heap->world.mutators * gc__mutator_metadata_bytes();
 }

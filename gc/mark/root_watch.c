@@ -69,9 +69,10 @@ void gc__root_watch_begin(struct root_watch *watch, const struct ranges *pinned)
     watch->pinned = pinned;
 }
 
-static void add_private(struct gc__range mapping, bool is_code __attribute__((unused)), void *watch)
+static void add_private(struct gc__range mapping, enum gc__mapping kind, void *watch)
 {
-    gc__ranges_add(&((struct root_watch *)watch)->private, mapping);
+    if (kind != GC_MAPPING_SHARED)
+        gc__ranges_add(&((struct root_watch *)watch)->private, mapping);
 }
 
 /* What it does not tell of, or there is no memory to note, is taken for shared. */

@@ -199,18 +199,26 @@ void *gc__os_function_of(void *library, const char *name);
  * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
 
-/* Calls `visit` for the readable mappings of the process that are private, or for all
- * (`shared`), by address; `is_code`: of no file, and executable. False: the system does not
- * say which those are. Under the heap's lock. */
-bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, bool is_code, void *argument),
+/* What is mapped: memory of this process alone; such of no file, and executable; and memory
+ * that other processes may see. */
+enum gc__mapping { GC_MAPPING_PRIVATE, GC_MAPPING_CODE, GC_MAPPING_SHARED };
+
+/* Calls `visit` for the readable mappings of the process, by address; but for files that have
+ * a name and are shared: those only if `of_files`. False: the system does not say which those
+ * are. Under the heap's lock. */
+bool gc__os_each_mapping(bool of_files, void (*visit)(struct gc__range range, enum gc__mapping kind, void *argument),
                          void *argument);
 
-/* Of these ranges, by address: calls `visit` for those pages that have been touched
- * and are the process's own, not as they are in a file; with `file_pages` for those of
- * files as well, and of shared memory. Where the system does not tell, for all that
- * can be read. Under the heap's lock. */
-void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
+/* Of these private ranges, by address: calls `visit` for those pages that have been touched
+ * and are not as they are in a file. Where the system does not tell, for all that can be
+ * read. Under the heap's lock. */
+void gc__os_each_touched(const struct gc__range *ranges, size_t count,
                          void (*visit)(struct gc__range range, void *argument), void *argument);
+
+/* The same for shared ranges, and for those pages that any process has touched, as long as
+ * they are in memory or may have been swapped out. */
+void gc__os_each_touched_by_any(const struct gc__range *ranges, size_t count,
+                                void (*visit)(struct gc__range range, void *argument), void *argument);
 
 /* Of so many private pages from `start`: sets the bits of those that have been touched.
  * Where the system does not tell, of all that can be read. Any thread. */

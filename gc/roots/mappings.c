@@ -3,12 +3,12 @@
 #include "gc/base/align.h"
 #include "gc/base/tunables.h"
 
-static void add(struct gc__range range, bool is_code, void *argument)
+static void add(struct gc__range range, enum gc__mapping kind, void *argument)
 {
     struct mappings *mappings = argument;
 
-    mappings->failed |= !gc__ranges_add(&mappings->ranges, range);
-    if (is_code)
+    mappings->failed |= !gc__ranges_add(kind == GC_MAPPING_SHARED ? &mappings->shared : &mappings->ranges, range);
+    if (kind == GC_MAPPING_CODE)
         mappings->failed |= !gc__ranges_add(&mappings->code, range);
 }
 
@@ -16,7 +16,7 @@ static void leave_out(struct gc__range range, void *argument)
 {
     struct mappings *mappings = argument;
 
-    mappings->failed |= !gc__ranges_remove(&mappings->ranges, range);
+    mappings->failed |= !gc__ranges_remove(&mappings->ranges, range) || !gc__ranges_remove(&mappings->shared, range);
 }
 
 /* These are scanned from the stack pointer on. The initial thread's may be allowed to
@@ -33,9 +33,9 @@ static void leave_out_stacks(struct mappings *mappings, const struct world *worl
 
 bool gc__mappings_read(struct mappings *mappings, const struct world *world)
 {
-    mappings->ranges.count = mappings->code.count = 0;
+    mappings->ranges.count = mappings->code.count = mappings->shared.count = 0;
     mappings->failed = false;
-    if (!gc__os_each_mapping(mappings->shared, add, mappings))
+    if (!gc__os_each_mapping(mappings->of_files, add, mappings))
         return false;
     leave_out_stacks(mappings, world);
     gc__os_each_own(leave_out, mappings);
@@ -61,7 +61,9 @@ size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct g
 {
     struct summing summing = {visit, argument, 0};
 
-    gc__os_each_touched(mappings->ranges.range, mappings->ranges.count, mappings->shared, visit_and_sum, &summing);
+    gc__os_each_touched(mappings->ranges.range, mappings->ranges.count, visit_and_sum, &summing);
+    if (mappings->shared.count > 0)
+        gc__os_each_touched_by_any(mappings->shared.range, mappings->shared.count, visit_and_sum, &summing);
     return summing.bytes;
 }
 
@@ -69,5 +71,11 @@ void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struc
                             void *argument)
 {
     if (mappings->code.count > 0)
-        gc__os_each_touched(mappings->code.range, mappings->code.count, mappings->shared, visit, argument);
+        gc__os_each_touched(mappings->code.range, mappings->code.count, visit, argument);
+}
+
+size_t gc__mappings_metadata_bytes(const struct mappings *mappings)
+{
+    return gc__ranges_metadata_bytes(&mappings->ranges) + gc__ranges_metadata_bytes(&mappings->code) +
+           gc__ranges_metadata_bytes(&mappings->shared);
 }

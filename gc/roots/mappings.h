@@ -22,9 +22,10 @@
 #include "gc/roots/world.h"
 
 struct mappings {
-    struct ranges ranges;
-    struct ranges code; /* of these, what was made at run time */
-    bool shared;        /* also memory that other processes may see */
+    struct ranges ranges; /* private */
+    struct ranges code;   /* of these, what was made at run time */
+    struct ranges shared; /* memory that other processes may see */
+    bool of_files;        /* that of files with a name, too */
     bool failed;
 };
 
@@ -38,5 +39,7 @@ size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct g
                          void *argument);
 void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
                             void *argument);
+
+size_t gc__mappings_metadata_bytes(const struct mappings *mappings);
 
 #endif

@@ -1,7 +1,7 @@
 /* mappings.c - what memory the process has: /proc/self/maps; and which pages of it
  * are its own: the PAGEMAP_SCAN ioctl (Linux 6.7), or reading
- * /proc/self/pagemap; where that cannot be opened, those that are in memory. By system
- * calls alone, as the other threads stand. */
+ * /proc/self/pagemap; where that cannot be opened, and of shared memory, those that are in
+ * memory. By system calls alone, as the other threads stand. */
 
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -144,17 +145,38 @@ static bool holds_no_roots(const char *path)
     return slash != NULL && begins_with(slash + 1, "libunwind.so");
 }
 
-/* As compilers at run time write it. */
-static bool is_code(const struct line *line)
+static bool ends_with(const char *text, const char *end)
 {
-    return line->rights[2] == 'x' && line->path[0] != '/';
+    size_t length = strlen(text), end_length = strlen(end);
+
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, bool is_code, void *argument),
+/* So is memory that is shared but anonymous, or of memfd_create: a file without a name. */
+static bool has_a_name(const char *path)
+{
+    return !ends_with(path, " (deleted)") && !begins_with(path, "[anon_shmem:");
+}
+
+/* Code of no file is as compilers at run time write it. */
+static enum gc__mapping kind_of(const struct line *line)
+{
+    if (line->rights[3] != 'p')
+        return GC_MAPPING_SHARED;
+    return line->rights[2] == 'x' && line->path[0] != '/' ? GC_MAPPING_CODE : GC_MAPPING_PRIVATE;
+}
+
+static bool is_wanted(const struct line *line, bool of_files)
+{
+    return line->range.start < line->range.end && line->rights[0] == 'r' && !holds_no_roots(line->path) &&
+           (of_files || kind_of(line) != GC_MAPPING_SHARED || !has_a_name(line->path));
+}
+
+bool gc__os_each_mapping(bool of_files, void (*visit)(struct gc__range range, enum gc__mapping kind, void *argument),
                          void *argument)
 {
+    static GC_OWN_STATE char text[PATH_MAX + 128];
     int saved_errno = errno;
-    char text[256];
     bool read;
 
     reader.file = open_for_reading(MAPS);
@@ -166,9 +188,8 @@ bool gc__os_each_mapping(bool shared, void (*visit)(struct gc__range range, bool
     while ((read = read_line(text, sizeof text)) && text[0] != '\0') {
         struct line line = parse(text);
 
-        if (line.range.start < line.range.end && line.rights[0] == 'r' && (shared || line.rights[3] == 'p') &&
-            !holds_no_roots(line.path))
-            visit(line.range, is_code(&line), argument);
+        if (is_wanted(&line, of_files))
+            visit(line.range, kind_of(&line), argument);
     }
     syscall(SYS_close, reader.file);
     errno = saved_errno;
@@ -182,8 +203,7 @@ struct visitor {
     void *argument;
     const struct gc__range *range; /* those that are asked for, by address, */
     size_t count;
-    size_t next; /* the first that may reach further */
-    bool file_pages;
+    size_t next;          /* the first that may reach further */
     struct gc__range run; /* found side by side, and not visited yet */
 };
 
@@ -226,8 +246,8 @@ static bool scan_by_ioctl_without(uint64_t guards, int pagemap, struct gc__range
         .regions = (uintptr_t)region,
         .region_count = sizeof region / sizeof *region,
         .any_of = GC_PAGE_IS_PRESENT | GC_PAGE_IS_SWAPPED,
-        .inverted = guards | (to->file_pages ? 0 : GC_PAGE_IS_FILE),
-        .all_of = guards | (to->file_pages ? 0 : GC_PAGE_IS_FILE),
+        .inverted = guards | GC_PAGE_IS_FILE,
+        .all_of = guards | GC_PAGE_IS_FILE,
         .returned = GC_PAGE_IS_PRESENT,
     };
 
@@ -259,10 +279,9 @@ static bool scan_by_ioctl(int pagemap, struct gc__range range, struct visitor *t
 #define PAGE_OF_FILE ((uint64_t)1 << 61)
 #define PAGE_IS_GUARD ((uint64_t)1 << 58)
 
-static bool is_to_be_visited(uint64_t entry, bool file_pages)
+static bool is_touched(uint64_t entry)
 {
-    return (entry & (PAGE_PRESENT | PAGE_SWAPPED)) != 0 && (entry & PAGE_IS_GUARD) == 0 &&
-           (file_pages || (entry & PAGE_OF_FILE) == 0);
+    return (entry & (PAGE_PRESENT | PAGE_SWAPPED)) != 0 && (entry & (PAGE_IS_GUARD | PAGE_OF_FILE)) == 0;
 }
 
 static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor *to)
@@ -278,7 +297,7 @@ static bool scan_by_reading(int pagemap, struct gc__range range, struct visitor 
         if (got < (long)sizeof *entry)
             return false;
         for (long i = 0; i < got / (long)sizeof *entry; i++, at += page)
-            if (is_to_be_visited(entry[i], to->file_pages))
+            if (is_touched(entry[i]))
                 note_found(to, (struct gc__range){at, at + page});
     }
     visit_run(to);
@@ -363,10 +382,10 @@ static void visit_cluster(int pagemap, struct visitor *to, size_t first, size_t 
     }
 }
 
-void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file_pages,
+void gc__os_each_touched(const struct gc__range *ranges, size_t count,
                          void (*visit)(struct gc__range range, void *argument), void *argument)
 {
-    struct visitor to = {visit, argument, ranges, count, 0, file_pages, {0, 0}};
+    struct visitor to = {visit, argument, ranges, count, 0, {0, 0}};
     int saved_errno = errno;
     int pagemap = open_pagemap();
 
@@ -377,6 +396,18 @@ void gc__os_each_touched(const struct gc__range *ranges, size_t count, bool file
         visit_cluster(pagemap, &to, first, end);
     }
     close_pagemap(pagemap);
+    errno = saved_errno;
+}
+
+/* The page table does not tell: it knows nothing of what this process, newly forked, or
+ * another one has not touched itself, nor of what was swapped out. */
+void gc__os_each_touched_by_any(const struct gc__range *ranges, size_t count,
+                                void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    struct visitor to = {visit, argument, ranges, count, 0, {0, 0}};
+    int saved_errno = errno;
+
+    scan_by_residence(&to);
     errno = saved_errno;
 }
 
@@ -409,7 +440,7 @@ static bool note_by_reading(uintptr_t start, size_t pages, uint64_t *bits)
         wanted = (long)(count * sizeof *entry);
         got = syscall(SYS_pread64, pagemap, entry, wanted, (first + page) * sizeof *entry);
         for (size_t i = 0; i < count && got == wanted; i++, page++)
-            if (is_to_be_visited(entry[i], true))
+            if (is_touched(entry[i]))
                 gc__bitmap_set(bits, page, page + 1);
     }
     close_pagemap(pagemap);
