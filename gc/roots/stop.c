@@ -1,15 +1,13 @@
 /* stop.c - how the world stops and goes on: the mutators' side, then the
  * collector's. */
 
-#include "gc/roots/world.h"
+#include "gc/roots/stop.h"
 
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 #include "gc/base/tunables.h"
 
 #include <errno.h>
-
-#define NS_PER_SECOND 1000000000u
 
 /* The world whose threads get the signal. */
 GC_OWN_STATE static struct world *signalled;
@@ -66,11 +64,6 @@ static void stand_still(const struct world *world)
         wait_for_next_epoch(world, epoch);
 }
 
-static bool is_asked(const struct mutator *mutator)
-{
-    return atomic_load_explicit(&mutator->state, memory_order_acquire) == MUTATOR_ASKED;
-}
-
 /* For a stranger. The record is not its own: if it ever calls us, it comes as anybody
  * else does, and its end is told of. */
 static void introduce(struct mutator *mutator, const struct gc__context *context)
@@ -90,7 +83,7 @@ static struct mutator *find_stranger(struct world *world, long thread_id, const 
         mutator = gc__world_thread(world, thread_id);
         gc__os_relax();
     }
-    if (mutator != NULL && is_asked(mutator))
+    if (mutator != NULL && gc__stop_is_asked(mutator))
         introduce(mutator, context);
     return mutator;
 }
@@ -124,7 +117,7 @@ static void caught(const struct gc__context *context)
     mutator = own_mutator(world, context);
     if (mutator == NULL)
         return;
-    if (is_asked(mutator) && !mutator->inside) {
+    if (gc__stop_is_asked(mutator) && !mutator->inside) {
         mutator->context = *context;
         stop(world, mutator);
     }
@@ -150,11 +143,11 @@ static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world_addres
     struct mutator *mutator = (struct mutator *)address;
 
     (void)call;
-    while (is_asked(mutator)) {
+    while (gc__stop_is_asked(mutator)) {
         mutator->inside = true;
         atomic_signal_fence(memory_order_seq_cst);
         mutator->context = gc__os_context_of(spilled_at(mutator, sp));
-        while (is_asked(mutator))
+        while (gc__stop_is_asked(mutator))
             stop(world, mutator);
         atomic_signal_fence(memory_order_seq_cst);
         mutator->inside = false;
@@ -195,7 +188,7 @@ void gc__world_end_safe(struct world *world, struct mutator *mutator)
 /* ---- Stopping: the collector's side ---------------------------------------------------- */
 
 /* Threads that ended without a word are no longer asked. */
-static void give_up(struct world *world, struct mutator *mutator)
+void gc__stop_give_up(struct world *world, struct mutator *mutator)
 {
     uint32_t asked = MUTATOR_ASKED;
 
@@ -217,13 +210,13 @@ static void refuse(struct world *world, const struct mutator *mutator, int error
               gc__os_stop_signal(), error);
 }
 
-static void send_signal(struct world *world, struct mutator *mutator)
+void gc__stop_send_signal(struct world *world, struct mutator *mutator)
 {
     int error = gc__os_stop_thread(world->process_id, mutator->thread_id);
 
     mutator->unsent = error == EAGAIN; /* too many are queued, or somebody is in exec: it is sent again */
     if (error == ESRCH)
-        give_up(world, mutator);
+        gc__stop_give_up(world, mutator);
     else if (error != 0 && error != EAGAIN)
         refuse(world, mutator, error);
 }
@@ -249,7 +242,7 @@ static bool asked(struct world *world, struct mutator *mutator)
 static void ask(struct world *world, struct mutator *mutator)
 {
     if (asked(world, mutator))
-        send_signal(world, mutator);
+        gc__stop_send_signal(world, mutator);
 }
 
 static bool is_to_be_asked(const struct mutator *mutator)
@@ -287,171 +280,13 @@ static void ask_the_busy(struct world *world, const struct mutator *self)
         gc__os_relax();
     }
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
-        if (mutator->asked_softly && is_asked(mutator))
-            send_signal(world, mutator);
+        if (mutator->asked_softly && gc__stop_is_asked(mutator))
+            gc__stop_send_signal(world, mutator);
         mutator->asked_softly = false;
     }
 }
 
-/* ---- Those who do not come ------------------------------------------------------------- */
-
-static const char *reason_for(enum gc__hindrance hindrance, const struct mutator *mutator)
-{
-    if (mutator->unsent)
-        return "the queue of signals is full";
-    switch (hindrance) {
-    case GC_HINDRANCE_MASK: return "it blocks the signal";
-    case GC_HINDRANCE_DEEP: return "it waits where no signal wakes it";
-    case GC_HINDRANCE_HALT: return "it has been halted";
-    case GC_HINDRANCE_NONE: break;
-    }
-    return gc__os_blocks_stop_signal(mutator->look) ? "it blocks the signal, most of the time"
-                                                    : "it gets no CPU, or somebody takes its signals";
-}
-
-static void report(const struct mutator *mutator, enum gc__hindrance hindrance, uint64_t waited_ns)
-{
-    char name[32];
-
-    gc__os_thread_name(mutator->thread_id, name, sizeof name);
-    gc__message("thread %ld (%s) has not stopped for %llu s, as signal %d asks it to: %s", mutator->thread_id, name,
-                (unsigned long long)(waited_ns / NS_PER_SECOND), gc__os_stop_signal(), reason_for(hindrance, mutator));
-}
-
-/* What keeps it, as this look and the last one show. */
-static enum gc__hindrance look_again(struct mutator *mutator)
-{
-    struct gc__thread_look now = gc__os_look_at_thread(mutator->thread_id);
-    enum gc__hindrance hindrance = gc__os_hindrance(mutator->look, now);
-
-    if (now.state != 'R' || mutator->look.state != 'R') /* else the CPU adds up */
-        mutator->look = now;
-    return hindrance;
-}
-
-/* A thread that only waits for a CPU, on a busy machine, is not worth a word. */
-static void report_if_hindered(const struct mutator *mutator, enum gc__hindrance hindrance, uint64_t waited_ns)
-{
-    if (hindrance != GC_HINDRANCE_NONE || mutator->unsent || waited_ns >= GC_STOP_STARVED_NS)
-        report(mutator, hindrance, waited_ns);
-}
-
-/* A thread that never called us is scanned as it is, if it sleeps. Its registers are
- * not seen. Where it stands is noted later: until it is left alone it may wake, and say so
- * itself. */
-static bool can_be_left_alone(struct mutator *mutator)
-{
-    uintptr_t sp = mutator->met ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
-
-    if (sp == 0)
-        return false;
-    if (mutator->stack.end == 0)
-        mutator->stack = gc__os_stack_around(sp);
-    return true;
-}
-
-static void leave_alone(struct world *world, struct mutator *mutator)
-{
-    uint32_t asked = MUTATOR_ASKED;
-
-    if (atomic_compare_exchange_strong(&mutator->state, &asked, MUTATOR_DEAF))
-        atomic_fetch_sub(&world->unstopped, 1);
-}
-
-/* Those that take the signal again are asked again. */
-static void ask_the_deaf_again(struct world *world)
-{
-    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-        if (mutator->state == MUTATOR_DEAF && !gc__os_blocks_stop_signal(gc__os_look_at_thread(mutator->thread_id)))
-            mutator->state = MUTATOR_RUNS;
-}
-
-/* Of the stack of one that never called us, only what a stop found in use is known. */
-static struct gc__range all_of_stack(const struct mutator *mutator)
-{
-    struct gc__range stack = mutator->stack;
-
-    if (mutator->met)
-        stack.start = stack.end - gc__min(stack.end, GC_FOREIGN_STACK_BYTES);
-    return gc__os_whole_stack(stack);
-}
-
-/* Where it stands now; all of its stack, if it runs. */
-static void look_at_deaf(struct mutator *mutator)
-{
-    uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
-
-    if (sp == 0)
-        sp = all_of_stack(mutator).start;
-    mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
-}
-
-static void look_at_the_deaf(struct world *world)
-{
-    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-        if (mutator->state == MUTATOR_DEAF) {
-            if (gc__os_thread_exists(world->process_id, mutator->thread_id))
-                look_at_deaf(mutator);
-            else
-                mutator->thread_id = 0;
-        }
-}
-
-/* A process's first thread remains listed when it has ended, and is sent signals
- * without an error. */
-static bool has_ended(const struct world *world, long thread_id, uint64_t waited_ns)
-{
-    return !gc__os_thread_exists(world->process_id, thread_id) ||
-           (waited_ns > GC_STOP_DOUBT_NS && gc__os_thread_sort(thread_id) == GC_THREAD_ASIDE);
-}
-
-/* The C library blocks all signals in a thread that is over, and may then wait for a
- * lock of its own that a stopped thread holds. So does one that was just made, where
- * its maker has more to do for it (its CPUs, its priority) and was stopped before it
- * let go: that one nobody knows yet but by what it is to do. (One that runs will be out
- * of this soon; and who starts a program in a destructor sleeps too deeply.) */
-static bool waits_for_a_stopped_one(const struct world *world, struct mutator *mutator)
-{
-    if (!mutator->over && !(mutator->met && world->starting != NULL))
-        return false;
-    if (!gc__os_sleeps_inside_library(gc__os_look_at_thread(mutator->thread_id)))
-        return false;
-    return mutator->over || can_be_left_alone(mutator);
-}
-
-/* Runtimes have threads that block every signal from the beginning, such as the C
- * library's for timers and queues: these are left alone as soon as two looks have found
- * them asleep, and are not waited for twice. Some wake now and then, so after
- * a second it is enough that one sleeps. The signal may also have been
- * taken by sigwait, or refused for want of room. */
-static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
-{
-    enum gc__hindrance hindrance = GC_HINDRANCE_NONE;
-
-    if (has_ended(world, mutator->thread_id, waited_ns)) {
-        give_up(world, mutator);
-        return;
-    }
-    if (waits_for_a_stopped_one(world, mutator)) {
-        leave_alone(world, mutator);
-        return;
-    }
-    if (waited_ns >= (mutator->met ? GC_STOP_DOUBT_NS : GC_STOP_LOOK_NS))
-        hindrance = look_again(mutator);
-    if (waited_ns >= NS_PER_SECOND)
-        report_if_hindered(mutator, hindrance, waited_ns);
-    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
-        leave_alone(world, mutator);
-    else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
-        send_signal(world, mutator);
-}
-
-static void look_after(struct world *world, uint64_t waited_ns)
-{
-    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
-        if (is_asked(mutator))
-            look_after_one(world, mutator, waited_ns);
-}
+/* ---- Waiting for them -------------------------------------------------------------------- */
 
 static void drop_the_dead(struct world *world)
 {
@@ -489,13 +324,13 @@ static void wait_for_all(struct world *world)
             before = unstopped;
             patience_ns = waited_ns + GC_STOP_PATIENCE_NS;
         } else if (waited_ns >= patience_ns) {
-            look_after(world, waited_ns);
+            gc__stop_look_after(world, waited_ns);
             patience_ns = longer(patience_ns);
         } else {
             gc__os_wait(&world->unstopped, unstopped, patience_ns - waited_ns);
         }
     }
-    look_at_the_deaf(world);
+    gc__stop_look_at_the_deaf(world);
     drop_the_dead(world);
 }
 
@@ -573,7 +408,7 @@ bool gc__world_stop(struct world *world)
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;
     world->may_spin = world->has_cpus;
-    ask_the_deaf_again(world);
+    gc__stop_ask_the_deaf_again(world);
     ask_sleepers(world, self);
     ask_the_busy(world, self);
     wait_for_all(world);
