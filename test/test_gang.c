@@ -254,6 +254,37 @@ Test(gang, marks_wide_arrays_with_little_room)
     compare(root, objects_of_array(50), 30);
 }
 
+/* ---- What is shared ------------------------------------------------------------------------- */
+
+#define PARTS 1000
+
+static unsigned char done[PARTS];
+
+static void note_part(size_t part, void *times)
+{
+    done[part]++;
+    for (size_t i = 0; i < *(const size_t *)times; i++)
+        gc__os_relax();
+}
+
+/* With parts that take no time, and such that helpers come for. */
+Test(gang, does_each_part_of_what_is_shared_once)
+{
+    for (unsigned markers = 1; markers <= MOST_MARKERS; markers += markers == 1 ? 1 : 3) {
+        gc__gang_assemble(&gang, markers);
+        for (size_t round = 1; round <= 40; round++) {
+            size_t parts = round % 4 == 0 ? round / 4 - 1 : PARTS, times = round % 3 * 100;
+
+            memset(done, 0, sizeof done);
+            gc__gang_share(&gang, parts, note_part, &times);
+            for (size_t i = 0; i < PARTS; i++)
+                cr_assert_eq(done[i], i < parts, "part %zu of %zu, %u markers", i, parts, markers);
+        }
+    }
+}
+
+/* ---- Large ---------------------------------------------------------------------------------- */
+
 /* More pieces than one span holds; pointers at its very ends. */
 Test(gang, marks_what_is_in_objects_of_many_megabytes)
 {

@@ -7,6 +7,13 @@
 
 static struct region *const region = &built.region;
 static struct bins bins;
+static struct gang gang;
+
+static void build_heap_and_gang(void)
+{
+    build_heap();
+    gc__gang_init(&gang, region, 0);
+}
 
 static void drop_heap_and_bins(void)
 {
@@ -26,12 +33,12 @@ static void mark(const void *address)
 static void finish_and_whiten(void)
 {
     memset(built.current, 0, sizeof built.current);
-    gc__sweep_finish_and_whiten(region, &bins, false);
+    gc__sweep_finish_and_whiten(&gang, &bins, false);
 }
 
 static struct census publish(void)
 {
-    struct census census = gc__sweep_publish_marks(region, &bins);
+    struct census census = gc__sweep_publish_marks(&gang, &bins);
 
     gc__sweep_audit(region, &bins);
     return census;
@@ -67,12 +74,12 @@ static void fill_blocks(size_t count, size_t bytes, char **cells)
     }
 }
 
-TestSuite(begin, .init = build_heap, .fini = drop_heap_and_bins);
-TestSuite(publish, .init = build_heap, .fini = drop_heap_and_bins);
-TestSuite(take, .init = build_heap, .fini = drop_heap_and_bins);
-TestSuite(note_free, .init = build_heap, .fini = drop_heap_and_bins);
-TestSuite(abandon, .init = build_heap, .fini = drop_heap_and_bins);
-TestSuite(large, .init = build_heap, .fini = drop_heap_and_bins);
+TestSuite(begin, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
+TestSuite(publish, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
+TestSuite(take, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
+TestSuite(note_free, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
+TestSuite(abandon, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
+TestSuite(large, .init = build_heap_and_gang, .fini = drop_heap_and_bins);
 
 /* ---- The first step of a cycle --------------------------------------------------------- */
 
@@ -111,6 +118,62 @@ Test(begin, empties_the_bins)
     gc__sweep_audit(region, &bins);
     cr_assert_null(take(GC_KIND_CONSERVATIVE, 100));
     cr_assert_eq(object_at(cell).block->state, BLOCK_AWAITING);
+}
+
+/* ---- Both, by several markers ---------------------------------------------------------------- */
+
+enum { MANY = 5 * GC_SWEEP_PART_CHUNKS * (GC_CHUNK_BYTES / 1024) };
+
+static char *many[MANY];
+
+/* Of each sort of block some: none of whose cells lives, all, or some. */
+static bool lives(size_t i)
+{
+    size_t per_block = gc__sizeclass(gc__sizeclass_of(1000))->cells;
+
+    return i / per_block % 3 == 0 || (i / per_block % 3 == 1 && i % 2 == 0);
+}
+
+static void cycle_of_many(unsigned markers)
+{
+    size_t living = 0, cell_bytes = (size_t)gc__sizeclass(gc__sizeclass_of(1000))->cell_granules << GC_GRANULE_SHIFT;
+    struct census census;
+
+    gc__gang_assemble(&gang, markers);
+    cr_assert_eq(gc__sweep_is_shared(&gang), markers > 1);
+    finish_and_whiten();
+    for (size_t i = 0; i < MANY; i++) {
+        cr_assert_not(is_marked(many[i]));
+        living += lives(i);
+        if (lives(i))
+            mark(many[i]);
+    }
+    census = publish();
+    cr_assert_eq(census.objects, living);
+    cr_assert_eq(census.bytes, living * cell_bytes);
+    cr_assert_eq(census.scanned_bytes, census.bytes);
+}
+
+/* The second cycle finds blocks unswept, and less of them. */
+Test(begin, and_publish_are_done_alike_by_any_number_of_markers)
+{
+    static unsigned markers[] = {1, 2, 4};
+    size_t held[3];
+
+    for (size_t k = 0; k < 3; k++) {
+        drop_heap();
+        build_heap_of(8 * GC_SWEEP_PART_CHUNKS);
+        gc__gang_init(&gang, region, 0);
+        for (size_t i = 0; i < MANY; i++)
+            many[i] = build_cell(GC_KIND_CONSERVATIVE, 1000);
+        cycle_of_many(markers[k]);
+        held[k] = region->used_pages;
+        cycle_of_many(markers[k]);
+        cr_assert_eq(region->used_pages, held[k]);
+        cr_assert_eq(held[k], held[0]);
+        for (size_t i = 0; i < MANY; i++)
+            cr_assert(!lives(i) || is_allocated(many[i]));
+    }
 }
 
 /* ---- The last step ------------------------------------------------------------------------ */
@@ -449,7 +512,7 @@ static void collect(void)
         check_known(i);
 }
 
-Test(random, cycles_lose_no_object, .init = build_heap, .fini = drop_heap_and_bins)
+Test(random, cycles_lose_no_object, .init = build_heap_and_gang, .fini = drop_heap_and_bins)
 {
     random_begin("sweep");
     for (unsigned step = 0; step < 12000; step++) {
@@ -471,7 +534,7 @@ Test(random, cycles_lose_no_object, .init = build_heap, .fini = drop_heap_and_bi
 
 /* ---- The audit sees what is wrong -------------------------------------------------------------------------- */
 
-TestSuite(sweep_audit, .init = build_heap);
+TestSuite(sweep_audit, .init = build_heap_and_gang);
 
 static struct block *listed_block(void)
 {

@@ -401,6 +401,10 @@
  * about a millisecond, and waking a thread and waiting for it a twentieth. */
 #define GC_MARKER_BYTES ((size_t)4 << 20)
 
+/* Of so many chunks a marker finishes the sweep and whitens, or counts the marked, before it
+ * takes the next: some forty microseconds, about what it takes to wake a helper. */
+#define GC_SWEEP_PART_CHUNKS 8
+
 /* The helpers are called when so many objects were scanned and more are grey:
  * some forty microseconds, about what it takes to wake them. */
 #define GC_CALL_OBJECTS 8192

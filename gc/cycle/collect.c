@@ -26,7 +26,9 @@ static void cycle(struct heap *heap)
     struct census marked;
     size_t rescanned = 0;
 
-    gc__sweep_finish_and_whiten(&heap->region, &heap->bins, minor);
+    if (gc__sweep_is_shared(&heap->gang))
+        gc__world_lend_cpus(&heap->world, heap->gang.markers - 1);
+    gc__sweep_finish_and_whiten(&heap->gang, &heap->bins, minor);
     gc__gang_begin(&heap->gang);
     if (minor) {
         gc__rescan_note_pinned(&heap->region, &heap->pinned);
@@ -35,7 +37,7 @@ static void cycle(struct heap *heap)
     keeping = gc__runs_keep(heap);
     gc__roots_mark(heap, ROOTS_WHOLE);
     gc__roots_trace(heap);
-    marked = gc__sweep_publish_marks(&heap->region, &heap->bins);
+    marked = gc__sweep_publish_marks(&heap->gang, &heap->bins);
     gc__record_marked(heap, &marked, &keeping, rescanned);
     gc__minor_prepare(&heap->minor, &heap->region, gc__choice_stopped_minor(heap, &marked));
     gc__gang_trim(&heap->gang);

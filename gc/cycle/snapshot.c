@@ -131,7 +131,7 @@ static bool mark_and_tell(void *argument)
 
     gc__gang_forget_helpers(&heap->gang);
     heap->stacks.warned = true; /* that is for a cycle whose memory is the process's */
-    gc__sweep_finish_and_whiten(&heap->region, &heap->bins, false);
+    gc__sweep_finish_and_whiten(&heap->gang, &heap->bins, false);
     gc__gang_begin(&heap->gang);
     gc__runs_keep(heap);
     if (!mark(heap))

@@ -58,10 +58,12 @@ static void work_off(struct gang *gang, struct marker *marker, struct packet *pa
     }
 }
 
-static void run_errand(struct gang *gang)
+static void share_in(struct shared_work *work)
 {
-    while (gang->errand(gang->errand_argument))
-        continue;
+    size_t part;
+
+    while ((part = atomic_fetch_add_explicit(&work->begun, 1, memory_order_relaxed)) < work->parts)
+        work->do_part(part, work->argument);
 }
 
 /* Until there is nothing for the helper to do; false: nor will there be. */
@@ -71,9 +73,9 @@ static bool take_part(struct gang *gang, unsigned marker)
 
     if (!enter(gang))
         return false;
-    more = marker < gang->markers && gang->errand == NULL;
-    if (gang->errand != NULL)
-        run_errand(gang);
+    more = marker < gang->markers && gang->shared.do_part == NULL;
+    if (gang->shared.do_part != NULL)
+        share_in(&gang->shared);
     if (more) {
         work_off(gang, &gang->marker[marker], gc__pool_wait(&gang->pool));
         more = !gc__pool_is_done(&gang->pool);
@@ -133,18 +135,19 @@ static void drain_together(struct gang *gang)
     }
 }
 
-void gc__gang_share(struct gang *gang, bool (*errand)(void *argument), void *argument)
+void gc__gang_share(struct gang *gang, size_t parts, void (*do_part)(size_t part, void *argument), void *argument)
 {
-    gang->errand = errand;
-    gang->errand_argument = argument;
-    if (gang->markers > 1) {
+    bool together = gang->markers > 1 && parts > 1;
+
+    gang->shared = (struct shared_work){do_part, argument, parts, 0};
+    if (together) {
         open_door(gang);
         call_helpers(gang);
     }
-    run_errand(gang);
-    if (gang->markers > 1)
+    share_in(&gang->shared);
+    if (together)
         close_door(gang);
-    gang->errand = NULL;
+    gang->shared.do_part = NULL;
 }
 
 bool gc__gang_drain_alone(struct gang *gang)

@@ -31,6 +31,14 @@ struct helper {
     _Atomic uint32_t calls; /* so many cycles it was called for: it sleeps on this */
 };
 
+/* What is to be done together, in parts. */
+struct shared_work {
+    void (*do_part)(size_t part, void *argument); /* NULL: there is none, but to drain */
+    void *argument;
+    size_t parts;
+    _Atomic size_t begun; /* of them */
+};
+
 struct gang {
     struct region *region;
     unsigned max_markers; /* at most GC_MAX_MARKERS */
@@ -41,8 +49,7 @@ struct gang {
     uint64_t cpus_ns;     /* ...this time; 0: never asked */
 
     _Atomic uint32_t attendance;
-    bool (*errand)(void *argument); /* what is to be done together; NULL: drain */
-    void *errand_argument;
+    struct shared_work shared;
     struct pool pool;
     struct helper helper[GC_MAX_MARKERS]; /* the first is not used */
     struct marker marker[GC_MAX_MARKERS];
@@ -77,9 +84,8 @@ bool gc__gang_drain_alone(struct gang *gang);
 /* Works until nothing is grey, all markers together. */
 void gc__gang_drain(struct gang *gang);
 
-/* All call `errand` until it returns false: it does one part of some work each time, or
- * tells that none is left to begin. Returns when all is done. */
-void gc__gang_share(struct gang *gang, bool (*errand)(void *argument), void *argument);
+/* Does all parts, from 0 on, each by one of the markers. Returns when all is done. */
+void gc__gang_share(struct gang *gang, size_t parts, void (*do_part)(size_t part, void *argument), void *argument);
 
 /* Gives memory back that deep heaps needed, after a cycle. */
 void gc__gang_trim(struct gang *gang);

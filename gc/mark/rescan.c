@@ -170,34 +170,23 @@ bool gc__rescan_find_in_part(struct region *region, size_t part)
 struct search {
     struct region *region;
     gc__find_written *find;
-    size_t parts;
-    _Atomic size_t begun; /* of them */
     _Atomic bool failed;
 };
 
 /* The parts share no word of the bitmap. */
-static bool search_part(void *argument)
+static void search_part(size_t part, void *argument)
 {
     struct search *search = argument;
-    size_t part = atomic_fetch_add_explicit(&search->begun, 1, memory_order_relaxed);
 
-    if (part >= search->parts)
-        return false;
     if (!search->find(search->region, part))
         search->failed = true;
-    return true;
 }
 
 bool gc__rescan_find_written(struct gang *gang, gc__find_written *find)
 {
-    struct region *region = gang->region;
-    size_t parts = gc__divide_up(gc__region_span(region), GC_SEARCH_BYTES);
-    struct search search = {.region = region, .find = find, .parts = parts};
+    struct search search = {.region = gang->region, .find = find};
 
-    if (parts > 1)
-        gc__gang_share(gang, search_part, &search);
-    while (search_part(&search))
-        continue;
+    gc__gang_share(gang, gc__divide_up(gc__region_span(gang->region), GC_SEARCH_BYTES), search_part, &search);
     return !search.failed;
 }
 

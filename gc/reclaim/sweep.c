@@ -3,6 +3,7 @@
 #include "gc/base/align.h"
 #include "gc/base/check.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static void list_push(struct region *region, uint32_t *list, struct block *block, enum block_state state)
@@ -46,23 +47,64 @@ static void await_publication(struct block *block)
     block->freed = GC_NOTHING_FREED;
 }
 
-void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky)
+/* ---- By all markers, while the world stands ------------------------------------------------ */
+
+static size_t parts_of(const struct region *region)
 {
-    size_t units = region->accessible * GC_UNITS_PER_CHUNK;
+    return gc__divide_up(region->accessible, GC_SWEEP_PART_CHUNKS);
+}
+
+bool gc__sweep_is_shared(const struct gang *gang)
+{
+    return gang->markers > 1 && parts_of(gang->region) > 1;
+}
+
+/* Of a part: its first chunk, and the one behind its last. */
+static size_t first_of(size_t part)
+{
+    return part * GC_SWEEP_PART_CHUNKS;
+}
+
+static size_t end_of(const struct region *region, size_t part)
+{
+    return gc__min(first_of(part + 1), region->accessible);
+}
+
+/* ---- To begin with --------------------------------------------------------------------------- */
+
+static void finish_and_whiten_chunk(struct region *region, size_t c, bool sticky)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
     size_t head, page = 0;
 
-    for (size_t unit = 0; unit < units; unit++) {
-        struct block *block = &region->blocks[unit];
-
-        if (!gc__block_is_head(block))
-            continue;
-        gc__block_sweep_and_whiten(region, block, sticky);
-        await_publication(block);
-    }
-    for (; !sticky && gc__large_next(region, page, &head); page = head + gc__large_pages(region, head))
+    for (size_t i = 0; i < GC_UNITS_PER_CHUNK; i++)
+        if (gc__block_is_head(&blocks[i])) {
+            gc__block_sweep_and_whiten(region, &blocks[i], sticky);
+            await_publication(&blocks[i]);
+        }
+    for (; !sticky && gc__large_next_in_chunk(region, c, page, &head); page = head + gc__large_pages(region, head))
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
+}
+
+static void finish_and_whiten(size_t part, void *region)
+{
+    for (size_t c = first_of(part); c < end_of(region, part); c++)
+        finish_and_whiten_chunk(region, c, false);
+}
+
+static void finish_and_stick(size_t part, void *region)
+{
+    for (size_t c = first_of(part); c < end_of(region, part); c++)
+        finish_and_whiten_chunk(region, c, true);
+}
+
+void gc__sweep_finish_and_whiten(struct gang *gang, struct bins *bins, bool sticky)
+{
+    gc__gang_share(gang, parts_of(gang->region), sticky ? finish_and_stick : finish_and_whiten, gang->region);
     empty(bins);
 }
+
+/* ---- To begin with, beside the mutators ------------------------------------------------------- */
 
 void gc__sweep_await_publication(struct region *region, struct bins *bins)
 {
@@ -122,6 +164,8 @@ void gc__sweep_whiten_chunk(struct region *region, size_t c, bool sticky)
     }
 }
 
+/* ---- To end with ------------------------------------------------------------------------------ */
+
 static void count(struct census *census, size_t objects, size_t bytes, bool scanned)
 {
     census->objects += objects;
@@ -129,19 +173,46 @@ static void count(struct census *census, size_t objects, size_t bytes, bool scan
     census->scanned_bytes += scanned ? bytes : 0;
 }
 
-static void publish_block(struct region *region, struct bins *bins, struct census *census, struct block *block)
+/* What becomes of a block shows in it then: it is full; it goes on waiting, and is marked; or
+ * it does, and is empty. */
+static void judge_block(const struct region *region, struct census *census, struct block *block)
 {
     size_t marked = gc__block_count_marked(region, block);
     size_t cell_bytes = (size_t)block->cell_granules << GC_GRANULE_SHIFT;
 
     count(census, marked, marked * cell_bytes, gc__kinds[block->kind].scanned);
     block->marked = marked != 0;
-    if (marked == 0)
-        gc__block_destroy(region, block);
-    else if (marked < block->cells)
-        list_push(region, &bin_of(bins, block)->unswept, block, BLOCK_UNSWEPT);
-    else
+    if (marked == block->cells)
         gc__block_set_state(block, BLOCK_FULL);
+}
+
+static bool awaits_publication(const struct block *block)
+{
+    return gc__block_is_head(block) && gc__block_state(block) == BLOCK_AWAITING;
+}
+
+static void judge_chunk(const struct region *region, struct census *census, size_t c)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
+
+    for (unsigned i = 0; i < GC_UNITS_PER_CHUNK; i++)
+        if (awaits_publication(&blocks[i]))
+            judge_block(region, census, &blocks[i]);
+}
+
+/* Downwards, so that the lowest block comes to the head of its list. */
+static void settle_chunk(struct region *region, struct bins *bins, size_t c)
+{
+    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
+
+    for (unsigned i = GC_UNITS_PER_CHUNK; i-- > 0;) {
+        if (!awaits_publication(&blocks[i]))
+            continue;
+        if (blocks[i].marked)
+            list_push(region, &bin_of(bins, &blocks[i])->unswept, &blocks[i], BLOCK_UNSWEPT);
+        else
+            gc__block_destroy(region, &blocks[i]);
+    }
 }
 
 static void publish_large(struct region *region, struct census *census, size_t head)
@@ -152,29 +223,56 @@ static void publish_large(struct region *region, struct census *census, size_t h
         count(census, 1, gc__large_bytes(region, head), gc__kinds[gc__large_kind(region, head)].scanned);
 }
 
-/* Downwards, so that the lowest block comes to the head of its list. */
-void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c, struct census *census)
+static void publish_large_of_chunk(struct region *region, struct census *census, size_t c)
 {
-    struct block *blocks = &region->blocks[c * GC_UNITS_PER_CHUNK];
     size_t head, page = 0;
 
-    for (unsigned i = GC_UNITS_PER_CHUNK; i-- > 0;)
-        if (gc__block_is_head(&blocks[i]) && gc__block_state(&blocks[i]) == BLOCK_AWAITING)
-            publish_block(region, bins, census, &blocks[i]);
     while (gc__large_next_in_chunk(region, c, page, &head)) {
         page = head + gc__large_pages(region, head);
         publish_large(region, census, head);
     }
 }
 
-struct census gc__sweep_publish_marks(struct region *region, struct bins *bins)
+void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c, struct census *census)
 {
+    judge_chunk(region, census, c);
+    settle_chunk(region, bins, c);
+    publish_large_of_chunk(region, census, c);
+}
+
+struct judging {
+    const struct region *region;
+    _Atomic uint64_t objects, bytes, scanned_bytes; /* a census */
+};
+
+static void judge(size_t part, void *argument)
+{
+    struct judging *judging = argument;
     struct census census = {0};
 
-    for (size_t c = region->accessible; c-- > 0;)
-        gc__sweep_publish_chunk(region, bins, c, &census);
+    for (size_t c = first_of(part); c < end_of(judging->region, part); c++)
+        judge_chunk(judging->region, &census, c);
+    atomic_fetch_add_explicit(&judging->objects, census.objects, memory_order_relaxed);
+    atomic_fetch_add_explicit(&judging->bytes, census.bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&judging->scanned_bytes, census.scanned_bytes, memory_order_relaxed);
+}
+
+/* To count takes the time, and is done together; lists and the free space have one owner. */
+struct census gc__sweep_publish_marks(struct gang *gang, struct bins *bins)
+{
+    struct judging judging = {.region = gang->region};
+    struct census census;
+
+    gc__gang_share(gang, parts_of(gang->region), judge, &judging);
+    census = (struct census){judging.objects, judging.bytes, judging.scanned_bytes};
+    for (size_t c = gang->region->accessible; c-- > 0;) {
+        settle_chunk(gang->region, bins, c);
+        publish_large_of_chunk(gang->region, &census, c);
+    }
     return census;
 }
+
+/* ---- Blocks to claim from ---------------------------------------------------------------------- */
 
 struct block *gc__sweep_take_block(struct region *region, struct bins *bins, unsigned lane, bool *unswept)
 {
@@ -239,6 +337,8 @@ void gc__sweep_note_free(struct region *region, struct bins *bins, struct block 
     default: list_partial(region, bins, block, in_block);
     }
 }
+
+/* ---- Audit --------------------------------------------------------------------------------------- */
 
 /* Blocks that were swept where they lay are in the list of the unswept still. */
 static size_t audit_list(const struct region *region, uint32_t list, bool unswept, unsigned lane)

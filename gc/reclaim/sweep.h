@@ -8,7 +8,8 @@
  * subtracted, with an AND over the bitmap. Dead objects are never touched.
  *
  * Both ends of a cycle, sweeping what is left and publishing the marks, are done
- * chunk by chunk, so that a cycle can do them beside the mutators.
+ * chunk by chunk, so that several markers can share them, or a cycle can do them beside
+ * the mutators.
  *
  * Threads: under the heap's lock.
  *
@@ -18,7 +19,7 @@
 #ifndef GC_RECLAIM_SWEEP_H
 #define GC_RECLAIM_SWEEP_H
 
-#include "gc/heap/resolve.h"
+#include "gc/mark/gang.h"
 
 /* Lists of blocks by unit plus one; 0 ends them. */
 struct bin {
@@ -33,7 +34,11 @@ struct bins {
 
 /* The first step of a cycle: sweeps what is left, then makes every object white,
  * or, if marks are `sticky`, none that has been marked. The bins are empty then. */
-void gc__sweep_finish_and_whiten(struct region *region, struct bins *bins, bool sticky);
+void gc__sweep_finish_and_whiten(struct gang *gang, struct bins *bins, bool sticky);
+
+/* Whether helpers of the gang are wanted for this, and for its counterpart at the end: who
+ * stands then had better not spin. */
+bool gc__sweep_is_shared(const struct gang *gang);
 
 /* What a collection found to be marked. */
 struct census {
@@ -45,7 +50,7 @@ struct census {
 /* The last step: gives back the blocks without a marked object, and the large
  * objects that are white; puts the other blocks into their bins, but for those
  * without a free cell. */
-struct census gc__sweep_publish_marks(struct region *region, struct bins *bins);
+struct census gc__sweep_publish_marks(struct gang *gang, struct bins *bins);
 
 /* The same steps beside the mutators. Sweeps the blocks of chunk `c` and leaves them
  * in their lists; makes every object of it white, or, if marks are `sticky`, nothing but what is no object
