@@ -32,7 +32,7 @@ collects()
 # As the linker is told by broom-malloc.pc; $CC is a command and its arguments.
 # shellcheck disable=SC2086
 $CC -std=gnu11 -O1 -fno-builtin -I"$top" -o "$work/roots" "$top/test/replaced_roots.c" -Wl,-u,malloc "$archive" -pthread
-for check in static mapped brk unaligned threads epoll queue signalling_timer; do
+for check in static mapped shared memfd brk unaligned threads epoll queue signalling_timer; do
     collects "$work/roots" $check
 done
 

@@ -69,6 +69,7 @@ static void leave(void)
     if (!mutator->leaving) /* it may have been unregistered */
         gc__events_put(&gc__heap, GC_EVENT_THREAD_END, 0, 0);
     mutator->leaving = true;
+    mutator->left_ns = gc__os_boot_ns();
     gc__world_unlock(&gc__heap.world);
     gc__world_end(&gc__heap.world, mutator);
 }

@@ -267,7 +267,7 @@ void gc__os_wake(_Atomic uint32_t *word, uint32_t count);
  * the heap if it is Broom's: of an allocation (gc/faces/malloc.c) or of a call of the C
  * library's, made at this stack pointer, or where that has a lock of its own, UINTPTR_MAX.
  * 0: of nothing. Initial-exec, as a library opened late finds little room. */
-extern _Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
+extern _Thread_local volatile uintptr_t gc__thread_busy_at;
 
 /* What a new thread is to do. */
 struct gc__start {
@@ -309,6 +309,11 @@ void gc__os_release_signals(uint64_t blocked);
  * a system call of its own. One thread at a time. */
 int gc__os_stop_thread(long process_id, long thread_id);
 bool gc__os_thread_exists(long process_id, long thread_id);
+
+/* Nanoseconds since the system began; and whether a thread began later than then, by a
+ * hundredth of a second or more: another one may have had its number. False: it is not told. */
+uint64_t gc__os_boot_ns(void);
+bool gc__os_thread_began_after(long thread_id, uint64_t boot_ns);
 
 /* What was seen of a thread at one moment. */
 struct gc__thread_look {

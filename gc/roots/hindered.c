@@ -93,8 +93,7 @@ static void look_at_deaf(struct mutator *mutator)
 {
     uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
 
-    if (sp == 0)
-        sp = all_of_stack(mutator).start;
+    sp = sp == 0 ? all_of_stack(mutator).start : sp - GC_RED_ZONE_BYTES;
     mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
 }
 

@@ -6,8 +6,7 @@
 
 const struct mutator gc__no_mutator;
 
-_Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec"))) =
-    (struct mutator *)(uintptr_t)&gc__no_mutator;
+_Thread_local struct mutator *gc__mutator = (struct mutator *)(uintptr_t)&gc__no_mutator;
 
 /* As broom/inline.h knows it: a mutator begins with its runs. */
 extern _Thread_local struct mutator *gc_runs

@@ -80,15 +80,16 @@ struct mutator {
     uintptr_t handle;         /* by which it is joined */
     uint64_t serial;          /* of its own, if pthread_create told of it */
     bool detached;
-    bool leaving; /* it has given back what it holds; it may allocate again, in destructors say */
-    bool over;    /* and its function has returned */
+    bool leaving;     /* it has given back what it holds; it may allocate again, in destructors say */
+    bool over;        /* and its function has returned */
+    uint64_t left_ns; /* since the system began, when it was last found leaving */
     struct mutator *next;
 };
 
 /* The calling thread's mutator. A thread that has none points at
  * gc__no_mutator, whose runs are empty, so that the fast path needs no test.
- * Initial-exec, and only one word: a library opened late finds little room. */
-extern _Thread_local struct mutator *gc__mutator __attribute__((tls_model("initial-exec")));
+ * Only one word: a library opened late finds little room. */
+extern _Thread_local struct mutator *gc__mutator;
 extern const struct mutator gc__no_mutator;
 
 static inline bool gc__mutator_exists(const struct mutator *mutator)

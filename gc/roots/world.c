@@ -221,11 +221,21 @@ void gc__world_return(struct world *world, struct mutator *mutator, void *result
     mutator->result = result;
 }
 
+/* Its number may be another thread's by now. */
 static bool is_dead(const struct mutator *mutator)
 {
     if (mutator->state == MUTATOR_ASIDE)
         return gc__os_thread_sort(mutator->thread_id) != GC_THREAD_ASIDE;
-    return mutator->leaving && !gc__os_thread_exists(gc__os_process_id(), mutator->thread_id);
+    return mutator->leaving && (!gc__os_thread_exists(gc__os_process_id(), mutator->thread_id) ||
+                                gc__os_thread_began_after(mutator->thread_id, mutator->left_ns));
+}
+
+static void forget_number(struct world *world, long thread_id)
+{
+    struct mutator *mutator = gc__world_thread(world, thread_id);
+
+    if (mutator != NULL)
+        gc__world_drop(world, mutator);
 }
 
 void gc__world_forget_the_dead(struct world *world)
@@ -243,10 +253,7 @@ void gc__world_forget_the_dead(struct world *world)
  * or what a stop noted as a stranger. */
 static void settle(struct world *world, struct mutator *mutator, struct gc__range stack)
 {
-    struct mutator *stranger = gc__world_thread(world, gc__os_thread_id());
-
-    if (stranger != NULL)
-        gc__world_drop(world, stranger);
+    forget_number(world, gc__os_thread_id());
     mutator->stack = stack;
     mutator->thread_pointer = gc__os_thread_pointer();
     mutator->handle = gc__os_thread_handle();
@@ -381,6 +388,7 @@ static void make_all_unused(struct world *world, struct mutator **list, const st
 void gc__world_note_helper(struct world *world, long thread_id)
 {
     GC_ASSERT(world->helpers < GC_MAX_MARKERS);
+    forget_number(world, thread_id);
     world->helper[world->helpers++] = thread_id;
 }
 

@@ -4,6 +4,7 @@
 # none with gc__, which is internal. Beside that only the calls of the C library
 # that are interposed: all of these, or none. Without arguments also: the library
 # that takes the place of malloc exports these and malloc's family, and nothing else.
+# And neither asks the loader for thread-local variables.
 set -eu
 : "${NM:=nm}"
 library=${1:-${top_builddir:-.}/.libs/libbroom.so}
@@ -48,6 +49,14 @@ if ! diff "$work/declared" "$work/exported" >"$work/diff"; then
     sed -n 's/^< /declared, but not exported: /p; s/^> /exported, but not declared: /p' "$work/diff"
     status=1
 fi
+# What is thread-local is found without a call: as the loader makes room for it, it would
+# allocate, in the handler of the signal that stops threads.
+for file in "$library" $replacement; do
+    if $NM -D --undefined-only "$file" | grep -w '__tls_get_addr' || readelf -rW "$file" | grep TLSDESC; then
+        echo "$file: thread-local variables are not initial-exec"
+        status=1
+    fi
+done
 family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep dlmopen dlopen epoll_pwait epoll_pwait2 epoll_wait free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect mq_notify msgrcv msgsnd nanosleep pause pkey_mprotect poll posix_memalign ppoll pselect pvalloc
 realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigpause sigsuspend sigtimedwait sigwait

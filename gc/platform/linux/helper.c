@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 #include "gc/platform/platform.h"
 
+#include "gc/base/align.h"
 #include "gc/platform/linux/real.h"
+#include "gc/platform/linux/thread_area.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,9 +12,12 @@
 #include <stdatomic.h>
 
 /* A helper's frames are few and small; its stack also holds the thread-local
- * storage of all libraries. Where that is not enough: the default. It is our own
- * memory, and so no root: old words there would keep objects. */
-#define STACK_BYTES ((size_t)256 << 10)
+ * storage of all libraries. It is our own memory, and so no root: old words there would
+ * keep objects. */
+static size_t stack_bytes(void)
+{
+    return ((size_t)256 << 10) + gc__align_up(gc__thread_area_static_bytes(), gc__os_page_bytes());
+}
 
 /* On the starter's stack, until the helper has told its id. */
 struct start {
@@ -39,11 +44,11 @@ static void *begin(void *argument)
 static char *take_stack(void)
 {
     size_t guard = gc__os_page_bytes();
-    char *stack = gc__os_reserve(guard + STACK_BYTES, guard, 0);
+    char *stack = gc__os_reserve(guard + stack_bytes(), guard, 0);
 
-    if (stack == NULL || gc__os_commit(stack + guard, STACK_BYTES))
+    if (stack == NULL || gc__os_commit(stack + guard, stack_bytes()))
         return stack;
-    gc__os_release(stack, guard + STACK_BYTES);
+    gc__os_release(stack, guard + stack_bytes());
     return NULL;
 }
 
@@ -56,7 +61,7 @@ static bool create_detached(struct start *start, char *stack)
 
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    created = (stack == NULL || pthread_attr_setstack(&attributes, stack + gc__os_page_bytes(), STACK_BYTES) == 0) &&
+    created = (stack == NULL || pthread_attr_setstack(&attributes, stack + gc__os_page_bytes(), stack_bytes()) == 0) &&
               pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
               GC_REAL(pthread_create)(&thread, &attributes, begin, start) == 0; /* ours makes mutators */
     pthread_attr_destroy(&attributes);
@@ -69,7 +74,7 @@ static bool create_on_own_stack(struct start *start)
 
     if (stack == NULL || create_detached(start, stack))
         return stack != NULL;
-    gc__os_release(stack, gc__os_page_bytes() + STACK_BYTES);
+    gc__os_release(stack, gc__os_page_bytes() + stack_bytes());
     return false;
 }
 

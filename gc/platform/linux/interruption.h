@@ -12,7 +12,7 @@ struct gc__interruption {
     bool came;
 };
 
-extern _Thread_local struct gc__interruption gc__interruption __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct gc__interruption gc__interruption;
 
 /* A handler's frame takes more, with the registers that are stored in it; a system
  * call's less. */

@@ -2,6 +2,7 @@
 #include "gc/platform/linux/probe.h"
 
 #include "gc/base/align.h"
+#include "gc/platform/linux/raw.h"
 #include "gc/platform/platform.h"
 
 #include <errno.h>
@@ -15,11 +16,7 @@
 /* mincore does not touch the page: below a stack that would make it grow. */
 static bool all_is_mapped(uintptr_t start, size_t bytes, unsigned char *resident)
 {
-    int saved_errno = errno;
-    bool mapped = mincore((void *)start, bytes, resident) == 0;
-
-    errno = saved_errno;
-    return mapped;
+    return gc__raw_call(SYS_mincore, (long)start, (long)bytes, (long)resident, 0, 0, 0) == 0;
 }
 
 bool gc__page_is_mapped(uintptr_t page)
@@ -34,12 +31,8 @@ bool gc__page_is_mapped(uintptr_t page)
 bool gc__page_is_readable(uintptr_t page)
 {
     enum { NO_SUCH_OPERATION = -1, KERNEL_SIGSET_BYTES = 8 };
-    int saved_errno = errno;
-    bool readable =
-        syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, page, NULL, KERNEL_SIGSET_BYTES) == 0 || errno != EFAULT;
 
-    errno = saved_errno;
-    return readable;
+    return gc__raw_call(SYS_rt_sigprocmask, NO_SUCH_OPERATION, (long)page, 0, KERNEL_SIGSET_BYTES, 0, 0) != -EFAULT;
 }
 
 bool gc__calls_are_filtered(void)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-_Thread_local volatile uintptr_t gc__thread_busy_at __attribute__((tls_model("initial-exec")));
+_Thread_local volatile uintptr_t gc__thread_busy_at;
 
 /* A static executable has no next definition, and nothing can be looked up; but
  * the archive of the C library has other names for its own: the flags that broom.pc

@@ -12,7 +12,7 @@ struct gc__range gc__alternate_stack(const stack_t *alternate);
 
 /* The last that the calling thread set of those of which the kernel does not say that they
  * are in use (interpose_alternate.c). */
-extern _Thread_local struct gc__range gc__disarming_stack __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct gc__range gc__disarming_stack;
 
 /* A thread that is not the process's first may fork, and is the first of the child. Told
  * before a fork, and in the child, by the thread that forks. */

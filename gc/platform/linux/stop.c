@@ -20,11 +20,12 @@ GC_OWN_STATE static struct {
 } stop = {GC_STOP_SIGNAL, NULL};
 
 /* The kernel has stored every register, the vector ones too, between this frame
- * and the words that the interrupted code may use below its stack pointer. */
+ * and the words that the interrupted code may use below its stack pointer. Nothing here
+ * touches errno, not even to restore it: a stranger without thread-local variables of its own
+ * sees its maker's, who runs. */
 static void handle(int signal, siginfo_t *information, void *interrupted)
 {
     ucontext_t *user = interrupted;
-    int saved_errno = errno;
     struct gc__context context = {
         .sp = (uintptr_t)__builtin_frame_address(0),
         .interrupted_sp = gc__interrupted_sp(user) - GC_RED_ZONE_BYTES,
@@ -35,7 +36,6 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
     (void)signal;
     gc__interruption_note(gc__interrupted_sp(user));
     stop.caught(&context);
-    errno = saved_errno;
 }
 
 int gc__os_stop_signal(void)
@@ -77,8 +77,7 @@ void gc__os_unblock_stop_signal(void)
 }
 
 #define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
-#define OF_FAULTS                                                                                                      \
-    (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP) | BIT_OF(SIGABRT))
+#define OF_FAULTS (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP))
 
 /* The C library's own, which cancel threads and set their user, come before those of the
  * program. Not by its functions, as tools have them, too. */

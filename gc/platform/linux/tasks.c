@@ -84,27 +84,62 @@ uintptr_t gc__os_sleeping_thread_sp(long thread_id)
     return sp;
 }
 
-/* Of `stat`, which is "id (name) state parent group session terminal
- * terminal-group flags ..."; a name may hold spaces and parentheses. */
+/* Of `stat`, which is "id (name) state parent group session terminal terminal-group flags
+ * ...": a field behind the name, which may hold spaces and parentheses. "": there is none. */
+enum stat_field { STAT_STATE = 1, STAT_FLAGS = 7, STAT_START = 20 };
+
+static const char *field_of_stat(const char *text, enum stat_field number)
+{
+    const char *field = strrchr(text, ')');
+
+    for (unsigned spaces = 0; spaces < number && field != NULL; spaces++)
+        field = strchr(field + 1, ' ');
+    return field != NULL ? field + 1 : "";
+}
+
+static uint64_t decimal(const char *digit)
+{
+    uint64_t number = 0;
+
+    for (; *digit >= '0' && *digit <= '9'; digit++)
+        number = number * 10 + (uint64_t)(*digit - '0');
+    return number;
+}
+
+#define STAT_BYTES 1024
+
 static enum gc__thread_sort sort_of(long id)
 {
     enum { IO_WORKER = 0x10, USER_WORKER = 0x4000 }; /* include/linux/sched.h: PF_... */
-    char text[256];
-    const char *field;
-    unsigned long flags = 0;
+    char text[STAT_BYTES], state;
 
     if (!read_thread_file(id, "stat", text, sizeof text)) /* or no file can be opened */
         return gc__os_thread_exists(gc__os_process_id(), id) ? GC_THREAD_OF_PROGRAM : GC_THREAD_GONE;
-    field = strrchr(text, ')');
-    if (field == NULL || strlen(field) < 3)
-        return GC_THREAD_OF_PROGRAM;
-    if (field[2] == 'Z' || field[2] == 'X')
+    state = *field_of_stat(text, STAT_STATE);
+    if (state == 'Z' || state == 'X')
         return GC_THREAD_ASIDE;
-    for (unsigned spaces = 0; spaces < 7 && field != NULL; spaces++)
-        field = strchr(field + 1, ' ');
-    for (; field != NULL && field[1] >= '0' && field[1] <= '9'; field++)
-        flags = flags * 10 + (unsigned long)(field[1] - '0');
-    return (flags & (IO_WORKER | USER_WORKER)) != 0 ? GC_THREAD_ASIDE : GC_THREAD_OF_PROGRAM;
+    return (decimal(field_of_stat(text, STAT_FLAGS)) & (IO_WORKER | USER_WORKER)) != 0 ? GC_THREAD_ASIDE
+                                                                                       : GC_THREAD_OF_PROGRAM;
+}
+
+uint64_t gc__os_boot_ns(void)
+{
+    struct timespec time = {0, 0};
+
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Told in hundredths of a second. */
+bool gc__os_thread_began_after(long thread_id, uint64_t boot_ns)
+{
+    enum { TICK_NS = 10000000 };
+    int saved_errno = errno;
+    char text[STAT_BYTES];
+    bool told = read_thread_file(thread_id, "stat", text, sizeof text);
+
+    errno = saved_errno;
+    return told && decimal(field_of_stat(text, STAT_START)) > boot_ns / TICK_NS;
 }
 
 /* Of `status`, what stands behind a name. */

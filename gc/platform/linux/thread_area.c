@@ -90,6 +90,11 @@ void gc__os_prepare_thread_areas(void)
         modules.bytes = NULL;
 }
 
+size_t gc__thread_area_static_bytes(void)
+{
+    return layout.static_bytes + program_block.bytes + program_block.alignment;
+}
+
 void gc__thread_area_forget_modules(void)
 {
     for (size_t i = 0; i < modules.count; i++)
