@@ -108,7 +108,7 @@ static void check_memfd(void)
 /* With an option these are roots, too. */
 static void check_file(void)
 {
-    char name[] = "/tmp/replaced_roots_XXXXXX";
+    char name[] = "replaced_roots_XXXXXX";
 
     check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(mkstemp(name)), 0));
     unlink(name);

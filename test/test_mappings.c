@@ -103,6 +103,16 @@ Test(mappings, that_are_read_only_by_now_count)
     check_visited((size_t[]){7}, 1);
 }
 
+/* As the processor has it, it can be read. */
+Test(mappings, that_are_for_writing_alone_count)
+{
+    char *start = map(PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    *page_of(start, 7) = 1;
+    look_at(start, false);
+    check_visited((size_t[]){7}, 1);
+}
+
 Test(mappings, that_cannot_be_read_do_not)
 {
     char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -152,7 +162,7 @@ Test(mappings, of_files_without_a_name_count_if_they_are_shared)
 /* The system may have read ahead. */
 Test(mappings, of_files_count_if_they_are_shared_and_that_is_asked_for)
 {
-    char name[] = "/tmp/broom_mappings_XXXXXX";
+    char name[] = "test_mappings_XXXXXX";
     int file = mkstemp(name);
     char *start;
 

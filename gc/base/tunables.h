@@ -401,6 +401,10 @@
  * about a millisecond, and waking a thread and waiting for it a twentieth. */
 #define GC_MARKER_BYTES ((size_t)4 << 20)
 
+/* Pages of code that call malloc, of which it is known whether that is for a library whose
+ * memory is kept (gc/platform/linux/keepers.h). */
+#define GC_KEEPER_PAGES 64
+
 /* Of so many chunks a marker finishes the sweep and whitens, or counts the marked, before it
  * takes the next: some forty microseconds, about what it takes to wake a helper. */
 #define GC_SWEEP_PART_CHUNKS 8

@@ -4,6 +4,7 @@
 #include "gc/api/options.h"
 #include "gc/base/check.h"
 #include "gc/faces/preload.h"
+#include "gc/platform/linux/keepers.h"
 #include "gc/platform/program.h"
 
 #include <stdio.h>
@@ -23,6 +24,7 @@ static const char usage[] = "usage: broom run [OPTION...] [--] PROGRAM [ARGUMENT
                             "  --log            one line on stderr for each collection\n"
                             "  --max-heap=SIZE  beyond that malloc fails (SIZE: a number, perhaps with K, M, G or T)\n"
                             "  --children       the programs that it runs have Broom, too\n"
+                            "  --keep-for=LIST  what libraries of these names allocate is kept until they free it\n"
                             "  --NAME=VALUE     any other option: BROOM_NAME of the manual\n"
                             "\n"
                             "       broom --help | --version\n";
@@ -46,12 +48,15 @@ static const struct option *find_option(const char *name, size_t length)
 
 static bool take_option(const char *argument)
 {
+    static const char keep[] = "--keep-for=";
     size_t length = strcspn(argument + 2, "=");
     const struct option *option = find_option(argument + 2, length);
     bool is_switch = option != NULL && option->form == OPTION_COUNT && option->most == 1;
     const char *value = argument[2 + length] == '=' ? argument + 2 + length + 1 : is_switch ? "1" : "";
     int64_t parsed;
 
+    if (strncmp(argument, keep, sizeof keep - 1) == 0)
+        return setenv(GC_KEEP_FOR, argument + sizeof keep - 1, 1) == 0;
     if (option == NULL) {
         gc__message("there is no option %.80s", argument);
         return false;

@@ -21,6 +21,7 @@
 #include "gc/faces/preload.h"
 #include "gc/faces/protect.h"
 #include "gc/faces/rivals.h"
+#include "gc/platform/linux/keepers.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -71,6 +72,7 @@ static __attribute__((constructor)) void begin_with_program(int count, char **ar
     c_library_has_begun();
     gc__avoid_rivals(arguments);
     gc__preload_begin();
+    gc__keepers_begin();
 }
 
 static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
@@ -215,6 +217,36 @@ static __attribute__((noinline)) void *allocate_freed_zeroed(const char *call, s
     return object != NULL ? memset(object, 0, bytes) : NULL;
 }
 
+/* ---- For those whose memory is kept ---------------------------------------------------- */
+
+/* Some was, and is freed by those who have it, whatever free means. */
+static bool some_is_kept;
+
+static void *keep_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t b)
+{
+    void *object;
+
+    (void)b;
+    if (GC_UNLIKELY(!gc__heap.started))
+        start_heap();
+    some_is_kept = true;
+    object = gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_UNCOLLECTABLE, bytes, 1);
+    end();
+    return object;
+}
+
+static __attribute__((noinline)) void *keep(const char *call, size_t bytes, uintptr_t sp)
+{
+    if (GC_UNLIKELY(in_middle(sp)))
+        return allocate_from_arena(bytes, 1);
+    begin();
+    return gc__os_spill_registers(keep_spilled, call, bytes, 0);
+}
+
+#define CALLER_IS_KEEPER (GC_UNLIKELY(gc__keepers_may_call) && gc__keepers_have(__builtin_return_address(0)))
+
+/* ---- Where the time goes ---------------------------------------------------------------- */
+
 static inline __attribute__((always_inline)) void *allocate(const char *call, size_t bytes, bool zeroed)
 {
     struct mutator *mutator = gc__mutator;
@@ -222,6 +254,8 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
     struct run *run;
     void *object;
 
+    if (CALLER_IS_KEEPER)
+        return keep(call, bytes, CALLER_SP);
     if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || in_fast_middle(mutator)))
         return allocate_slow(call, bytes, 1, CALLER_SP);
     lane = GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes);
@@ -317,11 +351,20 @@ static void free_in_heap(const char *call, void *address)
     end();
 }
 
+/* Does not complain of what it does not find. */
+static bool is_kept(const void *address)
+{
+    struct object object;
+
+    return some_is_kept && is_in_heap(address) && find(address, &object) &&
+           gc__object_kind(&gc__heap.region, &object) == GC_KIND_UNCOLLECTABLE;
+}
+
 static inline void free_object(const char *call, void *address)
 {
     if (GC_UNLIKELY(gc__arena_owns(address)))
         gc__arena_free(address);
-    else if (frees_are_honoured() && address != NULL)
+    else if (address != NULL && (frees_are_honoured() || is_kept(address)))
         free_in_heap(call, address);
 }
 
@@ -397,6 +440,8 @@ EXPORT void free(void *address)
         free_slowly(address);
     else if (frees_are_honoured())
         free_honoured(address);
+    else if (GC_UNLIKELY(some_is_kept))
+        free_slowly(address);
 }
 
 /* ---- Resizing ------------------------------------------------------------------------------ */
@@ -420,7 +465,8 @@ static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, u
 
     if (!find((void *)address, &object))
         refuse(call, (void *)address);
-    resized = gc__reallocate(&gc__heap, mutator, object, (void *)address, bytes, frees_are_honoured());
+    resized = gc__reallocate(&gc__heap, mutator, object, (void *)address, bytes,
+                             frees_are_honoured() || is_kept((void *)address));
     end();
     return resized;
 }

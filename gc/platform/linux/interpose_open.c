@@ -2,6 +2,7 @@
  * library broom-malloc alone. */
 
 #define _GNU_SOURCE
+#include "gc/platform/linux/keepers.h"
 #include "gc/platform/linux/real.h"
 
 #include <dlfcn.h>
@@ -14,6 +15,7 @@ void *gc__real_dlmopen(void);
 
 void *gc__real_dlopen(void)
 {
+    gc__keepers_expect_more();
     return (void *)(uintptr_t)GC_REAL(dlopen);
 }
 

@@ -133,16 +133,12 @@ static bool begins_with(const char *text, const char *start)
 }
 
 /* The kernel's own pages, [vvar] and its like; and those of devices, which need
- * not be memory: but for those that are. libunwind keeps caches. */
+ * not be memory: but for those that are. */
 static bool holds_no_roots(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-
-    if (begins_with(path, "[v"))
-        return true;
     if (begins_with(path, "/dev/"))
         return !begins_with(path, "/dev/zero") && !begins_with(path, "/dev/shm/");
-    return slash != NULL && begins_with(slash + 1, "libunwind.so");
+    return begins_with(path, "[v");
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -166,9 +162,12 @@ static enum gc__mapping kind_of(const struct line *line)
     return line->rights[2] == 'x' && line->path[0] != '/' ? GC_MAPPING_CODE : GC_MAPPING_PRIVATE;
 }
 
+/* What may be written may be read, on x86-64 and aarch64. */
 static bool is_wanted(const struct line *line, bool of_files)
 {
-    return line->range.start < line->range.end && line->rights[0] == 'r' && !holds_no_roots(line->path) &&
+    bool is_readable = line->rights[0] == 'r' || line->rights[1] == 'w';
+
+    return line->range.start < line->range.end && is_readable && !holds_no_roots(line->path) &&
            (of_files || kind_of(line) != GC_MAPPING_SHARED || !has_a_name(line->path));
 }
 

@@ -49,13 +49,13 @@ static void visit_segment(const struct visitor *to, uintptr_t start, uintptr_t e
     }
 }
 
-/* libunwind keeps caches of tens of kilobytes, and nothing of a program. */
+/* The libunwind that we load keeps caches of tens of kilobytes, and nothing of a program. */
 static bool holds_no_roots(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
 
-    return strncmp(name, "libunwind.so", strlen("libunwind.so")) == 0;
+    return strncmp(name, "libunwind.so.8", strlen("libunwind.so.8")) == 0;
 }
 
 static bool has_headers(const struct dl_phdr_info *object)

@@ -1,0 +1,137 @@
+#!/bin/sh
+# keepers.sh - in the place of malloc: a library that knows its memory by the difference of
+# two addresses keeps it until it frees it, whether the program is linked with it or opens it
+# later; others' memory is collected as ever.
+set -eu
+: "${CC:=cc}"
+library=${top_builddir:-.}/.libs/libbroom-malloc.so
+if [ ! -e "$library" ]; then
+    echo "no libbroom-malloc.so: configured with --disable-shared?"
+    exit 77
+fi
+if nm "$library" | grep -qE '__(asan|tsan)_init'; then
+    echo "a sanitizer's malloc and ours exclude each other"
+    exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/apart.c" <<'END'
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct apart {
+    intptr_t text; /* from here */
+    size_t bytes;
+};
+
+static char *text_of(struct apart *a)
+{
+    return (char *)a + a->text;
+}
+
+/* It grows once, as such arrays do. */
+struct apart *apart_make(char letter, size_t bytes)
+{
+    struct apart *a = calloc(1, sizeof *a);
+    char *text = realloc(memset(malloc(bytes / 2 + 1), letter, bytes / 2 + 1), bytes);
+
+    a->text = (intptr_t)memset(text, letter, bytes) - (intptr_t)a;
+    a->bytes = bytes;
+    return a;
+}
+
+int apart_is_whole(struct apart *a, char letter)
+{
+    for (size_t i = 0; i < a->bytes; i++)
+        if (text_of(a)[i] != letter)
+            return 0;
+    return 1;
+}
+
+void apart_free(struct apart *a)
+{
+    free(text_of(a));
+    free(a);
+}
+END
+
+cat >"$work/program.c" <<'END'
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNT = 300, ROUNDS = 2000 };
+
+static struct apart *kept[COUNT];
+static void *volatile sink;
+
+static char letter_of(size_t i)
+{
+    return (char)('a' + i % 26);
+}
+
+static size_t bytes_of(size_t i)
+{
+    return i % 30 == 0 ? 50000 : 24 + 8 * (i % 100);
+}
+
+static void *look_up(void *library, const char *name)
+{
+    void *function = dlsym(library, name);
+
+    if (function == NULL)
+        exit(3);
+    return function;
+}
+
+int main(int count, char **argument)
+{
+    void *library = count > 1 ? dlopen(argument[1], RTLD_NOW) : NULL;
+    struct apart *(*make)(char letter, size_t bytes) = look_up(library, "apart_make");
+    int (*is_whole)(struct apart *a, char letter) = look_up(library, "apart_is_whole");
+    void (*free_it)(struct apart *a) = look_up(library, "apart_free");
+
+    for (size_t i = 0; i < COUNT; i++)
+        kept[i] = make(letter_of(i), bytes_of(i));
+    for (int round = 0; round < ROUNDS; round++) {
+        struct apart *passing = make('z', 30000);
+
+        sink = memset(malloc(30000), 0x55, 30000); /* dropped */
+        if (!is_whole(passing, 'z'))
+            return 1;
+        free_it(passing);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        if (!is_whole(kept[i], letter_of(i)))
+            return 1;
+    if (mallinfo2().arena > (32u << 20)) { /* of 120 MB */
+        fprintf(stderr, "%zu bytes are held\n", mallinfo2().arena);
+        return 2;
+    }
+    return 0;
+}
+END
+
+# $CC is a command and its arguments.
+# shellcheck disable=SC2086
+{
+    $CC -std=gnu11 -O1 -fno-builtin -fPIC -shared -o "$work/libapart.so" "$work/apart.c"
+    $CC -std=gnu11 -O1 -fno-builtin -o "$work/opens" "$work/program.c" -ldl
+    $CC -std=gnu11 -O1 -fno-builtin -o "$work/linked" "$work/program.c" -Wl,--no-as-needed "$work/libapart.so" -ldl
+}
+
+for free in ignore honour; do
+    for stress in 0 97; do
+        for list in libapart.so "another,,libapart"; do
+            echo "free: $free, stress: $stress, $list"
+            export BROOM_FREE=$free BROOM_STRESS=$stress BROOM_KEEP_FOR="$list"
+            LD_PRELOAD=$library "$work/linked"
+            LD_PRELOAD=$library "$work/opens" "$work/libapart.so"
+        done
+    done
+done
