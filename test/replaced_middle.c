@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <threads.h>
 
 /* ---- Signals ------------------------------------------------------------------------------ */
 
@@ -214,53 +215,119 @@ static void check_forks(void)
         pthread_join(thread[i], NULL);
 }
 
-/* Handlers of fork, the first of them from before there is a heap: they run where Broom's own
- * have the heap. */
-static struct kept *of_handlers;
+/* What runs before a fork, and after, where Broom's own handlers have the heap: these are
+ * registered before there is one. */
+static void (*before_fork)(void), (*after_fork)(void);
 
-static void replace_kept(void)
+static void call_before(void)
 {
-    if (of_handlers == NULL)
-        return;
-    for (unsigned i = 0; i < 200; i++) {
-        REQUIRE(is_kept(of_handlers, "of handlers"));
-        free(of_handlers->next);
-        free(of_handlers);
-        of_handlers = make_kept("of handlers");
-        sink = realloc(malloc(100), i % 20 == 0 ? 200000 : 1000);
-        REQUIRE(sink != NULL);
-        free(sink);
-    }
+    if (before_fork != NULL)
+        before_fork();
+}
+
+static void call_after(void)
+{
+    if (after_fork != NULL)
+        after_fork();
 }
 
 static void register_handlers(void)
 {
-    REQUIRE(pthread_atfork(replace_kept, replace_kept, replace_kept) == 0);
+    REQUIRE(pthread_atfork(call_before, call_after, call_after) == 0);
 }
 
 __attribute__((section(".preinit_array"), used)) static void (*const before_heap)(void) = register_handlers;
 
-static void check_fork_handlers(void)
+static void allocate_some(void)
 {
-    pthread_t thread[3];
+    for (size_t bytes = 100; bytes < 1000; bytes += 50) {
+        sink = memset(malloc(bytes), 1, bytes);
+        free(sink);
+    }
+}
 
-    of_handlers = make_kept("of handlers");
-    register_handlers();
-    for (unsigned i = 0; i < 3; i++)
-        REQUIRE(pthread_create(&thread[i], NULL, allocate_all_the_time, NULL) == 0);
-    for (unsigned i = 0; i < 40; i++) {
-        pid_t child = fork();
+static int fork_at_once(void *unused)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)unused;
+    if (child == 0)
+        _exit(malloc(10) != NULL ? 0 : 1);
+    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
+    return status;
+}
+
+/* Of a thread that nobody has heard of: it has the heap, and handlers allocate. */
+static void check_first_fork(void)
+{
+    alarm(60);
+    before_fork = after_fork = allocate_some;
+    for (unsigned i = 0; i < 20; i++) {
+        thrd_t thread;
         int status;
 
-        if (child == 0) {
-            litter(4);
-            _exit(is_kept(of_handlers, "of handlers") ? 0 : 1);
-        }
-        REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        REQUIRE(thrd_create(&thread, fork_at_once, NULL) == thrd_success);
+        REQUIRE(thrd_join(thread, &status) == thrd_success && status == 0);
+    }
+}
+
+static pthread_t waiter;
+static volatile bool is_there, may_wait;
+
+/* Its handler is to leave malloc: not while it waits there for the heap. */
+static void abort_waiter(void)
+{
+    may_wait = true;
+    usleep(20000);
+    REQUIRE(pthread_kill(waiter, SIGABRT) == 0);
+    usleep(20000);
+}
+
+static void *wait_for_heap(void *unused)
+{
+    struct kept *kept;
+
+    if (sigsetjmp(out, 1) == 0) {
+        is_there = true;
+        while (!may_wait)
+            sched_yield();
+        for (;;)
+            sink = malloc(100000);
+    }
+    sink = malloc(100); /* from the frame that was left for: nothing is under way */
+    kept = make_kept("of the waiter");
+    may_wait = false;
+    while (!over)
+        continue;
+    REQUIRE(is_kept(kept, "of the waiter"));
+    return unused;
+}
+
+static void check_aborts(void)
+{
+    struct sigaction action = {.sa_handler = jump_out, .sa_flags = (int)SA_RESETHAND};
+    pid_t child;
+    int status;
+
+    alarm(60);
+    REQUIRE(sigaction(SIGABRT, &action, NULL) == 0);
+    REQUIRE(pthread_create(&waiter, NULL, wait_for_heap, NULL) == 0);
+    while (!is_there)
+        sched_yield();
+    before_fork = abort_waiter;
+    child = fork();
+    if (child == 0)
+        _exit(0);
+    REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    while (may_wait)
+        sched_yield();
+    for (unsigned i = 0; i < 3; i++) {
+        malloc_trim(0);
+        litter(4);
     }
     over = true;
-    for (unsigned i = 0; i < 3; i++)
-        pthread_join(thread[i], NULL);
+    pthread_join(waiter, NULL);
 }
 
 static void *read_lines(void *unused)
@@ -460,7 +527,8 @@ static const struct check checks[] = {
     {"jumps", check_jumps},
     {"frames", check_frames},
     {"forks", check_forks},
-    {"fork_handlers", check_fork_handlers},
+    {"first_fork", check_first_fork},
+    {"aborts", check_aborts},
     {"fork_streams", check_fork_streams},
     {"raw_fork", check_raw_fork},
     {"churn", check_churn},

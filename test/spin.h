@@ -19,7 +19,7 @@ typedef void spin_function(struct hidden hidden[SPIN_HELD], struct spin *spin);
 
 #if defined __x86_64__
 
-spin_function spin_callee_saved, spin_caller_saved, spin_vector, spin_wide_vector, spin_red_zone;
+spin_function spin_callee_saved, spin_caller_saved, spin_vector, spin_wide_vector, spin_red_zone, sleep_red_zone;
 
 #define SPIN_FUNCTION(name, ...)                                                                                       \
     __asm__("    .text\n"                                                                                              \
@@ -98,6 +98,31 @@ SPIN_FUNCTION(spin_red_zone, SPIN_TAKE_BELOW(0, 8) SPIN_TAKE_BELOW(8, 16) SPIN_T
               SPIN_LOOP                                                                           //
                   SPIN_GIVE_BELOW(0, 8) SPIN_GIVE_BELOW(8, 16) SPIN_GIVE_BELOW(16, 64)            //
               SPIN_GIVE_BELOW(24, 72) SPIN_GIVE_BELOW(32, 120) SPIN_GIVE_BELOW(40, 128)           //
+              "    xorl %eax, %eax\n");
+
+/* As SPIN_LOOP, in a system call: futex(&released, FUTEX_WAIT, 0, NULL). No word on the stack is
+ * written meanwhile. */
+#define SLEEP_LOOP                                                                                                     \
+    "    movl $1, 0(%rsi)\n"                                                                                           \
+    "    movq %rdi, %r8\n"                                                                                             \
+    "    movq %rsi, %r9\n"                                                                                             \
+    "    leaq 4(%rsi), %rdi\n"                                                                                         \
+    "1:  movl $202, %eax\n"                                                                                            \
+    "    xorl %esi, %esi\n"                                                                                            \
+    "    xorl %edx, %edx\n"                                                                                            \
+    "    xorl %r10d, %r10d\n"                                                                                          \
+    "    syscall\n"                                                                                                    \
+    "    cmpl $0, 4(%r9)\n"                                                                                            \
+    "    je 1b\n"                                                                                                      \
+    "    movq %r8, %rdi\n"                                                                                             \
+    "    movq %r9, %rsi\n"
+
+SPIN_FUNCTION(sleep_red_zone, SPIN_TAKE_BELOW(0, 8) SPIN_TAKE_BELOW(8, 16) SPIN_TAKE_BELOW(16, 64) //
+              SPIN_TAKE_BELOW(24, 72) SPIN_TAKE_BELOW(32, 120) SPIN_TAKE_BELOW(40, 128)            //
+              "    xorl %eax, %eax\n"                                                              //
+              SLEEP_LOOP                                                                           //
+                  SPIN_GIVE_BELOW(0, 8) SPIN_GIVE_BELOW(8, 16) SPIN_GIVE_BELOW(16, 64)             //
+              SPIN_GIVE_BELOW(24, 72) SPIN_GIVE_BELOW(32, 120) SPIN_GIVE_BELOW(40, 128)            //
               "    xorl %eax, %eax\n");
 
 #endif

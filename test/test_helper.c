@@ -237,6 +237,29 @@ Test(helper, runs_in_a_thread_of_its_own_with_signals_blocked)
     cr_assert(told.blocked);
 }
 
+/* Nearly as much as the frames of a helper have. */
+static _Thread_local volatile char large[236 << 10];
+
+static void use_stack(void *argument)
+{
+    volatile char frame[32 << 10];
+
+    memset((char *)frame, 1, sizeof frame);
+    large[0] = frame[0];
+    tell(argument);
+}
+
+Test(helper, has_room_for_what_is_thread_local)
+{
+    long thread_id = 0;
+
+    gc__os_look_up_names();
+    cr_assert(gc__os_start_helper(use_stack, &told, &thread_id));
+    while (told.done == 0)
+        gc__os_wait(&told.done, 0, UINT64_MAX);
+    cr_assert_eq(told.thread_id, thread_id);
+}
+
 /* ---- Memory -------------------------------------------------------------------------- */
 
 TestSuite(memory_quota, .init = make_root, .fini = drop_root);

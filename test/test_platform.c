@@ -5,6 +5,7 @@
 #include "test/mappings.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -282,4 +283,40 @@ Test(system, the_clock_does_not_run_backwards)
 Test(system, the_thread_has_the_kernel_s_number)
 {
     cr_assert_eq(gc__os_thread_id(), syscall(SYS_gettid));
+}
+
+static int pipe_ends[2];
+static _Atomic long number;
+
+static void *wait_at_pipe(void *unused)
+{
+    char byte;
+
+    number = gc__os_thread_id();
+    return read(pipe_ends[0], &byte, 1) == 1 ? unused : NULL;
+}
+
+/* To a hundredth of a second. */
+Test(system, which_thread_began_later_is_told)
+{
+    uint64_t before_ns = gc__os_boot_ns(), after_ns;
+    pthread_t thread;
+
+    cr_assert_eq(pipe(pipe_ends), 0);
+    usleep(20000);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_at_pipe, NULL), 0);
+    while (number == 0)
+        usleep(100);
+    usleep(20000);
+    after_ns = gc__os_boot_ns();
+    errno = 42;
+    cr_assert(gc__os_thread_began_after(number, before_ns));
+    cr_assert_not(gc__os_thread_began_after(number, after_ns));
+    cr_assert_not(gc__os_thread_began_after(gc__os_thread_id(), before_ns));
+    cr_assert_eq(write(pipe_ends[1], "", 1), 1);
+    pthread_join(thread, NULL);
+    while (gc__os_thread_exists(getpid(), number))
+        usleep(100);
+    cr_assert_not(gc__os_thread_began_after(number, before_ns), "there is none");
+    cr_assert_eq(errno, 42);
 }

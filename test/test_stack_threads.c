@@ -1,8 +1,10 @@
 /* test_stack_threads.c - stacks of coroutines in programs of several threads. */
 #include "test/coroutine.h"
+#include "test/registers.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 /* ---- Threads that run each other's coroutines ------------------------------------------------ */
 
@@ -199,4 +201,44 @@ Test(stack_threads, frames_of_a_blocking_thread_on_an_object_are_not_verified)
     }
     blocking.over = true;
     pthread_join(thread, NULL);
+}
+
+/* ---- A thread at the end of a small stack ------------------------------------------------------- */
+
+enum { SMALL_BYTES = 8 << 10, LEFT_BYTES = 768, ALTERNATE_BYTES = 64 << 10 };
+
+static _Atomic bool is_low, may_rise;
+
+static void spin_low(void)
+{
+    is_low = true;
+    while (!may_rise)
+        continue;
+}
+
+/* Less is left than the frame of a signal takes. */
+static void *run_low(void *guard)
+{
+    stack_t alternate = {.ss_sp = map(ALTERNATE_BYTES), .ss_size = ALTERNATE_BYTES};
+
+    cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+    run_on_stack(hide((char *)guard + SMALL_BYTES + LEFT_BYTES), spin_low);
+    return NULL;
+}
+
+/* Who has an alternate stack for its signals is stopped there. */
+Test(stack_threads, at_the_end_of_a_stack_the_signal_goes_to_the_alternate_one)
+{
+    char *guard = map(2 * SMALL_BYTES);
+    pthread_t thread;
+
+    gc_init();
+    cr_assert_eq(mprotect(guard, SMALL_BYTES, PROT_NONE), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, run_low, guard), 0);
+    while (!is_low)
+        sched_yield();
+    for (unsigned i = 0; i < 10; i++)
+        gc_collect();
+    may_rise = true;
+    cr_assert_eq(pthread_join(thread, NULL), 0);
 }

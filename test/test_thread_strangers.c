@@ -4,13 +4,18 @@
 #define _GNU_SOURCE
 #include "test/effort.h"
 #include "test/keeper.h"
+#include "test/spin.h"
 
 #include "gc/cycle/stacks.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <threads.h>
 #include <ucontext.h>
 
@@ -400,4 +405,156 @@ Test(thread_strangers, stack_of_a_deaf_thread_may_be_gone)
     deaf.context.sp = (uintptr_t)stack + page / 2;
     deaf.state = MUTATOR_DEAF;
     gc__mark_stacks(&gc__heap, &deaf);
+}
+
+#if defined __x86_64__
+
+static struct {
+    struct place place;
+    struct hidden held[SPIN_HELD];
+    struct spin spin;
+} sleeper;
+
+static int sleep_in_clone(void *unused)
+{
+    (void)unused;
+    sleep_red_zone(sleeper.held, &sleeper.spin);
+    return 0;
+}
+
+static void set_mask(uint64_t blocked)
+{
+    cr_assert(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked) == 0);
+}
+
+/* It has its maker's mask. */
+static void begin_sleeper(char *stack)
+{
+    sleeper.spin = (struct spin){0, 0};
+    clone_runs = 1;
+    set_mask(~UINT64_C(0));
+    cr_assert(clone(sleep_in_clone, stack + STACK_BYTES, THREAD_FLAGS | CLONE_CHILD_CLEARTID, NULL, NULL, NULL,
+                    &clone_runs) > 0);
+    set_mask(0);
+    while (sleeper.spin.ready == 0)
+        usleep(100);
+    memset(sleeper.held, 0, sizeof sleeper.held);
+}
+
+static void end_sleeper(void)
+{
+    sleeper.spin.released = 1;
+    cr_assert(syscall(SYS_futex, &sleeper.spin.released, FUTEX_WAKE, 1, NULL, NULL, 0) >= 0);
+    await_end_of_clone();
+}
+
+/* A leaf function has what it likes below its stack pointer, and may make a system call. */
+Test(thread_strangers, below_the_stack_pointer_of_a_thread_that_is_left_alone)
+{
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert(stack != MAP_FAILED);
+    gc_disable();
+    sleeper.place.count = SPIN_HELD;
+    make_held(sleeper.held, &sleeper.place, 0);
+    begin_sleeper(stack);
+    gc_enable();
+    check_kept(&sleeper.place);
+    end_sleeper();
+    memset(sleeper.held, 0xff, sizeof sleeper.held); /* nothing */
+    begin_sleeper(stack);
+    collect_and_check_gone(&sleeper.place);
+    end_sleeper();
+}
+
+#endif
+
+/* ---- What a stop leaves as it was ------------------------------------------------------------ */
+
+static atomic_bool is_spinning, may_end;
+
+static int spin_in_clone(void *unused)
+{
+    (void)unused;
+    is_spinning = true;
+    while (!may_end)
+        continue;
+    return 0;
+}
+
+/* The stranger has its maker's. It leaves the signal's handler when its maker has gone on, the
+ * later as there is one CPU for both. */
+Test(thread_strangers, errno_of_a_maker)
+{
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    cr_assert(stack != MAP_FAILED && sched_setaffinity(0, sizeof one, &one) == 0);
+    gc_init();
+    clone_runs = 1;
+    cr_assert(clone(spin_in_clone, stack + STACK_BYTES, THREAD_FLAGS | CLONE_CHILD_CLEARTID, NULL, NULL, NULL,
+                    &clone_runs) > 0);
+    while (!is_spinning)
+        sched_yield();
+    for (size_t i = 0; i < effort(30); i++) {
+        errno = EBADF;
+        gc_collect();
+        errno = EFAULT;
+        for (unsigned j = 0; j < 10; j++)
+            sched_yield();
+        cr_assert(errno == EFAULT, "%d", errno);
+    }
+    may_end = true;
+    await_end_of_clone();
+}
+
+/* ---- Threads of the kernel's ------------------------------------------------------------------ */
+
+static void *map_ring(int ring, size_t bytes, off_t offset)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, offset);
+
+    cr_assert(memory != MAP_FAILED);
+    return memory;
+}
+
+/* A request that is sure to be given to a worker, as it waits. */
+static void make_worker(int ring, const struct io_uring_params *parameters)
+{
+    static char byte;
+    int ends[2];
+    char *queue =
+        map_ring(ring, parameters->sq_off.array + parameters->sq_entries * sizeof(uint32_t), IORING_OFF_SQ_RING);
+    struct io_uring_sqe *request = map_ring(ring, parameters->sq_entries * sizeof *request, IORING_OFF_SQES);
+
+    cr_assert(pipe(ends) == 0);
+    *request = (struct io_uring_sqe){.opcode = IORING_OP_READ,
+                                     .flags = IOSQE_ASYNC,
+                                     .fd = ends[0],
+                                     .off = UINT64_MAX,
+                                     .addr = (uintptr_t)&byte,
+                                     .len = 1};
+    *(uint32_t *)(queue + parameters->sq_off.array) = 0;
+    *(_Atomic uint32_t *)(queue + parameters->sq_off.tail) = 1;
+    cr_assert(syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0) == 1);
+}
+
+/* The process has one more, and no signal reaches it. */
+Test(thread_strangers, workers_of_io_uring_are_passed_over)
+{
+    struct io_uring_params parameters = {0};
+    int ring = (int)syscall(SYS_io_uring_setup, 4, &parameters);
+    size_t threads = gc__os_thread_count();
+
+    if (ring < 0)
+        cr_skip_test("there is no io_uring here");
+    make_worker(ring, &parameters);
+    for (unsigned i = 0; i < 1000 && gc__os_thread_count() == threads; i++)
+        usleep(1000);
+    cr_assert(gc__os_thread_count() > threads, "no worker has come");
+    for (unsigned i = 0; i < 3; i++)
+        gc_collect();
+    cr_assert(gc__heap.record.collections >= 3);
 }
