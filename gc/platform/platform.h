@@ -392,6 +392,10 @@ void gc__os_lock_streams(void);
 void gc__os_unlock_streams(void);
 void gc__os_free_streams(void);
 
+/* Returns `function(argument)`, called with one stream (a FILE) locked; it is freed also
+ * where the thread is cancelled there. */
+long gc__os_with_stream(void *stream, long (*function)(void *argument), void *argument);
+
 /* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
  * is cancelled or ends in there. */
 void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, void (*cleanup)(void *argument),
