@@ -19,6 +19,7 @@ cat >"$work/program.c" <<'END'
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -160,6 +161,32 @@ static void check_failures(void)
 }
 
 /* With an argument it frees twice. */
+static void *read_line(void *stream)
+{
+    char *line = NULL;
+    size_t bytes = 0;
+
+    getline(&line, &bytes, (FILE *)stream);
+    return NULL;
+}
+
+/* The stream is free again, as with the C library. */
+static void check_cancelled_reader(void)
+{
+    int ends[2];
+    pthread_t thread;
+    FILE *stream;
+
+    REQUIRE(pipe(ends) == 0 && (stream = fdopen(ends[0], "r")) != NULL);
+    REQUIRE(pthread_create(&thread, NULL, read_line, stream) == 0);
+    while (ftrylockfile(stream) == 0) { /* until it waits */
+        funlockfile(stream);
+        usleep(1000);
+    }
+    REQUIRE(pthread_cancel(thread) == 0 && pthread_join(thread, NULL) == 0);
+    REQUIRE(ftrylockfile(stream) == 0);
+}
+
 int main(int count, char **argument)
 {
     struct operations operations = {free};
@@ -230,6 +257,7 @@ int main(int count, char **argument)
     REQUIRE((text = (char *)aligned_alloc(24, 48)) != NULL && (uintptr_t)text % 32 == 0);
     REQUIRE((text = strndup("abcdef", 3)) != NULL && strcmp(text, "abc") == 0);
     check_failures();
+    check_cancelled_reader();
     return argument == NULL;
 }
 END

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 /* What the arena has is not enough. */
 static void allocate_more_than_the_arena(void)
@@ -101,6 +102,74 @@ static void check_signal_reset(void)
     pthread_join(thread, NULL);
     REQUIRE(signal(SIGUSR1, do_nothing) == SIG_DFL && signal(SIGUSR1, SIG_IGN) == do_nothing);
     REQUIRE(signal(41, do_nothing) == SIG_ERR && errno == EINVAL);
+}
+
+/* As the kernel has it. */
+struct action {
+    void (*handler)(int signal, siginfo_t *information, void *interrupted);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+static _Atomic unsigned called;
+
+static void note_call(int number, siginfo_t *information, void *interrupted)
+{
+    (void)number, (void)interrupted;
+    called += information->si_code == SI_QUEUE;
+}
+
+/* As the runtime of Go does; that of the C library's own signals it leaves alone. */
+static void take_all_signals(void)
+{
+    struct action action;
+
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        if (number == SIGKILL || number == SIGSTOP || (number >= 32 && number < SIGRTMIN))
+            continue;
+        REQUIRE(syscall(SYS_rt_sigaction, 41, NULL, &action, sizeof action.mask) == 0); /* so much of it is the same */
+        action.handler = note_call;
+        action.mask = ~UINT64_C(0);
+        REQUIRE(syscall(SYS_rt_sigaction, number, &action, NULL, sizeof action.mask) == 0);
+    }
+}
+
+enum { SIGNALS = 20 };
+
+/* A sleep ends for those that are not ours, and for no other. */
+static void *sleep_till_called(void *unused)
+{
+    unsigned interrupted = 0;
+
+    while (called < SIGNALS) {
+        unsigned before = called;
+
+        if (usleep(100000) == 0)
+            continue;
+        interrupted++;
+        REQUIRE(errno == EINTR && called != before);
+    }
+    REQUIRE(interrupted > 0);
+    return unused;
+}
+
+static void check_taken_signals(void)
+{
+    pthread_t thread;
+
+    REQUIRE(pthread_create(&thread, NULL, wait_until_over, NULL) == 0);
+    take_all_signals();
+    litter(32);
+    over = true;
+    pthread_join(thread, NULL);
+    REQUIRE(pthread_create(&thread, NULL, sleep_till_called, NULL) == 0);
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        REQUIRE(pthread_sigqueue(thread, 41, (union sigval){0}) == 0);
+        litter(4);
+    }
+    pthread_join(thread, NULL);
+    REQUIRE(called == SIGNALS);
 }
 
 /* ---- Pages --------------------------------------------------------------------------------------- */
@@ -292,6 +361,7 @@ static const struct check checks[] = {
     {"cleared", check_cleared},
     {"alternate", check_alternate},
     {"reset", check_signal_reset},
+    {"taken_signals", check_taken_signals},
     {"guards", check_guards},
     {"forgotten_guards", check_forgotten_guards},
     {"parts", check_parts},

@@ -14,10 +14,15 @@ int gc__os_stop_signal(void)
     return GC_STOP_SIGNAL;
 }
 
-bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
+bool gc__os_catch_stop_signal(int signal, bool (*caught)(const struct gc__context *context))
 {
     (void)signal, (void)caught;
     return true;
+}
+
+bool gc__os_regain_stop_signal(void)
+{
+    return false;
 }
 
 void gc__os_unblock_stop_signal(void)

@@ -251,6 +251,177 @@ Test(thread_stops, a_filter_that_refuses_the_signal_ends_the_program)
     cr_assert(child_wrote(&child, "cannot be stopped: the system refuses signal 41 with error 1"), "%s", child.text);
 }
 
+/* ---- Handlers that take the place of ours ------------------------------------------------------------ */
+
+/* As the kernel has it. */
+struct action {
+    void (*handler)(int signal, siginfo_t *information, void *interrupted);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+static struct action replaced;
+static _Atomic unsigned called, queued;
+
+static void note_call(int signal, siginfo_t *information, void *interrupted)
+{
+    uint64_t blocked;
+
+    (void)interrupted;
+    called++;
+    queued += information->si_code == SI_QUEUE;
+    REQUIRE(signal == GC_STOP_SIGNAL);
+    REQUIRE(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, sizeof blocked) == 0);
+    REQUIRE((blocked >> (SIGUSR1 - 1) & 1) == 1 && (blocked >> (SIGUSR2 - 1) & 1) == 0);
+}
+
+/* As some do that take a signal that was another's. */
+static void pass_on(int signal, siginfo_t *information, void *interrupted)
+{
+    note_call(signal, information, interrupted);
+    replaced.handler(signal, information, interrupted);
+}
+
+static void set_handler(void (*handler)(int signal, siginfo_t *information, void *interrupted), unsigned long flags)
+{
+    struct action action;
+
+    REQUIRE(syscall(SYS_rt_sigaction, GC_STOP_SIGNAL, NULL, &replaced, sizeof action.mask) == 0);
+    action = replaced;
+    action.handler = handler;
+    action.flags |= flags;
+    action.mask = UINT64_C(1) << (SIGUSR1 - 1);
+    REQUIRE(syscall(SYS_rt_sigaction, GC_STOP_SIGNAL, &action, NULL, sizeof action.mask) == 0);
+}
+
+static pthread_t begin_busy_thread(void)
+{
+    pthread_t thread;
+
+    die_after(60);
+    gc_collect();
+    thread = begin_thread(be_busy, NULL);
+    await_it();
+    return thread;
+}
+
+static void end_busy_thread(pthread_t thread)
+{
+    may_go = true;
+    end_thread(thread);
+}
+
+/* One of ours that comes twice, as the first was late, is passed on, too. */
+static void send_by_hand(pthread_t thread)
+{
+    unsigned before = called;
+
+    REQUIRE(pthread_kill(thread, GC_STOP_SIGNAL) == 0);
+    for (unsigned i = 0; i < 10000 && called == before; i++)
+        sleep_ms(1);
+    REQUIRE(called > before);
+}
+
+/* Those of a stop are ours, also where it is replaced over and over. */
+static void replace_handler(void)
+{
+    pthread_t thread = begin_busy_thread();
+
+    for (unsigned i = 0; i < 50; i++) {
+        set_handler(note_call, 0);
+        gc_collect();
+        send_by_hand(thread);
+        send_by_hand(pthread_self());
+    }
+    end_busy_thread(thread);
+}
+
+Test(thread_stops, a_handler_in_the_place_of_ours)
+{
+    check_child(replace_handler);
+}
+
+static void replace_and_pass_on(void)
+{
+    pthread_t thread = begin_busy_thread();
+
+    set_handler(pass_on, 0);
+    gc_collect(); /* by way of theirs, perhaps */
+    set_handler(note_call, 0);
+    gc_collect();
+    set_handler(pass_on, 0);
+    gc_collect();
+    send_by_hand(thread);
+    send_by_hand(pthread_self());
+    end_busy_thread(thread);
+}
+
+Test(thread_stops, a_handler_that_passes_on_to_ours)
+{
+    check_child(replace_and_pass_on);
+}
+
+static void replace_once(void)
+{
+    pthread_t thread = begin_busy_thread();
+
+    set_handler((void (*)(int, siginfo_t *, void *))(uintptr_t)SIG_IGN, 0);
+    gc_collect(); /* from then on before each stop */
+    set_handler(note_call, SA_RESETHAND);
+    gc_collect();
+    send_by_hand(thread);
+    REQUIRE(pthread_kill(pthread_self(), GC_STOP_SIGNAL) == 0 && called == 1);
+    end_busy_thread(thread);
+}
+
+Test(thread_stops, a_handler_for_one_signal)
+{
+    check_child(replace_once);
+}
+
+/* None is lost while others stop threads. */
+static void queue_signals(void)
+{
+    enum { SIGNALS = 200 };
+    pthread_t thread = begin_busy_thread();
+
+    set_handler(note_call, 0);
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        REQUIRE(pthread_sigqueue(thread, GC_STOP_SIGNAL, (union sigval){0}) == 0);
+        gc_collect();
+    }
+    end_busy_thread(thread);
+    REQUIRE(queued == SIGNALS);
+}
+
+Test(thread_stops, signals_that_are_not_ours)
+{
+    check_child(queue_signals);
+}
+
+static void fork_with_handler(void)
+{
+    pthread_t thread = begin_busy_thread();
+    pid_t child;
+    int status;
+
+    set_handler(note_call, 0);
+    gc_collect();
+    child = fork();
+    if (child == 0) {
+        send_by_hand(pthread_self());
+        _exit(0);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    end_busy_thread(thread);
+}
+
+Test(thread_stops, a_handler_in_the_place_of_ours_in_a_child)
+{
+    check_child(fork_with_handler);
+}
+
 /* ---- Cancelled meanwhile --------------------------------------------------------------------------------- */
 
 static int silent_pipe[2];

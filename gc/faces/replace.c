@@ -224,39 +224,44 @@ static bool make_room(char **line, size_t *bytes, size_t wanted)
     return true;
 }
 
-/* The stream is locked. */
-static long read_up_to(char **line, size_t *bytes, int end, FILE *stream)
+struct reading {
+    char **line;
+    size_t *bytes;
+    int end;
+    FILE *stream;
+};
+
+/* The stream is locked. Without a size the line may be anything. */
+static long read_line(void *argument)
 {
+    struct reading *to = argument;
     size_t length = 0;
     int c = 0;
 
-    while ((length == 0 || c != end) && (c = getc_unlocked(stream)) != EOF) {
-        if (!make_room(line, bytes, gc__max(length + 2, 120)))
+    if (*to->line == NULL || *to->bytes == 0) {
+        *to->line = NULL;
+        *to->bytes = 0;
+    }
+    while ((length == 0 || c != to->end) && (c = getc_unlocked(to->stream)) != EOF) {
+        if (!make_room(to->line, to->bytes, gc__max(length + 2, 120)))
             return -1;
-        (*line)[length++] = (char)c;
+        (*to->line)[length++] = (char)c;
     }
     if (length == 0)
         return -1;
-    (*line)[length] = '\0';
+    (*to->line)[length] = '\0';
     return (long)length;
 }
 
 long gc_replace_getdelim(char **line, size_t *bytes, int end, FILE *stream)
 {
-    long length;
+    struct reading reading = {line, bytes, (unsigned char)end, stream};
 
     if (line == NULL || bytes == NULL) {
         errno = EINVAL;
         return -1;
     }
-    flockfile(stream);
-    if (*line == NULL || *bytes == 0) { /* without a size the line may be anything */
-        *line = NULL;
-        *bytes = 0;
-    }
-    length = read_up_to(line, bytes, (unsigned char)end, stream);
-    funlockfile(stream);
-    return length;
+    return gc__os_with_stream(stream, read_line, &reading);
 }
 
 long gc_replace_getline(char **line, size_t *bytes, FILE *stream)

@@ -292,8 +292,12 @@ bool gc__os_thread_pointer_is_own(void);
 
 /* Chooses the signal that stops threads. A thread that gets it calls `caught`,
  * and goes on when that returns: on the stack and in the state of a signal
- * handler, with all signals blocked. */
-bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context));
+ * handler, with all signals blocked. False: it was not sent to stop the thread. */
+bool gc__os_catch_stop_signal(int signal, bool (*caught)(const struct gc__context *context));
+
+/* True if another handler had taken the place of ours: ours is there again, and passes on to
+ * it what was not sent to stop a thread. */
+bool gc__os_regain_stop_signal(void);
 bool gc__os_can_catch(int signal);
 int gc__os_stop_signal(void);          /* the one chosen, or else GC_STOP_SIGNAL */
 void gc__os_unblock_stop_signal(void); /* for the calling thread */
@@ -387,6 +391,10 @@ void gc__os_watch_threads(const struct gc__thread_watcher *watcher);
 void gc__os_lock_streams(void);
 void gc__os_unlock_streams(void);
 void gc__os_free_streams(void);
+
+/* Returns `function(argument)`, called with one stream (a FILE) locked; it is freed also
+ * where the thread is cancelled there. */
+long gc__os_with_stream(void *stream, long (*function)(void *argument), void *argument);
 
 /* Returns function(argument); calls cleanup(cleanup_argument) only if the thread
  * is cancelled or ends in there. */

@@ -1,5 +1,5 @@
 /* hindered.c - mutators that do not stop when they are asked to: those that are no more, that
- * block the signal, or wait where none reaches them. */
+ * block the signal, or wait where none reaches them; and the signal that others have taken. */
 
 #include "gc/roots/stop.h"
 
@@ -157,8 +157,23 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
         gc__stop_send_signal(world, mutator);
 }
 
+/* Runtimes that set every handler by system calls (Go's does) have got the signals. Once seen,
+ * that is looked for before each stop. */
+static void regain_signal(struct world *world)
+{
+    if (!gc__os_regain_stop_signal())
+        return;
+    world->regains_signal = true;
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
+        mutator->due = 0;
+        if (gc__stop_is_asked(mutator))
+            gc__stop_send_signal(world, mutator);
+    }
+}
+
 void gc__stop_look_after(struct world *world, uint64_t waited_ns)
 {
+    regain_signal(world);
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next)
         if (gc__stop_is_asked(mutator))
             look_after_one(world, mutator, waited_ns);

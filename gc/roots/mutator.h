@@ -59,6 +59,7 @@ struct mutator {
     /* Stopping: see gc/roots/world.h. */
     _Atomic uint32_t state;      /* an enum mutator_state */
     volatile bool inside;        /* our code is at work, and is not to be stopped by the signal */
+    _Atomic uint32_t due;        /* signals that were sent, and have not come yet */
     bool asked_softly;           /* without a signal, so far */
     bool unsent;                 /* the signal was refused for want of room in its queue */
     struct gc__thread_look look; /* when it had not stopped for a while */

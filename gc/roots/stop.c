@@ -106,23 +106,32 @@ static struct mutator *own_mutator(struct world *world, const struct gc__context
     return mutator->thread_id == thread_id ? mutator : find_stranger(world, thread_id, context);
 }
 
-/* In the signal's handler. The signal may come late, when all is over. */
-static void caught(const struct gc__context *context)
+/* Who is addressed may be so by the program, too: as many are ours as were sent. */
+static bool was_due(struct mutator *mutator)
+{
+    uint32_t due = mutator->due;
+
+    while (due != 0 && !atomic_compare_exchange_weak(&mutator->due, &due, due - 1))
+        continue;
+    return due != 0;
+}
+
+/* In the signal's handler. The signal may come late, when all is over. False: it is none of
+ * ours. */
+static bool caught(const struct gc__context *context)
 {
     struct world *world = signalled;
-    struct mutator *mutator;
+    struct mutator *mutator = own_mutator(world, context);
 
-    if (!atomic_load_explicit(&world->stopping, memory_order_acquire))
-        return;
-    mutator = own_mutator(world, context);
     if (mutator == NULL)
-        return;
+        return false;
     if (gc__stop_is_asked(mutator) && !mutator->inside) {
         mutator->context = *context;
         stop(world, mutator);
     }
     if (is_deaf(mutator))
         stand_still(world);
+    return context->is_addressed && was_due(mutator);
 }
 
 bool gc__world_init(struct world *world, int stop_signal)
@@ -212,8 +221,12 @@ static void refuse(struct world *world, const struct mutator *mutator, int error
 
 void gc__stop_send_signal(struct world *world, struct mutator *mutator)
 {
-    int error = gc__os_stop_thread(world->process_id, mutator->thread_id);
+    int error;
 
+    atomic_fetch_add(&mutator->due, 1); /* before it comes */
+    error = gc__os_stop_thread(world->process_id, mutator->thread_id);
+    if (error != 0)
+        atomic_fetch_sub(&mutator->due, 1);
     mutator->unsent = error == EAGAIN; /* too many are queued, or somebody is in exec: it is sent again */
     if (error == ESRCH)
         gc__stop_give_up(world, mutator);
@@ -408,6 +421,8 @@ bool gc__world_stop(struct world *world)
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;
     world->may_spin = world->has_cpus;
+    if (world->regains_signal)
+        gc__os_regain_stop_signal();
     gc__stop_ask_the_deaf_again(world);
     ask_sleepers(world, self);
     ask_the_busy(world, self);

@@ -46,6 +46,7 @@ struct world {
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
     bool said_that_strangers_run;
+    bool regains_signal; /* at each stop: its handler was another's once */
 
     struct mutator *first;       /* living threads */
     struct mutator *starting;    /* made, but not run yet */

@@ -4,6 +4,7 @@
 #include "gc/base/tunables.h"
 #include "gc/platform/linux/exec.h"
 #include "gc/platform/linux/interruption.h"
+#include "gc/platform/linux/raw.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/stack.h"
 
@@ -14,10 +15,47 @@
 
 _Thread_local struct gc__interruption gc__interruption;
 
+#define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
+
+/* As the kernel has it. */
+struct action {
+    void (*handler)(int signal, siginfo_t *information, void *interrupted);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
 GC_OWN_STATE static struct {
     int signal;
-    void (*caught)(const struct gc__context *context);
-} stop = {GC_STOP_SIGNAL, NULL};
+    bool (*caught)(const struct gc__context *context);
+    struct action ours;
+    struct action theirs; /* that was found in its place; without a handler: none was */
+} stop = {.signal = GC_STOP_SIGNAL};
+
+/* ---- The handler -------------------------------------------------------------------- */
+
+/* By SIG_DFL nothing is done either: before there was theirs, ours did nothing. */
+static bool has_handler(const struct action *action)
+{
+    return (uintptr_t)action->handler > (uintptr_t)SIG_IGN;
+}
+
+/* As if theirs had been called: with its mask, but for ours, which is to stop a thread there,
+ * too. It may have kept ours to pass on to, with the same context: that is the end of it. */
+static void pass_on(int signal, siginfo_t *information, ucontext_t *user)
+{
+    struct action theirs = stop.theirs;
+    uint64_t mask = (*(const uint64_t *)&user->uc_sigmask | theirs.mask) & ~BIT_OF(signal);
+    bool was_passed_on = user->uc_link == user;
+
+    if (was_passed_on || !has_handler(&theirs))
+        return;
+    user->uc_link = user; /* of no use to the kernel */
+    if ((theirs.flags & SA_RESETHAND) != 0)
+        stop.theirs.handler = NULL;
+    gc__raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+    theirs.handler(signal, information, user);
+}
 
 /* The kernel has stored every register, the vector ones too, between this frame
  * and the words that the interrupted code may use below its stack pointer. Nothing here
@@ -33,9 +71,17 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
         .is_addressed = information->si_code == SI_TKILL,
     };
 
-    (void)signal;
-    gc__interruption_note(gc__interrupted_sp(user));
-    stop.caught(&context);
+    if (stop.caught(&context) || !has_handler(&stop.theirs))
+        gc__interruption_note(gc__interrupted_sp(user));
+    else
+        pass_on(signal, information, user);
+}
+
+/* ---- Catching the signal ------------------------------------------------------------- */
+
+static bool change_action(const struct action *action, struct action *old)
+{
+    return gc__raw_call(SYS_rt_sigaction, stop.signal, (long)action, (long)old, sizeof action->mask, 0, 0) == 0;
 }
 
 int gc__os_stop_signal(void)
@@ -56,7 +102,7 @@ static sigset_t all_but_setuid(void)
     return set;
 }
 
-bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__context *context))
+bool gc__os_catch_stop_signal(int signal, bool (*caught)(const struct gc__context *context))
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
@@ -64,7 +110,18 @@ bool gc__os_catch_stop_signal(int signal, void (*caught)(const struct gc__contex
     stop.caught = caught;
     action.sa_mask = all_but_setuid();
     gc__exec_note_handler();
-    return GC_REAL(sigaction)(signal, &action, NULL) == 0;
+    return GC_REAL(sigaction)(signal, &action, NULL) == 0 && change_action(NULL, &stop.ours);
+}
+
+/* By a system call; sigaction refuses (interpose.c). */
+bool gc__os_regain_stop_signal(void)
+{
+    struct action now;
+
+    if (!change_action(NULL, &now) || now.handler == stop.ours.handler)
+        return false;
+    stop.theirs = now; /* before ours is there, which passes on to it */
+    return change_action(&stop.ours, NULL);
 }
 
 void gc__os_unblock_stop_signal(void)
@@ -76,7 +133,6 @@ void gc__os_unblock_stop_signal(void)
     GC_REAL(pthread_sigmask)(SIG_UNBLOCK, &set, NULL);
 }
 
-#define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
 #define OF_FAULTS (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP))
 
 /* The C library's own, which cancel threads and set their user, come before those of the
