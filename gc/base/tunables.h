@@ -473,6 +473,10 @@
 #define GC_PACE_GROWTH_MAX_PERCENT 1000
 #define GC_PACE_ATOMIC_PERCENT 10
 
+/* Pages of large objects that nobody has touched are asked for in each cycle, which takes a
+ * hundredth of the time of scanning them, or less. */
+#define GC_PACE_UNTOUCHED_PERCENT 1
+
 /* And as much again as is live, up to this: small heaps may grow threefold. */
 #define GC_PACE_SMALL_HEAP_BYTES ((size_t)8 << 20)
 

@@ -29,7 +29,8 @@ static size_t room_below(size_t limit_bytes, size_t outside_bytes, const struct 
 static size_t room_bytes(const struct limit *limit, const struct limit_state *state)
 {
     size_t soft = room_below(limit->soft_bytes, state->outside_bytes, state);
-    size_t hard = room_below(state->hard_bytes, state->hard_bytes / GC_LIMIT_SLACK_SHARE, state);
+    size_t hard =
+        room_below(state->hard_bytes, sum(state->hard_bytes / GC_LIMIT_SLACK_SHARE, state->untouched_bytes), state);
 
     return gc__min(soft, hard);
 }
@@ -84,5 +85,6 @@ bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64
 
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state)
 {
-    return sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes || state->held_bytes > state->hard_bytes;
+    return sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes ||
+           sum(state->held_bytes, state->untouched_bytes) > state->hard_bytes;
 }

@@ -43,6 +43,7 @@ struct limit {
 struct limit_state {
     size_t live_bytes;
     size_t held_bytes;      /* of the heap, from the system */
+    size_t untouched_bytes; /* of live objects, and in neither: they take no memory, but count for the hard limit */
     size_t outside_bytes;   /* of its tables, and what the program holds elsewhere */
     size_t hard_bytes;      /* SIZE_MAX: no limit for the heap */
     size_t allocated_bytes; /* since the cycle before, */

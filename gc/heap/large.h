@@ -19,7 +19,8 @@
 
 struct large_page {
     uint32_t to_head; /* pages back to the object's first */
-    uint32_t value;   /* of the first page: the object's pages; of the second: its kind and flags */
+    uint32_t value;   /* of the first page: the object's pages; of the second: its kind and flags; of the third
+                         of each span: how many pages of the span nobody has touched, as far as is known */
 };
 
 #define GC_LARGE_MIN_PAGES 2
@@ -98,6 +99,16 @@ static inline bool gc__large_is_condemned(const struct region *region, size_t he
 {
     return (gc__bits_get(&gc__bits_of(region, gc__large_granule(head))->allocated) & 1) == 0;
 }
+
+/* Of a span of GC_SPAN_MAX_PIECES pages, or the last one, from `page` on: so many of them were
+ * never touched. Any marker. */
+static inline void gc__large_note_untouched(struct region *region, size_t page, size_t untouched)
+{
+    __atomic_store_n(&region->large_pages[page + 2].value, (uint32_t)untouched, __ATOMIC_RELAXED);
+}
+
+/* How many bytes of it, as far as a marker has asked, take no memory. */
+size_t gc__large_untouched_bytes(const struct region *region, size_t head);
 
 /* Steps through the large objects by address: the first at or behind `page`. */
 bool gc__large_next(const struct region *region, size_t page, size_t *head);
