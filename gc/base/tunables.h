@@ -118,6 +118,10 @@
  * splits the heap's mapping, of which a process has 65530 by default. */
 #define GC_MOVE_MAX_OBJECTS 4096
 
+/* What grows by no more than this part, and has to move for that, gets so much in addition:
+ * with large objects side by side each step of each would be a move. */
+#define GC_SLACK_SHARE 8
+
 /* Where the first write to a watched page takes more, which is known once there was a cycle
  * that watched some, gc_realloc copies: after a move each page may take such a fault, if the
  * host keeps page tables of its own. */

@@ -76,6 +76,11 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
 }
 
+bool gc__limit_lacks_room(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes)
+{
+    return room_bytes(limit, state) < wanted_bytes;
+}
+
 bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns)
 {
     double claimed = (double)limit->allocated_bytes * (double)cycle_ns;

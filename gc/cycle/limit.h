@@ -57,6 +57,8 @@ void gc__limit_note(struct limit *limit, const struct limit_state *state);
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
 
+bool gc__limit_lacks_room(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
+
 /* Whether mutators claim so much in the length of a cycle that runs beside them that with
  * this budget they would have to wait for it, or had little left of it. */
 bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns);

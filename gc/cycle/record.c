@@ -63,7 +63,8 @@ static void keep_limits(struct heap *heap, const struct limit_state *state, bool
 {
     size_t wanted = heap->pace.budget_bytes, budget = gc__limit_budget(&heap->limit, state, wanted);
 
-    heap->limit.near = budget < wanted || (heap->limit.near && !full);
+    heap->limit.near = (budget < wanted && gc__limit_lacks_room(&heap->limit, state, wanted)) || /* not from thrift */
+                       (heap->limit.near && !full);
     gc__pace_trim(&heap->pace, budget, full);
     if (gc__limit_is_exceeded(&heap->limit, state))
         gc__region_decommit(&heap->region, UINT64_MAX);

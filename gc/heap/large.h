@@ -28,6 +28,7 @@ struct large_page {
 #define GC_LARGE_MOVED 0x1000u     /* its mapping is one of its own, see gc__large_move */
 #define GC_LARGE_RESCAN 0x2000u    /* did not fit into the worklist */
 #define GC_LARGE_WATCHED 0x4000u   /* all of its pages are, see gc/mark/rescan.h... */
+#define GC_LARGE_SLACK 0x8000u     /* it has pages that nobody has asked for yet, as it will grow again */
 #define GC_LARGE_RESTLESS 0x10000u /* ...and in the upper half for how many cycles they are not to be */
 
 /* The object's first page, or false: no large object is at `page`. */
