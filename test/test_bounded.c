@@ -1,5 +1,6 @@
 /* test_bounded.c - that memory stays bounded: whatever a program does, the heap
  * follows what is alive, and gives back what it does not need. */
+#include "gc/base/tunables.h"
 #include "test/random.h"
 #include "test/resident.h"
 #include "test/roots.h"
@@ -253,6 +254,26 @@ Test(bounded, memory_never_goes_back)
         collect_with_clear_stack();
     }
     cr_assert(stats_now().heap_bytes == held);
+}
+
+/* ---- Memory that nobody has touched ------------------------------------------------------- */
+
+/* It takes none, and so is no reason to let garbage grow by as much. */
+Test(bounded, garbage_beside_a_sparse_object, .init = make_roots_without_stress)
+{
+    const uint64_t sparse = 256 << 20;
+    struct gc_stats stats;
+
+    if (sysconf(_SC_PAGESIZE) != (long)GC_PAGE_BYTES)
+        cr_skip_test("larger pages are not asked for");
+    root_words()[0] = (uintptr_t)gc_malloc(sparse);
+    *(char *)root_words()[0] = 1;
+    for (size_t i = 0; i < 5000000; i++)
+        *(volatile char *)gc_malloc(32) = 1;
+    gc_collect();
+    stats = stats_now();
+    cr_assert(stats.live_bytes >= sparse, "but it is as large as it is");
+    cr_assert(stats.heap_peak_bytes < sparse + (32 << 20), "%llu KiB", (unsigned long long)stats.heap_peak_bytes >> 10);
 }
 
 /* ---- What the collector needs itself ------------------------------------------------------ */

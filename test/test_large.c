@@ -222,6 +222,41 @@ Test(in_place, resizing_keeps_the_mark)
 
 /* ---- Moving ------------------------------------------------------------------------------------ */
 
+TestSuite(untouched, .init = build_heap, .fini = drop_heap);
+
+Test(untouched, is_what_was_noted_of_each_span)
+{
+    size_t head = create(2 * GC_SPAN_MAX_PIECES + GC_SPARSE_MIN_PIECES, GC_KIND_CONSERVATIVE);
+
+    cr_assert_eq(gc__large_untouched_bytes(region, head), 0);
+    gc__large_note_untouched(region, head, 10);
+    gc__large_note_untouched(region, head, 20); /* asked again */
+    gc__large_note_untouched(region, head + GC_SPAN_MAX_PIECES, 300);
+    gc__large_note_untouched(region, head + 2 * GC_SPAN_MAX_PIECES, GC_SPARSE_MIN_PIECES);
+    cr_assert_eq(gc__large_untouched_bytes(region, head), (320 + GC_SPARSE_MIN_PIECES) * GC_PAGE_BYTES);
+}
+
+Test(untouched, is_no_more_than_is_left)
+{
+    size_t head = create(GC_SPAN_MAX_PIECES, GC_KIND_CONSERVATIVE);
+
+    gc__large_note_untouched(region, head, GC_SPAN_MAX_PIECES - 100);
+    gc__large_shrink(region, head, GC_SPAN_MAX_PIECES / 2);
+    cr_assert_eq(gc__large_untouched_bytes(region, head), GC_SPAN_MAX_PIECES / 2 * GC_PAGE_BYTES);
+    gc__large_shrink(region, head, 10);
+    cr_assert_eq(gc__large_untouched_bytes(region, head), 0);
+}
+
+Test(untouched, is_nothing_of_what_takes_its_place)
+{
+    size_t head = create(GC_SPAN_MAX_PIECES, GC_KIND_CONSERVATIVE);
+
+    gc__large_note_untouched(region, head, GC_SPAN_MAX_PIECES);
+    gc__large_destroy(region, head);
+    cr_assert_eq(create(GC_SPAN_MAX_PIECES, GC_KIND_CONSERVATIVE), head);
+    cr_assert_eq(gc__large_untouched_bytes(region, head), 0);
+}
+
 TestSuite(move, .init = build_heap, .fini = drop_heap);
 
 /* Byte for byte different. */

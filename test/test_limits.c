@@ -97,6 +97,29 @@ Test(limit_budget, keeps_away_from_the_hard_limit)
     cr_assert_eq(gc__limit_budget(&none, &state, 64 * MIB), (96 - 6 - 64 - 4) * MIB);
 }
 
+Test(limit_budget, of_the_hard_limit_alone_has_no_room_for_what_was_never_touched)
+{
+    struct limit_state state = live(32);
+
+    state.untouched_bytes = 100 * MIB;
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 32 * MIB), 32 * MIB);
+    cr_assert_not(gc__limit_is_exceeded(&of_100, &state));
+    state.hard_bytes = 160 * MIB;
+    cr_assert_eq(gc__limit_budget(&of_100, &state, 32 * MIB), (160 - 10 - 100 - 32 - 2) * MIB);
+    cr_assert_not(gc__limit_is_exceeded(&of_100, &state));
+    state.hard_bytes = 131 * MIB;
+    cr_assert(gc__limit_is_exceeded(&of_100, &state));
+}
+
+Test(limit_budget, that_is_cut_by_thrift_does_not_lack_room)
+{
+    struct limit_state state = live(64);
+
+    cr_assert_not(gc__limit_lacks_room(&none, &state, 64 * MIB));
+    cr_assert_not(gc__limit_lacks_room(&of_100, &state, 32 * MIB));
+    cr_assert(gc__limit_lacks_room(&of_100, &state, 33 * MIB));
+}
+
 /* A pause of 10 ms after 20 MiB in 5 ms: as much as 40 MiB take is worth it. */
 Test(limit_budget, lets_the_program_have_half_of_the_time)
 {

@@ -165,6 +165,15 @@ Test(budget, counts_what_is_not_scanned_for_less)
     cr_assert_gt(budget_after(GIB, 0, GIB), MIB, "but not for nothing");
 }
 
+Test(budget, counts_what_was_never_touched_for_what_it_takes_to_ask)
+{
+    size_t without = budget_after(10 * MIB, 10 * MIB, 10 * MIB);
+
+    pace.untouched_bytes = 10 * GIB;
+    cr_assert_gt(budget_after(10 * MIB, 10 * MIB, 10 * MIB), without + 10 * MIB);
+    cr_assert_lt(budget_after(10 * MIB, 10 * MIB, 10 * MIB), without + 100 * MIB);
+}
+
 Test(budget, makes_use_of_memory_that_is_held_anyway)
 {
     cr_assert_gt(budget_after(100 * MIB, 100 * MIB, 300 * MIB), budget_after(100 * MIB, 100 * MIB, 100 * MIB));

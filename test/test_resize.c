@@ -6,6 +6,8 @@
 #include "test/hidden.h"
 #include "test/random.h"
 
+#include <broom/limit.h>
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +167,55 @@ Test(resize, large_objects_grow_in_place)
     cr_assert(object == reveal(start));
     cr_assert(count_marks(object, LARGE, 1) == LARGE);
     check_filled(object, 0, LARGE + 4096, 5 * MIB);
+}
+
+/* Side by side, and each by little: not each step of each is to be a copy. */
+Test(resize, many_that_grow_in_turn)
+{
+    enum { OBJECTS = 16, STEP = 7000, STEPS = 200 };
+    static char *object[OBJECTS];
+    size_t moves = 0;
+
+    for (size_t step = 10; step < STEPS; step++)
+        for (unsigned i = 0; i < OBJECTS; i++) {
+            char *old = object[i];
+            size_t bytes = step * STEP, usable = old != NULL ? gc_usable_size(old) : 0;
+
+            object[i] = gc_realloc(old, bytes);
+            moves += object[i] != old;
+            check_filled(object[i], 0, usable, gc_usable_size(object[i]));
+            cr_assert(old == NULL || count_marks(object[i], bytes - STEP, i) == bytes - STEP);
+            write_marks(object[i], 0, bytes, i);
+        }
+    cr_assert(moves < OBJECTS * STEPS / 4, "%zu moves", moves);
+}
+
+/* Into the place of `bytes`, with something behind it, to so many more. */
+static size_t usable_after_growth(size_t bytes, size_t more)
+{
+    char *object = gc_malloc(bytes), *volatile barrier = gc_malloc(LARGE);
+
+    (void)barrier;
+    return gc_usable_size(gc_realloc(object, bytes + more));
+}
+
+Test(resize, slack_is_for_what_grows_by_little_and_where_there_is_room)
+{
+    char *object, *volatile barrier;
+
+    gc_disable();
+    cr_assert(usable_after_growth(800 * KIB, 8 * KIB) > 880 * KIB);
+    cr_assert(usable_after_growth(4 * MIB, 8 * KIB) > 4 * MIB + 400 * KIB);
+    cr_assert(usable_after_growth(800 * KIB, 800 * KIB) < 1608 * KIB);
+    object = gc_malloc(800 * KIB);
+    barrier = gc_malloc(LARGE);
+    (void)barrier;
+    object = gc_realloc(object, 808 * KIB);
+    cr_assert(gc_realloc(object, 808 * KIB) == object && gc_usable_size(object) > 880 * KIB);
+    object = gc_realloc(object, 400 * KIB);
+    cr_assert(gc_usable_size(object) < 408 * KIB);
+    cr_assert(gc_set_hard_limit(16 * MIB) == 0);
+    cr_assert(usable_after_growth(800 * KIB, 8 * KIB) < 816 * KIB);
 }
 
 /* Always something stands behind: the object must move, from some size on

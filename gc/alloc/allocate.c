@@ -140,15 +140,22 @@ static void free_object(struct heap *heap, struct mutator *mutator, struct objec
         gc__large_free(heap, mutator, object);
 }
 
+static void *allocate_to_grow(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+{
+    void *new = object.block == NULL ? gc__large_allocate_with_slack(heap, mutator, object, bytes) : NULL;
+
+    return new != NULL ? new : allocate(heap, mutator, gc__object_kind(&heap->region, &object), bytes, 1);
+}
+
 /* An object that shrinks stays where it is if there is no room for another. */
 static void *copy(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool frees_old)
 {
     const struct region *region = &heap->region;
     char *old = gc__object_start(region, &object);
     size_t usable = gc__object_usable_bytes(region, &object);
-    unsigned kind = gc__object_kind(region, &object);
     bool shrinks = bytes <= usable;
-    void *new = shrinks ? try_allocate(heap, mutator, kind, bytes, 1) : allocate(heap, mutator, kind, bytes, 1);
+    void *new = shrinks ? try_allocate(heap, mutator, gc__object_kind(region, &object), bytes, 1)
+                        : allocate_to_grow(heap, mutator, object, bytes);
 
     if (new == NULL)
         return shrinks ? old : NULL;

@@ -94,6 +94,71 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
     gc__world_unlock(&heap->world);
 }
 
+/* ---- Resizing ------------------------------------------------------------------------- */
+
+/* What grows by so little will grow again: then it need not move. What doubles sees to that
+ * itself. Nothing where memory is scarce. Under the lock. */
+static size_t slack_pages(const struct heap *heap, size_t old_pages, size_t pages)
+{
+    size_t slack = pages / GC_SLACK_SHARE;
+    bool scarce = heap->limit.near || heap->region.used_pages > heap->region.max_pages / 2;
+
+    return pages - old_pages <= slack && !scarce ? slack : 0;
+}
+
+static void note_slack(struct region *region, size_t head)
+{
+    __atomic_fetch_or(gc__large_flags(region, head), GC_LARGE_SLACK, __ATOMIC_RELAXED);
+}
+
+static void forget_slack(struct region *region, size_t head)
+{
+    __atomic_fetch_and(gc__large_flags(region, head), ~GC_LARGE_SLACK, __ATOMIC_RELAXED);
+}
+
+/* Its pages are as many as it wants, but for slack. */
+static bool fits(const struct region *region, size_t head, size_t pages)
+{
+    size_t old_pages = gc__large_pages(region, head);
+    uint32_t flags = __atomic_load_n(gc__large_flags(region, head), __ATOMIC_RELAXED);
+
+    return pages == old_pages ||
+           ((flags & GC_LARGE_SLACK) != 0 && pages < old_pages && pages >= old_pages - old_pages / GC_SLACK_SHARE);
+}
+
+void *gc__large_allocate_with_slack(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes)
+{
+    struct region *region = &heap->region;
+    size_t head = gc__object_head(&object), slack;
+    void *larger = NULL;
+
+    gc__world_lock(&heap->world);
+    slack = slack_pages(heap, gc__large_pages(region, head), gc__large_pages_for(bytes));
+    gc__world_unlock(&heap->world);
+    if (slack > 0)
+        larger = gc__large_allocate(heap, mutator, gc__large_kind(region, head), bytes + (slack << GC_PAGE_SHIFT), 1);
+    if (larger != NULL)
+        note_slack(region, gc__region_offset(region, (uintptr_t)larger) >> GC_PAGE_SHIFT);
+    return larger;
+}
+
+static bool create(struct heap *heap, unsigned kind, size_t pages, size_t *head)
+{
+    return gc__large_create(&heap->region, pages, 1, kind, gc__concurrent_is_publishing(&heap->concurrent), head);
+}
+
+/* For an object that moves; with slack, if it can be had. */
+static bool create_to_grow(struct heap *heap, size_t old, size_t pages, size_t *head)
+{
+    unsigned kind = gc__large_kind(&heap->region, old);
+    size_t slack = slack_pages(heap, gc__large_pages(&heap->region, old), pages);
+
+    if (slack == 0 || !create(heap, kind, pages + slack, head))
+        return create(heap, kind, pages, head);
+    note_slack(&heap->region, *head);
+    return true;
+}
+
 /* What moves leaves pages behind that take a fault when they are used again, and so
  * do those it takes the place of: where there is memory already, a copy is faster. */
 static bool is_better_copied(const struct region *region, size_t to, size_t pages)
@@ -110,9 +175,9 @@ static void *move(struct heap *heap, struct mutator *mutator, size_t head, size_
 
     if (old_pages << GC_PAGE_SHIFT < GC_MOVE_MIN_BYTES || heap->minor.write_ns > GC_DEAR_FAULT_NS)
         return NULL;
-    if (!gc__large_create(region, pages, 1, gc__large_kind(region, head),
-                          gc__concurrent_is_publishing(&heap->concurrent), &to))
+    if (!create_to_grow(heap, head, pages, &to))
         return NULL;
+    pages = gc__large_pages(region, to);
     if (is_better_copied(region, to, old_pages) || !gc__large_move(region, to, head)) {
         gc__large_destroy(region, to);
         return NULL;
@@ -133,6 +198,18 @@ static void clear_spare_word(const struct region *region, const struct object *o
         memset(gc__object_start(region, object) + gc__object_usable_bytes(region, object), 0, GC_WORD_BYTES);
 }
 
+/* Also here with slack: what lies behind is soon another's. */
+static bool grow_in_place(struct heap *heap, size_t head, size_t pages)
+{
+    size_t slack = slack_pages(heap, gc__large_pages(&heap->region, head), pages);
+
+    forget_slack(&heap->region, head);
+    if (slack == 0 || !gc__large_grow_in_place(&heap->region, head, pages + slack))
+        return gc__large_grow_in_place(&heap->region, head, pages);
+    note_slack(&heap->region, head);
+    return true;
+}
+
 static void *resize(struct heap *heap, struct mutator *mutator, struct object object, size_t pages, bool may_move)
 {
     struct region *region = &heap->region;
@@ -141,12 +218,13 @@ static void *resize(struct heap *heap, struct mutator *mutator, struct object ob
 
     if (pages < old_pages && !gc__concurrent_is_marking(&heap->concurrent)) {
         gc__large_shrink(region, head, pages);
+        forget_slack(region, head);
         note_freed(heap, mutator, old_pages - pages);
     } else if (pages > old_pages) {
         clear_spare_word(region, &object);
-        if (!gc__large_grow_in_place(region, head, pages))
+        if (!grow_in_place(heap, head, pages))
             return may_move ? move(heap, mutator, head, pages) : NULL;
-        note_claimed(heap, mutator, pages - old_pages);
+        note_claimed(heap, mutator, gc__large_pages(region, head) - old_pages);
     }
     return gc__page_address(region, head);
 }
@@ -160,7 +238,7 @@ void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object
     if (pages == 0 || bytes <= GC_SMALL_MAX_BYTES)
         return NULL;
     /* Most steps of a text that grows by a few bytes at a time: nothing is to be done. */
-    if (pages == gc__large_pages(&heap->region, gc__object_head(&object)))
+    if (fits(&heap->region, gc__object_head(&object), pages))
         return gc__object_start(&heap->region, &object);
     if (bytes > usable)
         gc__collect_if_due(heap, mutator, bytes - usable);

@@ -18,4 +18,8 @@ void gc__large_free(struct heap *heap, struct mutator *mutator, struct object ob
  * nothing has changed. */
 void *gc__large_resize(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes, bool may_move);
 
+/* For a large object that grows to `bytes` and has to be copied: another that is larger than
+ * that. NULL: it is not to be, or there is no memory for so much. */
+void *gc__large_allocate_with_slack(struct heap *heap, struct mutator *mutator, struct object object, size_t bytes);
+
 #endif

@@ -118,6 +118,10 @@
  * splits the heap's mapping, of which a process has 65530 by default. */
 #define GC_MOVE_MAX_OBJECTS 4096
 
+/* What grows by no more than this part, and has to move for that, gets so much in addition:
+ * with large objects side by side each step of each would be a move. */
+#define GC_SLACK_SHARE 8
+
 /* Where the first write to a watched page takes more, which is known once there was a cycle
  * that watched some, gc_realloc copies: after a move each page may take such a fault, if the
  * host keeps page tables of its own. */
@@ -476,6 +480,10 @@
 #define GC_PACE_GROWTH_MIN_PERCENT 5 /* beyond these it is a mistake, or a collection for every few objects */
 #define GC_PACE_GROWTH_MAX_PERCENT 1000
 #define GC_PACE_ATOMIC_PERCENT 10
+
+/* Pages of large objects that nobody has touched are asked for in each cycle, which takes a
+ * hundredth of the time of scanning them, or less. */
+#define GC_PACE_UNTOUCHED_PERCENT 1
 
 /* And as much again as is live, up to this: small heaps may grow threefold. */
 #define GC_PACE_SMALL_HEAP_BYTES ((size_t)8 << 20)

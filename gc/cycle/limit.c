@@ -29,7 +29,8 @@ static size_t room_below(size_t limit_bytes, size_t outside_bytes, const struct 
 static size_t room_bytes(const struct limit *limit, const struct limit_state *state)
 {
     size_t soft = room_below(limit->soft_bytes, state->outside_bytes, state);
-    size_t hard = room_below(state->hard_bytes, state->hard_bytes / GC_LIMIT_SLACK_SHARE, state);
+    size_t hard =
+        room_below(state->hard_bytes, sum(state->hard_bytes / GC_LIMIT_SLACK_SHARE, state->untouched_bytes), state);
 
     return gc__min(soft, hard);
 }
@@ -75,6 +76,11 @@ size_t gc__limit_budget(const struct limit *limit, const struct limit_state *sta
     return gc__min(wanted_bytes, gc__max(room, GC_LIMIT_MIN_BYTES));
 }
 
+bool gc__limit_lacks_room(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes)
+{
+    return room_bytes(limit, state) < wanted_bytes;
+}
+
 bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64_t cycle_ns)
 {
     double claimed = (double)limit->allocated_bytes * (double)cycle_ns;
@@ -84,5 +90,6 @@ bool gc__limit_makes_wait(const struct limit *limit, size_t budget_bytes, uint64
 
 bool gc__limit_is_exceeded(const struct limit *limit, const struct limit_state *state)
 {
-    return sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes || state->held_bytes > state->hard_bytes;
+    return sum(state->held_bytes, state->outside_bytes) > limit->soft_bytes ||
+           sum(state->held_bytes, state->untouched_bytes) > state->hard_bytes;
 }

@@ -43,6 +43,7 @@ struct limit {
 struct limit_state {
     size_t live_bytes;
     size_t held_bytes;      /* of the heap, from the system */
+    size_t untouched_bytes; /* of live objects, and in neither: they take no memory, but count for the hard limit */
     size_t outside_bytes;   /* of its tables, and what the program holds elsewhere */
     size_t hard_bytes;      /* SIZE_MAX: no limit for the heap */
     size_t allocated_bytes; /* since the cycle before, */
@@ -55,6 +56,8 @@ void gc__limit_note(struct limit *limit, const struct limit_state *state);
 
 /* How much of the budget that the pace wants there is room for. */
 size_t gc__limit_budget(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
+
+bool gc__limit_lacks_room(const struct limit *limit, const struct limit_state *state, size_t wanted_bytes);
 
 /* Whether mutators claim so much in the length of a cycle that runs beside them that with
  * this budget they would have to wait for it, or had little left of it. */

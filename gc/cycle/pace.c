@@ -40,7 +40,8 @@ void gc__pace_begin_again(struct pace *pace, size_t live_bytes, size_t scanned_b
 {
     size_t floor = mutators > 1 ? GC_PACE_MUTATOR_BYTES * gc__min(mutators, GC_PACE_FLOOR_MUTATORS) : 0;
     size_t costly = scanned_bytes + percent_of(live_bytes - scanned_bytes, GC_PACE_ATOMIC_PERCENT);
-    size_t growth = percent_of(costly + pace->root_bytes + gc__pace_external(pace), pace->growth_percent) +
+    size_t asked = percent_of(pace->untouched_bytes, GC_PACE_UNTOUCHED_PERCENT);
+    size_t growth = percent_of(costly + asked + pace->root_bytes + gc__pace_external(pace), pace->growth_percent) +
                     gc__min(live_bytes, GC_PACE_SMALL_HEAP_BYTES);
     size_t free_bytes = held_bytes > live_bytes ? held_bytes - live_bytes : 0;
     size_t held_share =

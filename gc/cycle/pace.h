@@ -21,6 +21,7 @@ struct pace {
     size_t growth_percent;
     size_t initial_bytes;
     size_t root_bytes;        /* that a cycle scans besides what is live, if they are many */
+    size_t untouched_bytes;   /* of large live objects, and counted nowhere else: they take no memory */
     size_t budget_bytes;      /* until the next collection; mutators read it at any time */
     size_t full_budget_bytes; /* as the last full cycle set it, */
     size_t full_live_bytes;   /* and what it found */

@@ -15,13 +15,23 @@ static void note_minor(struct heap *heap, const struct census *marked, size_t re
     gc__pace_go_on(&heap->pace, live_bytes);
 }
 
+/* Returns what the pace goes by: memory that is in use. */
 static size_t note_live(struct heap *heap, const struct census *marked, const struct keeping *keeping)
 {
     heap->record.collections++;
-    heap->record.live_bytes = marked->bytes - keeping->unissued.bytes;
+    heap->pace.untouched_bytes = marked->untouched_bytes;
+    heap->record.live_bytes = marked->bytes + marked->untouched_bytes - keeping->unissued.bytes;
     heap->record.balance_bytes = gc__world_balance_bytes(&heap->world);
     heap->record.objects_marked = marked->objects - keeping->unissued.objects;
-    return heap->record.live_bytes;
+    return marked->bytes - keeping->unissued.bytes;
+}
+
+/* What was freed since may have been untouched. */
+static size_t held_bytes(const struct heap *heap)
+{
+    size_t held = heap->region.held_pages << GC_PAGE_SHIFT;
+
+    return held - gc__min(heap->pace.untouched_bytes, held);
 }
 
 static size_t outside_bytes(const struct heap *heap)
@@ -39,8 +49,9 @@ static size_t hard_bytes(const struct region *region)
 static struct limit_state limit_state(const struct heap *heap)
 {
     return (struct limit_state){
-        .live_bytes = heap->record.live_bytes,
-        .held_bytes = heap->region.held_pages << GC_PAGE_SHIFT,
+        .live_bytes = heap->record.live_bytes - heap->pace.untouched_bytes,
+        .held_bytes = held_bytes(heap),
+        .untouched_bytes = heap->pace.untouched_bytes,
         .outside_bytes = outside_bytes(heap),
         .hard_bytes = hard_bytes(&heap->region),
     };
@@ -52,7 +63,8 @@ static void keep_limits(struct heap *heap, const struct limit_state *state, bool
 {
     size_t wanted = heap->pace.budget_bytes, budget = gc__limit_budget(&heap->limit, state, wanted);
 
-    heap->limit.near = budget < wanted || (heap->limit.near && !full);
+    heap->limit.near = (budget < wanted && gc__limit_lacks_room(&heap->limit, state, wanted)) || /* not from thrift */
+                       (heap->limit.near && !full);
     gc__pace_trim(&heap->pace, budget, full);
     if (gc__limit_is_exceeded(&heap->limit, state))
         gc__region_decommit(&heap->region, UINT64_MAX);
@@ -115,8 +127,8 @@ void gc__record_marked(struct heap *heap, const struct census *marked, const str
     } else {
         heap->concurrent.full_ns -= heap->concurrent.full_ns / GC_FULL_TIME_FADES; /* it may be shorter by now */
         gc__minor_note_full(&heap->minor);
-        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes),
-                             heap->region.held_pages << GC_PAGE_SHIFT, keeping->active);
+        gc__pace_begin_again(&heap->pace, live_bytes, gc__min(marked->scanned_bytes, live_bytes), held_bytes(heap),
+                             keeping->active);
     }
     note_limits(heap, allocated, pause_ns);
     if (!heap->minor.now)
@@ -138,9 +150,9 @@ static size_t doubtful(const struct heap *heap, size_t live_bytes)
  * claimed beyond the budget while this one ran would only grow, from cycle to cycle. */
 static size_t free_bytes_beside(const struct heap *heap, size_t live_bytes)
 {
-    size_t held_bytes = heap->region.held_pages << GC_PAGE_SHIFT;
+    size_t held = held_bytes(heap);
 
-    return (held_bytes - gc__min(live_bytes, held_bytes)) / 100 * GC_PACE_BESIDE_PERCENT;
+    return (held - gc__min(live_bytes, held)) / 100 * GC_PACE_BESIDE_PERCENT;
 }
 
 /* What was allocated since the finish is not the next cycle's to forget; nor is what a copy

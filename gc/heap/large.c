@@ -13,11 +13,11 @@ size_t gc__large_pages_for(size_t bytes)
     return gc__max(gc__divide_up(bytes + GC_WORD_BYTES, GC_PAGE_BYTES), GC_LARGE_MIN_PAGES);
 }
 
-/* Pages [from, to) of the object learn where they belong. */
+/* Pages [from, to) of the object learn where they belong, and count as touched. */
 static void link_pages(struct region *region, size_t head, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)
-        region->large_pages[head + i].to_head = (uint32_t)i;
+        region->large_pages[head + i] = (struct large_page){.to_head = (uint32_t)i};
     for (size_t unit = (head + from) / GC_PAGES_PER_UNIT; unit <= (head + to - 1) / GC_PAGES_PER_UNIT; unit++)
         if (region->blocks[unit].form != FORM_LARGE) /* others may be reading it */
             region->blocks[unit] = (struct block){.form = FORM_LARGE, .scanned_granules = GC_SCANNED_LARGE};
@@ -99,6 +99,16 @@ bool gc__large_move(struct region *region, size_t to, size_t from)
     *gc__large_flags(region, to) |= GC_LARGE_MOVED;
     region->moved_objects++;
     return true;
+}
+
+/* A span that was cut since may have had more. */
+size_t gc__large_untouched_bytes(const struct region *region, size_t head)
+{
+    size_t pages = gc__large_pages(region, head), untouched = 0;
+
+    for (size_t span = 0; span + GC_SPARSE_MIN_PIECES <= pages; span += GC_SPAN_MAX_PIECES)
+        untouched += gc__min(region->large_pages[head + span + 2].value, gc__min(pages - span, GC_SPAN_MAX_PIECES));
+    return untouched << GC_PAGE_SHIFT;
 }
 
 /* A used page of such a chunk belongs to a large object unless its unit is a

@@ -19,7 +19,8 @@
 
 struct large_page {
     uint32_t to_head; /* pages back to the object's first */
-    uint32_t value;   /* of the first page: the object's pages; of the second: its kind and flags */
+    uint32_t value;   /* of the first page: the object's pages; of the second: its kind and flags; of the third
+                         of each span: how many pages of the span nobody has touched, as far as is known */
 };
 
 #define GC_LARGE_MIN_PAGES 2
@@ -27,6 +28,7 @@ struct large_page {
 #define GC_LARGE_MOVED 0x1000u     /* its mapping is one of its own, see gc__large_move */
 #define GC_LARGE_RESCAN 0x2000u    /* did not fit into the worklist */
 #define GC_LARGE_WATCHED 0x4000u   /* all of its pages are, see gc/mark/rescan.h... */
+#define GC_LARGE_SLACK 0x8000u     /* it has pages that nobody has asked for yet, as it will grow again */
 #define GC_LARGE_RESTLESS 0x10000u /* ...and in the upper half for how many cycles they are not to be */
 
 /* The object's first page, or false: no large object is at `page`. */
@@ -98,6 +100,16 @@ static inline bool gc__large_is_condemned(const struct region *region, size_t he
 {
     return (gc__bits_get(&gc__bits_of(region, gc__large_granule(head))->allocated) & 1) == 0;
 }
+
+/* Of a span of GC_SPAN_MAX_PIECES pages, or the last one, from `page` on: so many of them were
+ * never touched. Any marker. */
+static inline void gc__large_note_untouched(struct region *region, size_t page, size_t untouched)
+{
+    __atomic_store_n(&region->large_pages[page + 2].value, (uint32_t)untouched, __ATOMIC_RELAXED);
+}
+
+/* How many bytes of it, as far as a marker has asked, take no memory. */
+size_t gc__large_untouched_bytes(const struct region *region, size_t head);
 
 /* Steps through the large objects by address: the first at or behind `page`. */
 bool gc__large_next(const struct region *region, size_t page, size_t *head);

@@ -59,10 +59,12 @@ static size_t cut_span(struct marker *marker, uintptr_t from)
 static void push_touched(struct marker *marker, uintptr_t from, size_t pieces)
 {
     uint64_t touched[GC_SPAN_MAX_PIECES / GC_WORD_BITS] = {0};
-    size_t end = pieces, start;
+    size_t end = pieces, start, count;
 
     gc__os_note_touched(from, pieces, touched);
-    for (; end > 0; end = start) {
+    count = gc__bitmap_count(touched, 0, pieces);
+    gc__large_note_untouched(marker->region, (from - marker->base) >> GC_PAGE_SHIFT, pieces - count);
+    for (; count > 0 && end > 0; end = start) {
         for (start = end; start > 0 && gc__bitmap_test(touched, start - 1);)
             start--;
         if (start < end)

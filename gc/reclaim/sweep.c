@@ -215,12 +215,20 @@ static void settle_chunk(struct region *region, struct bins *bins, size_t c)
     }
 }
 
+static void count_large(const struct region *region, struct census *census, size_t head)
+{
+    size_t untouched = gc__large_untouched_bytes(region, head);
+
+    count(census, 1, gc__large_bytes(region, head) - untouched, gc__kinds[gc__large_kind(region, head)].scanned);
+    census->untouched_bytes += untouched;
+}
+
 static void publish_large(struct region *region, struct census *census, size_t head)
 {
     if (gc__bits_of(region, gc__large_granule(head))->mark == 0 || gc__large_is_condemned(region, head))
         gc__large_destroy(region, head);
     else
-        count(census, 1, gc__large_bytes(region, head), gc__kinds[gc__large_kind(region, head)].scanned);
+        count_large(region, census, head);
 }
 
 static void publish_large_of_chunk(struct region *region, struct census *census, size_t c)
@@ -242,7 +250,7 @@ void gc__sweep_publish_chunk(struct region *region, struct bins *bins, size_t c,
 
 struct judging {
     const struct region *region;
-    _Atomic uint64_t objects, bytes, scanned_bytes; /* a census */
+    _Atomic uint64_t objects, bytes, scanned_bytes; /* a census of small objects */
 };
 
 static void judge(size_t part, void *argument)
@@ -264,7 +272,7 @@ struct census gc__sweep_publish_marks(struct gang *gang, struct bins *bins)
     struct census census;
 
     gc__gang_share(gang, parts_of(gang->region), judge, &judging);
-    census = (struct census){judging.objects, judging.bytes, judging.scanned_bytes};
+    census = (struct census){judging.objects, judging.bytes, judging.scanned_bytes, 0};
     for (size_t c = gang->region->accessible; c-- > 0;) {
         settle_chunk(gang->region, bins, c);
         publish_large_of_chunk(gang->region, &census, c);

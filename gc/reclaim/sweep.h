@@ -43,8 +43,9 @@ bool gc__sweep_is_shared(const struct gang *gang);
 /* What a collection found to be marked. */
 struct census {
     uint64_t objects;
-    uint64_t bytes;
-    uint64_t scanned_bytes; /* of them, those that may hold pointers */
+    uint64_t bytes;           /* of them, as far as they were touched */
+    uint64_t scanned_bytes;   /* the same, of those that may hold pointers */
+    uint64_t untouched_bytes; /* the rest: they take no memory */
 };
 
 /* The last step: gives back the blocks without a marked object, and the large
