@@ -32,13 +32,15 @@ static char *text_of(struct apart *a)
     return (char *)a + a->text;
 }
 
-/* It grows once, as such arrays do. */
+/* It begins as nothing, and may grow, as such arrays do. */
 struct apart *apart_make(char letter, size_t bytes)
 {
     struct apart *a = calloc(1, sizeof *a);
-    char *text = realloc(memset(malloc(bytes / 2 + 1), letter, bytes / 2 + 1), bytes);
+    char *text = memset(realloc(NULL, bytes), letter, bytes);
 
-    a->text = (intptr_t)memset(text, letter, bytes) - (intptr_t)a;
+    if (bytes % 16 == 0)
+        text = memset(realloc(text, 2 * bytes), letter, 2 * bytes);
+    a->text = (intptr_t)text - (intptr_t)a;
     a->bytes = bytes;
     return a;
 }

@@ -481,8 +481,8 @@ static bool is_over_aligned(const void *address)
 }
 
 /* glibc frees where the size is 0. An object of the arena, or one that is over-aligned,
- * becomes an ordinary one. */
-static void *resize(void *address, size_t bytes)
+ * becomes an ordinary one. Inline, as who has called is asked for. */
+static inline __attribute__((always_inline)) void *resize(void *address, size_t bytes)
 {
     if (address == NULL)
         return allocate("realloc", bytes, false);

@@ -86,21 +86,24 @@ static void finish_and_whiten_chunk(struct region *region, size_t c, bool sticky
         gc__bits_of(region, gc__large_granule(head))->mark = 0;
 }
 
-static void finish_and_whiten(size_t part, void *region)
-{
-    for (size_t c = first_of(part); c < end_of(region, part); c++)
-        finish_and_whiten_chunk(region, c, false);
-}
+struct whitening {
+    struct region *region;
+    bool sticky;
+};
 
-static void finish_and_stick(size_t part, void *region)
+static void finish_and_whiten(size_t part, void *argument)
 {
-    for (size_t c = first_of(part); c < end_of(region, part); c++)
-        finish_and_whiten_chunk(region, c, true);
+    const struct whitening *whitening = argument;
+
+    for (size_t c = first_of(part); c < end_of(whitening->region, part); c++)
+        finish_and_whiten_chunk(whitening->region, c, whitening->sticky);
 }
 
 void gc__sweep_finish_and_whiten(struct gang *gang, struct bins *bins, bool sticky)
 {
-    gc__gang_share(gang, parts_of(gang->region), sticky ? finish_and_stick : finish_and_whiten, gang->region);
+    struct whitening whitening = {gang->region, sticky};
+
+    gc__gang_share(gang, parts_of(gang->region), finish_and_whiten, &whitening);
     empty(bins);
 }
 
