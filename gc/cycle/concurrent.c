@@ -31,12 +31,12 @@ static void end(struct heap *heap)
 }
 
 /* Before the finish: some objects are marked, and that means nothing. */
-static void drop(struct heap *heap)
+void gc__concurrent_drop(struct heap *heap)
 {
     heap->concurrent.marks_stand = false;
     heap->concurrent.given_up++;
     gc__sweep_give_marks_up(&heap->region);
-    gc__marker_abandon(gc__gang_leader(&heap->gang));
+    gc__gang_abandon(&heap->gang);
     end(heap);
 }
 
@@ -55,7 +55,7 @@ static void fail(struct heap *heap)
     else
         fail_to_watch(heap);
     gc__pace_make_due(&heap->pace);
-    drop(heap);
+    gc__concurrent_drop(heap);
 }
 
 /* ---- Before marking ---------------------------------------------------------------- */
@@ -134,7 +134,7 @@ static void quiet(struct heap *heap)
     if (gc__pause(heap, empty_magazines))
         go_on_with(heap, heap->minor.now ? PHASE_WHITEN : PHASE_WATCH);
     else
-        drop(heap);
+        gc__concurrent_drop(heap);
 }
 
 /* The old, of which the last cycle tells; where much of what is young lives, too, or
@@ -168,18 +168,15 @@ static void whiten(struct heap *heap)
 
 static void take_snapshot(struct heap *heap)
 {
-    struct marker *leader = gc__gang_leader(&heap->gang);
-
-    gc__gang_begin(&heap->gang);
-    leader->company = BESIDE_MUTATORS;
-    leader->span = heap->region.chunks << GC_CHUNK_SHIFT; /* it may grow under way */
+    gc__spare_begin(&heap->concurrent.spare, heap->world.count);
+    gc__gang_begin_beside(&heap->gang);
     gc__roots_mark_mutators(heap);
 }
 
 static void snapshot(struct heap *heap)
 {
     if (!gc__pause(heap, take_snapshot)) {
-        drop(heap);
+        gc__concurrent_drop(heap);
         return;
     }
     gc__root_watch_look(&heap->concurrent.roots);
@@ -238,10 +235,33 @@ static void slow_mutators_down(struct heap *heap)
         gc__pace_make_due(&heap->pace);
 }
 
+/* By the collector's own thread: a mutator that makes steps does not know how long that
+ * has run. */
+static void note_what_ran(struct heap *heap)
+{
+    struct spare *spare = &heap->concurrent.spare;
+    struct ran ran = {.clock_ns = gc__os_clock_ns()};
+
+    if (!gc__spare_is_due(spare, ran.clock_ns))
+        return;
+    ran.process_ns = gc__os_process_ns();
+    ran.own_ns = gc__os_thread_ns() + gc__gang_helped_ns(&heap->gang);
+    gc__spare_note(spare, &ran);
+}
+
+/* Together a step is longer, as it takes some time to wake a helper. */
 static void trace(struct heap *heap)
 {
-    heap->concurrent.traced++;
-    if (gc__marker_drain_beside(gc__gang_leader(&heap->gang), heap->concurrent.step_objects))
+    struct concurrent *concurrent = &heap->concurrent;
+    unsigned markers = gc__spare_markers(&concurrent->spare, heap->world.cpus);
+    size_t parts = markers > 1 ? GC_STEP_TOGETHER : 1;
+    unsigned busy = gc__gang_drain_beside(&heap->gang, markers, concurrent->step_objects * parts);
+
+    if (!gc__mutator_exists(gc__mutator))
+        note_what_ran(heap);
+    concurrent->steps_in_one = (uint32_t)(gc__max(busy, 1) * parts);
+    concurrent->traced += concurrent->steps_in_one;
+    if (busy == 0)
         go_on_with(heap, passes_are_enough(heap) ? PHASE_FINISH : PHASE_ASK);
 }
 
@@ -298,7 +318,7 @@ static void stacks(struct heap *heap)
     if (gc__pause(heap, gc__roots_mark_mutators))
         go_on_with(heap, PHASE_SEGMENTS);
     else
-        drop(heap);
+        gc__concurrent_drop(heap);
 }
 
 /* ---- The end ------------------------------------------------------------------------ */
@@ -332,7 +352,6 @@ void gc__concurrent_complete(struct heap *heap)
 
     concurrent->unissued = keeping.unissued;
     concurrent->active = keeping.active;
-    leader->company = ALONE;
     gc__gang_begin(&heap->gang);
     leader->overflowed = overflowed;
     gc__roots_trace(heap);
@@ -344,6 +363,7 @@ static void finish_marking(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
+    gc__gang_gather(&heap->gang);
     concurrent->unknown = !gc__written_ask_all(&heap->gang);
     if (concurrent->unknown)
         return;
@@ -399,11 +419,6 @@ static void finish(struct heap *heap)
 
 /* ---- By a copy of the process ------------------------------------------------------- */
 
-static bool has_copy(const struct concurrent *concurrent)
-{
-    return gc__concurrent_phase(concurrent) > PHASE_COPY && gc__concurrent_phase(concurrent) <= PHASE_ADOPT;
-}
-
 static void by_copy(struct heap *heap)
 {
     enum concurrent_phase next = gc__snapshot_step(heap);
@@ -456,7 +471,7 @@ static void publish(struct heap *heap)
     note_published(heap);
 }
 
-/* ---- Steps ---------------------------------------------------------------------------- */
+/* ---- What a step is ------------------------------------------------------------------- */
 
 static const struct {
     void (*make)(struct heap *heap);
@@ -471,133 +486,13 @@ static const struct {
     [PHASE_PUBLISH] = {publish, true},
 };
 
-static bool next_wants_lock(const struct concurrent *concurrent)
+bool gc__concurrent_wants_lock(const struct concurrent *concurrent)
 {
     return steps[gc__concurrent_phase(concurrent)].wants_lock;
 }
 
-/* What steps cost. Pauses are in those that have the heap's lock. */
-struct cost {
-    uint64_t thread_ns, pauses_ns;
-};
-
-static struct cost cost_until_now(const struct heap *heap, bool locked)
+void gc__concurrent_make(struct heap *heap, enum concurrent_phase phase)
 {
-    return (struct cost){gc__os_thread_ns(), locked ? heap->record.pause_total_ns : 0};
-}
-
-static void note_cost(struct heap *heap, struct cost before, bool locked)
-{
-    struct cost now = cost_until_now(heap, locked);
-    uint64_t work_ns = now.thread_ns - before.thread_ns;
-
-    heap->concurrent.work_ns += work_ns;
-    heap->concurrent.taken_ns += gc__mutator_exists(gc__mutator) ? work_ns : now.pauses_ns - before.pauses_ns;
-}
-
-/* With the hands taken. A step whose phase has changed before that is another day's. */
-static bool make_step(struct heap *heap, bool locked)
-{
-    struct concurrent *concurrent = &heap->concurrent;
-    enum concurrent_phase phase = gc__concurrent_phase(concurrent);
-
-    if (phase != PHASE_OFF && (locked || !steps[phase].wants_lock)) {
-        struct cost before = cost_until_now(heap, locked);
-
-        steps[phase].make(heap);
-        GC_STAGGER();
-        note_cost(heap, before, locked);
-    }
-    atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
-    gc__hands_leave(&concurrent->hands);
-    return phase != PHASE_OFF;
-}
-
-static bool make_locked_step(struct heap *heap)
-{
-    bool more;
-
-    gc__world_lock(&heap->world);
-    gc__hands_take_over(&heap->concurrent.hands);
-    more = make_step(heap, true);
-    gc__world_unlock_for_others(&heap->world);
-    return more;
-}
-
-bool gc__concurrent_step(struct heap *heap)
-{
-    struct concurrent *concurrent = &heap->concurrent;
-
-    if (next_wants_lock(concurrent) || atomic_load(&concurrent->hands.wanted))
-        return make_locked_step(heap);
-    gc__hands_take(&concurrent->hands);
-    return make_step(heap, false);
-}
-
-bool gc__concurrent_try_step(struct heap *heap)
-{
-    if (next_wants_lock(&heap->concurrent)) {
-        make_locked_step(heap);
-        return true;
-    }
-    return gc__hands_try(&heap->concurrent.hands) && make_step(heap, false);
-}
-
-static void publish_all(struct heap *heap)
-{
-    while (gc__concurrent_phase(&heap->concurrent) == PHASE_PUBLISH)
-        publish(heap);
-}
-
-bool gc__concurrent_finish(struct heap *heap)
-{
-    struct concurrent *concurrent = &heap->concurrent;
-    bool finished;
-
-    gc__hands_take_over(&concurrent->hands);
-    concurrent->put_off = GC_MAX_PUT_OFF;
-    while (has_copy(concurrent))
-        by_copy(heap);
-    if (gc__concurrent_phase(concurrent) == PHASE_FAIL)
-        fail(heap); /* pages were watched again, and not yet scanned; or the copy failed */
-    else if (gc__concurrent_is_marking(concurrent))
-        finish(heap);
-    finished = gc__concurrent_phase(concurrent) == PHASE_PUBLISH;
-    publish_all(heap);
-    if (gc__concurrent_is_under_way(concurrent))
-        drop(heap);
-    gc__hands_leave(&concurrent->hands);
-    return finished;
-}
-
-static void give_up(struct heap *heap)
-{
-    publish_all(heap);
-    if (gc__concurrent_is_under_way(&heap->concurrent))
-        drop(heap);
-}
-
-void gc__concurrent_give_up(struct heap *heap)
-{
-    gc__hands_take_over(&heap->concurrent.hands);
-    give_up(heap);
-    gc__hands_leave(&heap->concurrent.hands);
-}
-
-void gc__concurrent_hold(struct heap *heap)
-{
-    gc__hands_take_over(&heap->concurrent.hands);
-}
-
-void gc__concurrent_release(struct heap *heap)
-{
-    gc__hands_leave(&heap->concurrent.hands);
-}
-
-void gc__concurrent_forget(struct heap *heap)
-{
-    heap->concurrent.hands.state = HANDS_FREE;
-    give_up(heap);
-    heap->concurrent.failures = 0;
-    heap->concurrent.marks_stand = false; /* who tells what is written here? */
+    heap->concurrent.steps_in_one = 1;
+    steps[phase].make(heap);
 }

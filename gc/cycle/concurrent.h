@@ -11,7 +11,7 @@
  *     whiten    every object
  *     snapshot  pause: registers, stacks, thread-local data
  *     segments, ranges   the other roots
- *     trace     until nothing is grey
+ *     trace     until nothing is grey; by several markers where processors are spare
  *     ask       which pages were written meanwhile, and watches them again;
  *     rescan    scans what is marked in them;
  *     stacks    pause: as in the snapshot; then the other roots, and traces again; and
@@ -38,16 +38,13 @@
  * Where the system does not tell which pages were written, a copy of the process is
  * marked: gc/cycle/snapshot.h says how that goes. Most steps are different ones, then.
  *
- * A step takes some ten or hundred microseconds, but for the pauses. It is made by whoever calls gc__concurrent_step:
- * the collector's own thread (gc/cycle/background.h), or a mutator that helps (gc/cycle/assist.h).
- *
- * Threads: `phase` and what belongs to it change under `hands`, which whoever makes a
- * step holds; first the heap's lock, if the step wants it, then `hands`. So who has the
- * heap's lock can finish the cycle or give it up after a step's time. */
+ * A step takes some ten or hundred microseconds, but for the pauses. Who makes it, and with what locks, is
+ * gc/cycle/steps.h. */
 #ifndef GC_CYCLE_CONCURRENT_H
 #define GC_CYCLE_CONCURRENT_H
 
 #include "gc/cycle/hands.h"
+#include "gc/cycle/spare.h"
 #include "gc/mark/root_watch.h"
 #include "gc/mark/written.h"
 #include "gc/reclaim/sweep.h"
@@ -96,6 +93,7 @@ struct concurrent {
     unsigned failures;       /* to know what is written, in a row; */
     unsigned given_up;       /* cycles: likewise */
     size_t step_objects;     /* scanned in a step of tracing */
+    uint32_t steps_in_one;   /* by several markers, say */
     size_t chunk;            /* where the phase goes on: a chunk, a part to be asked about, or a range */
     unsigned passes;         /* of `ask` and `rescan` */
     size_t unknown_parts;    /* of the heap, in this pass: the system did not tell */
@@ -119,6 +117,7 @@ struct concurrent {
     uint64_t work_ns;           /* that threads ran for steps, since the last record (gc/cycle/record.h); */
     uint64_t taken_ns;          /* of which so much was taken from the mutators, by steps of theirs and pauses; */
     _Atomic uint64_t waited_ns; /* and so much they waited, all of them together */
+    struct spare spare;
 };
 
 void gc__concurrent_init(struct concurrent *concurrent, bool wanted);
@@ -159,35 +158,20 @@ bool gc__concurrent_try_to_watch(struct heap *heap);
  * the last stand. Under the lock. */
 bool gc__concurrent_begin(struct heap *heap, bool minor);
 
-/* Makes a step; false: no cycle is under way. Not under the lock, and not by a mutator
- * while there are other threads: it would not stop. */
-bool gc__concurrent_step(struct heap *heap);
+/* What a step is, if the phase is this; with the hands taken, and the lock, if it wants that. */
+void gc__concurrent_make(struct heap *heap, enum concurrent_phase phase);
+bool gc__concurrent_wants_lock(const struct concurrent *concurrent);
 
-/* The same, unless another is making a step without the lock: false, if so. */
-bool gc__concurrent_try_step(struct heap *heap);
+/* The cycle is given up: some objects are marked, and that means nothing. Not when it is
+ * publishing. */
+void gc__concurrent_drop(struct heap *heap);
 
 static inline uint32_t gc__concurrent_steps(const struct concurrent *concurrent)
 {
     return atomic_load_explicit(&concurrent->steps, memory_order_relaxed);
 }
 
-/* Both under the lock while a cycle is under way; it comes to its end now. In a pause
- * that may be long, and all is published; false: it had not begun to mark, or could
- * not, and was given up. Or it is given up in any case, unless marking has ended. */
-bool gc__concurrent_finish(struct heap *heap);
-void gc__concurrent_give_up(struct heap *heap);
-
 /* In the last pause: traces from what is grey, and does what follows from what is white. */
 void gc__concurrent_complete(struct heap *heap);
-
-/* Under the lock: waits until no step is under way, and none is until the release. For
- * who stops the world or forks, but in a step of the cycle's own: a mutator that makes
- * a step does not stop before that is done, and may be waiting for the loader; whose
- * lock a child would find taken. */
-void gc__concurrent_hold(struct heap *heap);
-void gc__concurrent_release(struct heap *heap);
-
-/* In the child of a fork, where nobody makes a step any more: gives the cycle up. */
-void gc__concurrent_forget(struct heap *heap);
 
 #endif

@@ -9,6 +9,7 @@
 #include "gc/cycle/minor.h"
 #include "gc/cycle/pace.h"
 #include "gc/cycle/snapshot.h"
+#include "gc/cycle/steps.h"
 #include "gc/heap/region.h"
 #include "gc/mark/gang.h"
 #include "gc/reclaim/attached.h"

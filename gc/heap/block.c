@@ -244,8 +244,6 @@ void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool
     }
 }
 
-/* ---- Audit ------------------------------------------------------------------- */
-
 /* ---- Marked pages -------------------------------------------------------------- */
 
 #define PAGE_GRANULES (GC_PAGE_BYTES >> GC_GRANULE_SHIFT)
@@ -257,7 +255,7 @@ static size_t page_of(size_t granule)
 
 void gc__block_note_marked_cell(struct region *region, const struct block *block, size_t granule)
 {
-    gc__bitmap_set(region->marked_pages, page_of(granule), page_of(granule + block->cell_granules - 1) + 1);
+    gc__bitmap_set_shared(region->marked_pages, page_of(granule), page_of(granule + block->cell_granules - 1) + 1);
 }
 
 void gc__block_note_marked_pages(struct region *region, const struct block *block)
@@ -274,6 +272,8 @@ void gc__block_note_marked_pages(struct region *region, const struct block *bloc
             gc__block_note_marked_cell(region, block, granule + (size_t)__builtin_ctzll(marked));
     }
 }
+
+/* ---- Audit ------------------------------------------------------------------- */
 
 void gc__block_audit(const struct region *region, const struct block *block)
 {
