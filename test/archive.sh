@@ -4,14 +4,9 @@
 set -eu
 : "${CC:=cc}"
 top=${top_srcdir:-.} archive=${top_builddir:-.}/.libs/libbroom-malloc.a
-if [ ! -e "$archive" ]; then
-    echo "no libbroom-malloc.a: configured with --disable-static?"
-    exit 77
-fi
-if nm "$archive" 2>/dev/null | grep -qE '__(asan|tsan)_init'; then
-    echo "a sanitizer's malloc and ours exclude each other"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom-malloc.a
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -4,14 +4,9 @@
 set -eu
 : "${CC:=cc}"
 broom=${top_builddir:-.}/broom
-if [ ! -e "${top_builddir:-.}/.libs/libbroom-malloc.so" ]; then
-    echo "no libbroom-malloc.so: configured with --disable-shared?"
-    exit 77
-fi
-if nm "${top_builddir:-.}/.libs/libbroom-malloc.so" | grep -qE '__(asan|tsan)_init'; then
-    echo "a sanitizer's malloc and ours exclude each other"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom-malloc.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

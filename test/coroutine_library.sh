@@ -12,11 +12,9 @@ if ! printf '#include <pcl.h>\nint main(void) { return 0; }\n' | $CC -x c -fsynt
     echo "no pcl.h: the library is not installed"
     exit 77
 fi
-[ -e "$build/.libs/libbroom.so" ] || exit 77
-if ${NM:-nm} -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
-    echo "a program without the sanitizer cannot use a library with it"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -8,14 +8,13 @@ build=${top_builddir:-.}
 cxx=
 # shellcheck source=/dev/null
 . "${top_srcdir:-.}/test/cxx"
-if [ -z "$cxx" ] || [ ! -e "$build/.libs/libbroom.so" ]; then
-    echo "no C++ compiler, or no shared library"
+if [ -z "$cxx" ]; then
+    echo "no C++ compiler"
     exit 77
 fi
-if ${NM:-nm} -D "$build/.libs/libbroom.so" | grep -q __asan_init; then
-    echo "a program without the sanitizer cannot use a library with it"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -9,10 +9,9 @@ status=0 count=0
 
 unset BROOM_STRESS # what they print depends on when is collected
 
-if ${NM:-nm} "${top_builddir:-.}/.libs/libbroom.a" 2>/dev/null | grep -q __asan_init; then
-    echo "a program without the sanitizer cannot use a library with it"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroomcore.a
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -5,14 +5,9 @@
 set -eu
 : "${CC:=cc}"
 library=${top_builddir:-.}/.libs/libbroom-malloc.so
-if [ ! -e "$library" ]; then
-    echo "no libbroom-malloc.so: configured with --disable-shared?"
-    exit 77
-fi
-if nm "$library" | grep -qE '__(asan|tsan)_init'; then
-    echo "a sanitizer's malloc and ours exclude each other"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom-malloc.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -4,14 +4,9 @@
 set -eu
 : "${CC:=cc}"
 build=${top_builddir:-.} sources=${top_srcdir:-.}/doc/examples
-if [ ! -e "$build/.libs/libbroom-malloc.so" ]; then
-    echo "no libbroom-malloc.so: configured with --disable-shared?"
-    exit 77
-fi
-if nm "$build/.libs/libbroom-malloc.so" | grep -qE '__(asan|tsan)_init'; then
-    echo "a sanitizer's malloc and ours exclude each other"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom-malloc.so
 
 unset BROOM_STRESS # the audit is no subject here
 work=$(mktemp -d)

@@ -8,14 +8,13 @@ library=$build/.libs/libbroom-malloc.so
 cxx=
 # shellcheck source=/dev/null
 . "${top_srcdir:-.}/test/cxx"
-if [ -z "$cxx" ] || [ ! -e "$library" ]; then
-    echo "no C++ compiler, or no shared library"
+if [ -z "$cxx" ]; then
+    echo "no C++ compiler"
     exit 77
 fi
-if nm "$library" | grep -qE '__(asan|tsan)_init'; then
-    echo "a sanitizer's malloc and ours exclude each other"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom-malloc.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -5,14 +5,9 @@
 set -eu
 : "${CC:=cc}"
 top=${top_srcdir:-.} build=${top_builddir:-.}
-if [ ! -e "$build/.libs/libbroom.so" ]; then
-    echo "no libbroom.so: configured with --disable-shared?"
-    exit 77
-fi
-if nm "$build/.libs/libbroom.so" | grep -qE '__(asan|tsan)_init'; then
-    echo "a program without the sanitizer cannot use a library with it"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

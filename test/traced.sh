@@ -4,14 +4,9 @@
 set -eu
 : "${CC:=cc}"
 build=${top_builddir:-.}
-if [ ! -e "$build/.libs/libbroom.a" ]; then
-    echo "no libbroom.a: configured with --disable-static?"
-    exit 77
-fi
-if nm "$build/.libs/libbroom.a" 2>/dev/null | grep -qE '__(asan|tsan)_init'; then
-    echo "sanitizers do not like to be traced"
-    exit 77
-fi
+# shellcheck source=/dev/null
+. "${top_srcdir:-.}/test/needs"
+needs_library libbroom.a
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
