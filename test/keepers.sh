@@ -132,3 +132,11 @@ for free in ignore honour; do
         done
     done
 done
+unset BROOM_FREE BROOM_STRESS BROOM_KEEP_FOR
+
+echo "by the option of the command"
+"${top_builddir:-.}/broom" run --keep-for=libapart "$work/linked"
+if "${top_builddir:-.}/broom" run --keep-for=others "$work/linked" 2>/dev/null; then
+    echo "without it nothing is lost, and so nothing was shown"
+    exit 1
+fi
