@@ -28,6 +28,21 @@ static char *text_of(struct apart *a)
 }
 
 /* It begins as nothing, and may grow, as such arrays do. */
+struct apart *apart_make(char letter, size_t bytes);
+
+/* Before the program, and perhaps before Broom's own constructor. */
+static struct apart *early;
+
+__attribute__((constructor)) static void begin(void)
+{
+    early = apart_make('e', 5000);
+}
+
+struct apart *apart_early(void)
+{
+    return early;
+}
+
 struct apart *apart_make(char letter, size_t bytes)
 {
     struct apart *a = calloc(1, sizeof *a);
@@ -92,6 +107,7 @@ int main(int count, char **argument)
     struct apart *(*make)(char letter, size_t bytes) = look_up(library, "apart_make");
     int (*is_whole)(struct apart *a, char letter) = look_up(library, "apart_is_whole");
     void (*free_it)(struct apart *a) = look_up(library, "apart_free");
+    struct apart *(*early)(void) = look_up(library, "apart_early");
 
     for (size_t i = 0; i < COUNT; i++)
         kept[i] = make(letter_of(i), bytes_of(i));
@@ -106,11 +122,94 @@ int main(int count, char **argument)
     for (size_t i = 0; i < COUNT; i++)
         if (!is_whole(kept[i], letter_of(i)))
             return 1;
+    if (!is_whole(early(), 'e'))
+        return 1;
+#ifndef KEEPS_ALL
     if (mallinfo2().arena > (32u << 20)) { /* of 120 MB */
         fprintf(stderr, "%zu bytes are held\n", mallinfo2().arena);
         return 2;
     }
+#endif
     return 0;
+}
+END
+
+# A library that allocates as it goes, while another is waiting to take its place.
+cat >"$work/goes.c" <<'END'
+#include <stdlib.h>
+#include <time.h>
+
+extern volatile int goes, next_comes;
+static void *volatile sink;
+
+__attribute__((destructor)) static void end(void)
+{
+    goes = 1;
+    while (!next_comes)
+        continue;
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    sink = malloc(20);
+    free(sink);
+}
+END
+cat >"$work/turns.c" <<'END'
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNT = 300 };
+
+volatile int goes, next_comes;
+static struct apart *kept[COUNT];
+static void *volatile sink;
+
+static void *unload(void *library)
+{
+    return dlclose(library) == 0 ? NULL : library;
+}
+
+static void *load(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW);
+
+    if (library == NULL)
+        exit(3);
+    return library;
+}
+
+static __attribute__((noinline)) void clear_stack(void)
+{
+    volatile char area[16384];
+
+    memset((char *)area, 0, sizeof area);
+}
+
+/* The arguments: the library that goes, and the one that comes. */
+int main(int count, char **argument)
+{
+    pthread_t thread;
+    void *library = load(argument[1]), *result;
+    struct apart *(*make)(char letter, size_t bytes);
+    int (*is_whole)(struct apart *a, char letter);
+
+    (void)count;
+    pthread_create(&thread, NULL, unload, library);
+    while (!goes)
+        continue;
+    next_comes = 1;
+    library = load(argument[2]);
+    make = dlsym(library, "apart_make");
+    is_whole = dlsym(library, "apart_is_whole");
+    for (size_t i = 0; i < COUNT; i++)
+        kept[i] = make('a', 24 + 8 * (i % 100));
+    clear_stack();
+    for (size_t i = 0; i < 100 * COUNT; i++)
+        sink = memset(malloc(24 + 8 * (i % 100)), 0x55, 24 + 8 * (i % 100)); /* dropped */
+    for (size_t i = 0; i < COUNT; i++)
+        if (!is_whole(kept[i], 'a'))
+            return 1;
+    return pthread_join(thread, &result) == 0 && result == NULL ? 0 : 1;
 }
 END
 
@@ -120,7 +219,11 @@ END
     $CC -std=gnu11 -O1 -fno-builtin -fPIC -shared -o "$work/libapart.so" "$work/apart.c"
     $CC -std=gnu11 -O1 -fno-builtin -o "$work/opens" "$work/program.c" -ldl
     $CC -std=gnu11 -O1 -fno-builtin -o "$work/linked" "$work/program.c" -Wl,--no-as-needed "$work/libapart.so" -ldl
+    $CC -std=gnu11 -O1 -fno-builtin -DKEEPS_ALL -rdynamic -o "$work/apartment" "$work/program.c" "$work/apart.c" -ldl
+    $CC -std=gnu11 -O1 -fno-builtin -fPIC -shared -o "$work/libgoes.so" "$work/goes.c"
+    $CC -std=gnu11 -O1 -fno-builtin -rdynamic -pthread -o "$work/turns" "$work/turns.c" -ldl
 }
+ln -s apartment "$work/elsewhere"
 
 for free in ignore honour; do
     for stress in 0 97; do
@@ -133,6 +236,15 @@ for free in ignore honour; do
     done
 done
 unset BROOM_FREE BROOM_STRESS BROOM_KEEP_FOR
+export BROOM_KEEP_FOR=libapart,apartment
+
+echo "a program of that name, whatever it is called"
+LD_PRELOAD=$library "$work/apartment"
+LD_PRELOAD=$library "$work/elsewhere"
+
+echo "where another library was"
+LD_PRELOAD=$library "$work/turns" "$work/libgoes.so" "$work/libapart.so"
+unset BROOM_KEEP_FOR
 
 echo "by the option of the command"
 "${top_builddir:-.}/broom" run --keep-for=libapart "$work/linked"

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -325,6 +327,55 @@ static void check_unseen(void)
     REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 256 << 10);
 }
 
+/* ---- Threads that block all signals ----------------------------------------------------------------------- */
+
+/* As Go's runtime has one. What it keeps stands on its stack alone; it wakes up now and
+ * then, and allocates. */
+enum { SLEEPERS = 3, WAKINGS = 6 };
+
+static _Atomic uint32_t asleep, wakings;
+
+static void block_all_by_system_call(void)
+{
+    uint64_t all = UINT64_MAX;
+
+    REQUIRE(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all) == 0);
+}
+
+static void *sleep_deafly(void *unused)
+{
+    struct kept *volatile mine[WAKINGS];
+
+    block_all_by_system_call();
+    for (uint32_t i = 0; i < WAKINGS; i++) {
+        mine[i] = make_kept("a sleeper's");
+        asleep++;
+        while (wakings == i)
+            syscall(SYS_futex, &wakings, FUTEX_WAIT, i, NULL);
+        for (uint32_t j = 0; j <= i; j++)
+            REQUIRE(is_kept(mine[j], "a sleeper's"));
+        litter(1);
+    }
+    return unused;
+}
+
+static void check_sleepers(void)
+{
+    pthread_t thread[SLEEPERS];
+
+    for (size_t i = 0; i < SLEEPERS; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, sleep_deafly, NULL) == 0);
+    for (uint32_t i = 1; i <= WAKINGS; i++) {
+        while (asleep < SLEEPERS * i)
+            sched_yield();
+        litter(getenv("BROOM_STRESS") == NULL ? 8 : 1);
+        wakings = i;
+        syscall(SYS_futex, &wakings, FUTEX_WAKE, SLEEPERS);
+    }
+    for (size_t i = 0; i < SLEEPERS; i++)
+        REQUIRE(pthread_join(thread[i], NULL) == 0);
+}
+
 /* ---- Files --------------------------------------------------------------------------------------------- */
 
 /* All are taken, down to the last that the limit allows; and it cannot be raised. */
@@ -358,17 +409,12 @@ static void check_no_files_for_good(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"cleared", check_cleared},
-    {"alternate", check_alternate},
-    {"reset", check_signal_reset},
-    {"taken_signals", check_taken_signals},
-    {"guards", check_guards},
-    {"forgotten_guards", check_forgotten_guards},
-    {"parts", check_parts},
-    {"light_guards", check_light_guards},
-    {"unseen", check_unseen},
-    {"no_files", check_no_files},
-    {"no_files_for_good", check_no_files_for_good},
+    {"cleared", check_cleared},    {"alternate", check_alternate},
+    {"reset", check_signal_reset}, {"taken_signals", check_taken_signals},
+    {"guards", check_guards},      {"forgotten_guards", check_forgotten_guards},
+    {"parts", check_parts},        {"light_guards", check_light_guards},
+    {"unseen", check_unseen},      {"sleepers", check_sleepers},
+    {"no_files", check_no_files},  {"no_files_for_good", check_no_files_for_good},
 };
 
 int main(int count, char **argument)

@@ -105,6 +105,26 @@ static void check_memfd(void)
     check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(memfd_create("kept", 0)), 0));
 }
 
+/* Another process takes it away, again and again; this one has no reason to look there. */
+static void check_cut_short(void)
+{
+    enum { BYTES = 16 << 20 };
+    int file = file_of(memfd_create("cut short", 0)), status;
+    char *mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    pid_t child;
+
+    REQUIRE(mapped != MAP_FAILED && ftruncate(file, BYTES) == 0);
+    memset(mapped, 1, BYTES);
+    child = fork();
+    while (child == 0) {
+        REQUIRE(ftruncate(file, 0) == 0 && ftruncate(file, BYTES) == 0);
+        for (int page = 0; page < BYTES / 4; page += 4096)
+            REQUIRE(pwrite(file, "", 1, page) == 1);
+    }
+    litter(100);
+    REQUIRE(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+}
+
 /* With an option these are roots, too. */
 static void check_file(void)
 {
@@ -476,6 +496,7 @@ static const struct check checks[] = {
     {"moved", check_moved},
     {"shared", check_shared},
     {"memfd", check_memfd},
+    {"cut_short", check_cut_short},
     {"file", check_file},
 };
 

@@ -215,8 +215,8 @@ bool gc__os_each_mapping(bool of_files, void (*visit)(struct gc__range range, en
 void gc__os_each_touched(const struct gc__range *ranges, size_t count,
                          void (*visit)(struct gc__range range, void *argument), void *argument);
 
-/* The same for shared ranges, and for those pages that any process has touched, as long as
- * they are in memory or may have been swapped out. */
+/* The same for shared ranges, and for copies of those pages that any process has touched, as
+ * long as they are in memory or may have been swapped out: others may take them away. */
 void gc__os_each_touched_by_any(const struct gc__range *ranges, size_t count,
                                 void (*visit)(struct gc__range range, void *argument), void *argument);
 

@@ -48,12 +48,18 @@ static void report_if_hindered(const struct mutator *mutator, enum gc__hindrance
         report(mutator, hindrance, waited_ns);
 }
 
-/* A thread that never called us is scanned as it is, if it sleeps. Its registers are
- * not seen. Where it stands is noted later: until it is left alone it may wake, and say so
- * itself. */
-static bool can_be_left_alone(struct mutator *mutator)
+/* A thread that never called us; or, where the program knows of nothing, any that is not
+ * halfway through a call to us. */
+static bool may_be_left_alone(const struct world *world, const struct mutator *mutator)
 {
-    uintptr_t sp = mutator->met ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
+    return mutator->met || (world->leaves_sleepers && !mutator->inside);
+}
+
+/* It is scanned as it is, if it sleeps. Its registers are not seen. Where it stands is noted
+ * later: until it is left alone it may wake, and say so itself. */
+static bool can_be_left_alone(const struct world *world, struct mutator *mutator)
+{
+    uintptr_t sp = may_be_left_alone(world, mutator) ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
 
     if (sp == 0)
         return false;
@@ -127,14 +133,14 @@ static bool waits_for_a_stopped_one(const struct world *world, struct mutator *m
         return false;
     if (!gc__os_sleeps_inside_library(gc__os_look_at_thread(mutator->thread_id)))
         return false;
-    return mutator->over || can_be_left_alone(mutator);
+    return mutator->over || can_be_left_alone(world, mutator);
 }
 
 /* Runtimes have threads that block every signal from the beginning, such as the C
- * library's for timers and queues: these are left alone as soon as two looks have found
- * them asleep, and are not waited for twice. Some wake now and then, so after
- * a second it is enough that one sleeps. The signal may also have been
- * taken by sigwait, or refused for want of room. */
+ * library's for timers and queues, or later, as the one of Go's that waits for signals:
+ * these are left alone as soon as two looks have found them asleep, and are not waited for
+ * twice. Some of the former wake now and then, so after a second it is enough that one sleeps. The signal may also have
+ * been taken by sigwait, or refused for want of room. */
 static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
 {
     enum gc__hindrance hindrance = GC_HINDRANCE_NONE;
@@ -151,7 +157,8 @@ static void look_after_one(struct world *world, struct mutator *mutator, uint64_
         hindrance = look_again(mutator);
     if (waited_ns >= NS_PER_SECOND)
         report_if_hindered(mutator, hindrance, waited_ns);
-    if ((hindrance == GC_HINDRANCE_MASK || waited_ns >= NS_PER_SECOND) && can_be_left_alone(mutator))
+    if ((hindrance == GC_HINDRANCE_MASK || (mutator->met && waited_ns >= NS_PER_SECOND)) &&
+        can_be_left_alone(world, mutator))
         leave_alone(world, mutator);
     else if (waited_ns >= NS_PER_SECOND || mutator->unsent)
         gc__stop_send_signal(world, mutator);

@@ -27,7 +27,7 @@ enum mutator_state {
     MUTATOR_STOPPED, /* until the world goes on */
     MUTATOR_SAFE,    /* its registers are spilled, and it does not touch the heap: as good as stopped */
     MUTATOR_HELD,    /* the same, and may not leave that until the world goes on */
-    MUTATOR_DEAF,    /* a stranger that blocks the signal, and never called us: its stack is scanned as it is */
+    MUTATOR_DEAF,    /* blocks the signal, and sleeps: its stack is scanned as it is */
     MUTATOR_ASIDE    /* no mutator, but known: it takes no signals */
 };
 

@@ -140,6 +140,32 @@ bool gc__world_init(struct world *world, int stop_signal)
     return gc__os_catch_stop_signal(stop_signal, caught);
 }
 
+static bool changes_state(struct mutator *mutator, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong(&mutator->state, &from, to);
+}
+
+/* Of it and a collector that begins to stop the world one sees the other: `stopping` and
+ * `state` are each written before the other is read. Who was asked meanwhile stops when it
+ * leaves our code. */
+static void *come_back_spilled(uintptr_t sp, const char *call, uintptr_t address, uintptr_t unused)
+{
+    struct mutator *mutator = (struct mutator *)address;
+
+    (void)call, (void)unused;
+    mutator->context = gc__os_context_of(sp);
+    do
+        stand_still(signalled);
+    while (changes_state(mutator, MUTATOR_DEAF, MUTATOR_RUNS) && atomic_load(&signalled->stopping) &&
+           changes_state(mutator, MUTATOR_RUNS, MUTATOR_DEAF));
+    return NULL;
+}
+
+void gc__world_come_back(struct mutator *mutator)
+{
+    gc__os_spill_registers(come_back_spilled, NULL, (uintptr_t)mutator, 0);
+}
+
 static uintptr_t spilled_at(const struct mutator *mutator, uintptr_t sp)
 {
     return mutator->sp != 0 ? mutator->sp : sp;
@@ -417,7 +443,7 @@ bool gc__world_stop(struct world *world)
     bool met = true;
 
     world->process_id = gc__os_process_id();
-    atomic_store_explicit(&world->stopping, true, memory_order_release);
+    atomic_store(&world->stopping, true);
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;
     world->may_spin = world->has_cpus;

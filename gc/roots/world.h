@@ -45,6 +45,7 @@ struct world {
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
+    bool leaves_sleepers; /* those who block the signal and sleep: the program knows of nothing */
     bool said_that_strangers_run;
     bool regains_signal; /* at each stop: its handler was another's once */
 
@@ -142,9 +143,15 @@ static inline uint64_t gc__world_balance_bytes(const struct world *world)
 
 /* ---- In our code ------------------------------------------------------------- */
 
+/* One that was left alone, since it slept, comes back: it waits here while the world
+ * stands, and is no more left alone. */
+void gc__world_come_back(struct mutator *mutator);
+
 /* Around code of ours that the signal is not to stop. */
 static inline void gc__world_begin(struct mutator *mutator)
 {
+    if (__builtin_expect(atomic_load_explicit(&mutator->state, memory_order_relaxed) == MUTATOR_DEAF, 0))
+        gc__world_come_back(mutator);
     mutator->inside = true;
     atomic_signal_fence(memory_order_seq_cst);
 }

@@ -22,6 +22,10 @@ void gc__keepers_begin(void);
 /* There may be others than before: one is going to be loaded. */
 void gc__keepers_expect_more(void);
 
+/* Around the unloading of one: what is known of its code may soon be of another's. */
+void gc__keepers_begin_unloading(void);
+void gc__keepers_end_unloading(void);
+
 bool gc__keepers_have(const void *code);
 
 #endif

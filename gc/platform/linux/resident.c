@@ -3,6 +3,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/bitmap.h"
+#include "gc/base/tunables.h"
 #include "gc/platform/linux/file.h"
 #include "gc/platform/linux/probe.h"
 
@@ -94,6 +95,39 @@ bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits)
                 gc__bitmap_set(bits, first + i, first + i + 1);
     }
     return true;
+}
+
+/* ---- Memory that others can take away ---------------------------------------------------- */
+
+#define COPIED_PAGES 16
+
+/* So many bytes came, of so many pages from `start`. */
+static ssize_t copy_pages(char *copy, uintptr_t start, size_t pages)
+{
+    size_t page = gc__os_page_bytes();
+    struct iovec local = {copy, pages * page}, from[COPIED_PAGES];
+
+    for (size_t i = 0; i < pages; i++)
+        from[i] = (struct iovec){(void *)(start + i * page), page};
+    return process_vm_readv(getpid(), &local, 1, from, pages, 0);
+}
+
+void gc__visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument)
+{
+    static GC_OWN_STATE char copy[COPIED_PAGES * GC_PAGE_BYTES] __attribute__((aligned(GC_GRANULE_BYTES)));
+    size_t page = gc__os_page_bytes(), most = sizeof copy / page;
+
+    if (most == 0 || gc__calls_are_filtered()) {
+        visit(range, argument);
+        return;
+    }
+    while (range.start < range.end) {
+        ssize_t got = copy_pages(copy, range.start, gc__min((range.end - range.start) / page, most));
+
+        if (got > 0)
+            visit((struct gc__range){(uintptr_t)copy, (uintptr_t)copy + (size_t)got}, argument);
+        range.start += gc__max(gc__align_up(got > 0 ? (size_t)got : 0, page), page);
+    }
 }
 
 /* ---- Swap ------------------------------------------------------------------------------- */
