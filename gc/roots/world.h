@@ -45,7 +45,7 @@ struct world {
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
-    bool leaves_sleepers; /* those who block the signal and sleep: the program knows of nothing */
+    bool leaves_sleepers;  /* those who block the signal and sleep: the program knows of nothing */
     bool said_that_strangers_run;
     bool regains_signal; /* at each stop: its handler was another's once */
 
