@@ -18,27 +18,13 @@ static inline void be_the_collector(void)
     gc__heap.concurrent.step_objects = 50;
 }
 
-/* As if there were so many processors; the heap is too small for it to be seen otherwise. */
-static inline void have_cpus(unsigned cpus)
-{
-    struct gang *gang = &gc__heap.gang;
-    unsigned noted = gang->helpers;
-
-    gc__heap.world.cpus = cpus;
-    gc__gang_assemble(gang, cpus);
-    for (; noted < gang->helpers; noted++)
-        gc__world_note_helper(&gc__heap.world, gang->helper[noted + 1].thread_id);
-}
-
-/* On one, where nobody waits for steps of others, or with several markers. */
 static inline bool begin_cycle_of(bool minor)
 {
     bool begun;
 
     gc__world_lock(&gc__heap.world);
     begun = gc__concurrent_begin(&gc__heap, minor);
-    if (begun)
-        have_cpus(random_once_in(3) ? 4 : 1);
+    gc__heap.world.cpus = 1; /* nobody waits for steps of others */
     gc__world_unlock(&gc__heap.world);
     return begun;
 }

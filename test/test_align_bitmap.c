@@ -3,7 +3,6 @@
 #include "test/random.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <string.h>
 
 /* ---- Rounding -------------------------------------------------------------- */
@@ -155,32 +154,6 @@ Test(bitmap, leaves_the_other_bits_of_the_words_alone)
         for (size_t i = 0; i < BITS; i++)
             if (after.bit[i] != (i >= from && i < to ? value : before.bit[i]))
                 cr_assert_fail("[%zu, %zu): bit %zu", from, to, i);
-    }
-}
-
-static uint64_t shared[4000];
-static pthread_barrier_t begin;
-
-static void *set_every_other(void *which)
-{
-    pthread_barrier_wait(&begin);
-    for (size_t i = (size_t)which; i < sizeof shared * 8; i += 2)
-        gc__bitmap_set_shared(shared, i, i + 1);
-    return NULL;
-}
-
-Test(bitmap, two_set_bits_of_the_same_words)
-{
-    pthread_t thread;
-
-    pthread_barrier_init(&begin, NULL, 2);
-    for (unsigned round = 0; round < 100; round++) {
-        memset(shared, 0, sizeof shared);
-        cr_assert_eq(pthread_create(&thread, NULL, set_every_other, (void *)1), 0);
-        set_every_other((void *)0);
-        cr_assert_eq(pthread_join(thread, NULL), 0);
-        for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
-            cr_assert_eq(shared[i], UINT64_MAX, "word %zu", i);
     }
 }
 

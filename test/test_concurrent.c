@@ -42,55 +42,6 @@ Test(by_steps, a_cycle_goes_through_all_phases)
     check();
 }
 
-static uint32_t most_steps_in_one(unsigned cpus)
-{
-    uint32_t most = 0;
-
-    cr_assert(begin_cycle_of(false));
-    have_cpus(cpus);
-    while (step())
-        most = most < gc__heap.concurrent.steps_in_one ? gc__heap.concurrent.steps_in_one : most;
-    check();
-    return most;
-}
-
-Test(by_steps, several_markers_where_processors_are_spare)
-{
-    BEGIN();
-    finish_cycle();
-    cr_assert_eq(most_steps_in_one(1), 1);
-    cr_assert_eq(most_steps_in_one(2), 1, "the mutator has one");
-    cr_assert_gt(most_steps_in_one(4), GC_STEP_TOGETHER);
-}
-
-static bool is_any_busy(void)
-{
-    const struct gang *gang = &gc__heap.gang;
-
-    for (unsigned i = 0; i < gang->markers; i++)
-        if (gc__marker_is_busy(&gang->marker[i]))
-            return true;
-    return false;
-}
-
-/* What others than the leader have in their hands is neither lost nor left there. */
-Test(by_steps, a_cycle_that_is_ended_while_several_markers_are_busy)
-{
-    BEGIN();
-    for (uint64_t cycle = 0; cycle < effort(60); cycle++) {
-        finish_cycle();
-        cr_assert(begin_cycle_of(false));
-        have_cpus(4);
-        step_to(PHASE_TRACE);
-        for (uint64_t steps = 1 + random_below(60); steps > 0 && phase() == PHASE_TRACE; steps--)
-            step();
-        end_somehow();
-        cr_assert_not(is_any_busy());
-        litter(1 << 20);
-        check();
-    }
-}
-
 Test(by_steps, moves_between_any_two_steps)
 {
     BEGIN();
@@ -130,8 +81,8 @@ static void lose_a_write(void)
     gc__heap.options.stress = 1 << 30;
     REQUIRE(begin_cycle_of(false));
     step_to(PHASE_FINISH);
-    first[0]->slot[0] = new_parcel();
-    page = (uintptr_t)first[0] & ~(GC_PAGE_BYTES - 1);
+    first->slot[0] = new_parcel();
+    page = (uintptr_t)first & ~(GC_PAGE_BYTES - 1);
     range = (struct gc__range){page, page + GC_PAGE_BYTES};
     REQUIRE(gc__os_watch_writes(&range, 1));
     clear_stack();
@@ -258,15 +209,15 @@ Test(by_steps, the_heap_grows_meanwhile)
     BEGIN();
     step_to(PHASE_ASK);
     chunks = gc__heap.region.accessible;
-    hang_much_on(first[0]);
+    hang_much_on(first);
     cr_assert_gt(gc__heap.region.accessible, chunks);
     clear_stack();
     finish_cycle();
     litter(16 << 20);
-    parcel = first[0]->slot[0];
+    parcel = first->slot[0];
     for (size_t i = 200000; i-- > 0; parcel = parcel->inner)
         cr_assert_eq(parcel->stamp, i);
-    first[0]->slot[0] = parcel;
+    first->slot[0] = parcel;
     check();
 }
 

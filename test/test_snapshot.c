@@ -191,16 +191,16 @@ Test(by_steps, the_heap_grows_meanwhile)
     for (size_t i = 0; i < 200000; i++) {
         parcel = gc_malloc(sizeof *parcel);
         parcel->stamp = i;
-        parcel->inner = first[0]->slot[0];
-        first[0]->slot[0] = parcel;
+        parcel->inner = first->slot[0];
+        first->slot[0] = parcel;
     }
     cr_assert_gt(gc__heap.region.accessible, chunks);
     finish_cycle();
     litter(16 << 20);
-    parcel = first[0]->slot[0];
+    parcel = first->slot[0];
     for (size_t i = 200000; i-- > 0; parcel = parcel->inner)
         cr_assert_eq(parcel->stamp, i);
-    first[0]->slot[0] = parcel;
+    first->slot[0] = parcel;
     check();
 }
 

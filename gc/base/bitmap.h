@@ -39,20 +39,6 @@ static inline void gc__bitmap_set(uint64_t *words, size_t from, size_t to)
         words[i / GC_WORD_BITS] |= gc__word_mask(i, to);
 }
 
-/* While others set bits, too. Most that are set are set again and again: then the word is
- * only read. */
-static inline void gc__word_set_shared(uint64_t *word, uint64_t bits)
-{
-    if ((__atomic_load_n(word, __ATOMIC_RELAXED) & bits) != bits)
-        __atomic_fetch_or(word, bits, __ATOMIC_RELAXED);
-}
-
-static inline void gc__bitmap_set_shared(uint64_t *words, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i = gc__next_word(i))
-        gc__word_set_shared(&words[i / GC_WORD_BITS], gc__word_mask(i, to));
-}
-
 static inline void gc__bitmap_clear(uint64_t *words, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i = gc__next_word(i))

@@ -314,15 +314,6 @@
  * wants the heap: some fifty microseconds. */
 #define GC_STEP_OBJECTS 4096
 
-/* Where several markers do so, a step of each is so many: as long as ten times what it
- * takes to wake a helper. */
-#define GC_STEP_TOGETHER 4
-
-/* How long the mutators have run is asked for after so long: a system call, and as many
- * memory accesses as there are threads. Less than this part of it is none. */
-#define GC_SPARE_LOOK_NS ((uint64_t)1000 * 1000)
-#define GC_SPARE_TRIFLE_SHARE 16
-
 /* What was written last, and what came to life last, is left to the pause when it was
  * no more than this in the pass before: pages, of which one takes about a microsecond, in
  * percent of the microseconds that are aimed at; and steps to trace. Or after so many

@@ -10,9 +10,7 @@ static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t 
 
     if (!is_safe)
         gc__world_begin_safe(&heap->world, mutator, mutator->sp);
-    atomic_fetch_add_explicit(&heap->concurrent.spare.waiting, 1, memory_order_relaxed);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
-    atomic_fetch_sub_explicit(&heap->concurrent.spare.waiting, 1, memory_order_relaxed);
     if (!is_safe)
         gc__world_end_safe(&heap->world, mutator);
     atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);

@@ -36,7 +36,7 @@ void gc__concurrent_drop(struct heap *heap)
     heap->concurrent.marks_stand = false;
     heap->concurrent.given_up++;
     gc__sweep_give_marks_up(&heap->region);
-    gc__gang_abandon(&heap->gang);
+    gc__marker_abandon(gc__gang_leader(&heap->gang));
     end(heap);
 }
 
@@ -168,8 +168,11 @@ static void whiten(struct heap *heap)
 
 static void take_snapshot(struct heap *heap)
 {
-    gc__spare_begin(&heap->concurrent.spare, heap->world.count);
-    gc__gang_begin_beside(&heap->gang);
+    struct marker *leader = gc__gang_leader(&heap->gang);
+
+    gc__gang_begin(&heap->gang);
+    leader->company = BESIDE_MUTATORS;
+    leader->span = heap->region.chunks << GC_CHUNK_SHIFT; /* it may grow under way */
     gc__roots_mark_mutators(heap);
 }
 
@@ -235,33 +238,10 @@ static void slow_mutators_down(struct heap *heap)
         gc__pace_make_due(&heap->pace);
 }
 
-/* By the collector's own thread: a mutator that makes steps does not know how long that
- * has run. */
-static void note_what_ran(struct heap *heap)
-{
-    struct spare *spare = &heap->concurrent.spare;
-    struct ran ran = {.clock_ns = gc__os_clock_ns()};
-
-    if (!gc__spare_is_due(spare, ran.clock_ns))
-        return;
-    ran.process_ns = gc__os_process_ns();
-    ran.own_ns = gc__os_thread_ns() + gc__gang_helped_ns(&heap->gang);
-    gc__spare_note(spare, &ran);
-}
-
-/* Together a step is longer, as it takes some time to wake a helper. */
 static void trace(struct heap *heap)
 {
-    struct concurrent *concurrent = &heap->concurrent;
-    unsigned markers = gc__spare_markers(&concurrent->spare, heap->world.cpus);
-    size_t parts = markers > 1 ? GC_STEP_TOGETHER : 1;
-    unsigned busy = gc__gang_drain_beside(&heap->gang, markers, concurrent->step_objects * parts);
-
-    if (!gc__mutator_exists(gc__mutator))
-        note_what_ran(heap);
-    concurrent->steps_in_one = (uint32_t)(gc__max(busy, 1) * parts);
-    concurrent->traced += concurrent->steps_in_one;
-    if (busy == 0)
+    heap->concurrent.traced++;
+    if (gc__marker_drain_beside(gc__gang_leader(&heap->gang), heap->concurrent.step_objects))
         go_on_with(heap, passes_are_enough(heap) ? PHASE_FINISH : PHASE_ASK);
 }
 
@@ -352,6 +332,7 @@ void gc__concurrent_complete(struct heap *heap)
 
     concurrent->unissued = keeping.unissued;
     concurrent->active = keeping.active;
+    leader->company = ALONE;
     gc__gang_begin(&heap->gang);
     leader->overflowed = overflowed;
     gc__roots_trace(heap);
@@ -363,7 +344,6 @@ static void finish_marking(struct heap *heap)
     struct concurrent *concurrent = &heap->concurrent;
 
     gc__world_lend_cpus(&heap->world, heap->gang.markers); /* who leads may be no mutator */
-    gc__gang_gather(&heap->gang);
     concurrent->unknown = !gc__written_ask_all(&heap->gang);
     if (concurrent->unknown)
         return;
@@ -493,6 +473,5 @@ bool gc__concurrent_wants_lock(const struct concurrent *concurrent)
 
 void gc__concurrent_make(struct heap *heap, enum concurrent_phase phase)
 {
-    heap->concurrent.steps_in_one = 1;
     steps[phase].make(heap);
 }

@@ -11,7 +11,7 @@
  *     whiten    every object
  *     snapshot  pause: registers, stacks, thread-local data
  *     segments, ranges   the other roots
- *     trace     until nothing is grey; by several markers where processors are spare
+ *     trace     until nothing is grey
  *     ask       which pages were written meanwhile, and watches them again;
  *     rescan    scans what is marked in them;
  *     stacks    pause: as in the snapshot; then the other roots, and traces again; and
@@ -44,7 +44,6 @@
 #define GC_CYCLE_CONCURRENT_H
 
 #include "gc/cycle/hands.h"
-#include "gc/cycle/spare.h"
 #include "gc/mark/root_watch.h"
 #include "gc/mark/written.h"
 #include "gc/reclaim/sweep.h"
@@ -93,7 +92,6 @@ struct concurrent {
     unsigned failures;       /* to know what is written, in a row; */
     unsigned given_up;       /* cycles: likewise */
     size_t step_objects;     /* scanned in a step of tracing */
-    uint32_t steps_in_one;   /* by several markers, say */
     size_t chunk;            /* where the phase goes on: a chunk, a part to be asked about, or a range */
     unsigned passes;         /* of `ask` and `rescan` */
     size_t unknown_parts;    /* of the heap, in this pass: the system did not tell */
@@ -117,7 +115,6 @@ struct concurrent {
     uint64_t work_ns;           /* that threads ran for steps, since the last record (gc/cycle/record.h); */
     uint64_t taken_ns;          /* of which so much was taken from the mutators, by steps of theirs and pauses; */
     _Atomic uint64_t waited_ns; /* and so much they waited, all of them together */
-    struct spare spare;
 };
 
 void gc__concurrent_init(struct concurrent *concurrent, bool wanted);

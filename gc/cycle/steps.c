@@ -6,12 +6,12 @@
 
 /* What steps cost. Pauses are in those that have the heap's lock. */
 struct cost {
-    uint64_t thread_ns, helpers_ns, pauses_ns;
+    uint64_t thread_ns, pauses_ns;
 };
 
 static struct cost cost_until_now(const struct heap *heap, bool locked)
 {
-    return (struct cost){gc__os_thread_ns(), gc__gang_helped_ns(&heap->gang), locked ? heap->record.pause_total_ns : 0};
+    return (struct cost){gc__os_thread_ns(), locked ? heap->record.pause_total_ns : 0};
 }
 
 static void note_cost(struct heap *heap, struct cost before, bool locked)
@@ -19,7 +19,7 @@ static void note_cost(struct heap *heap, struct cost before, bool locked)
     struct cost now = cost_until_now(heap, locked);
     uint64_t work_ns = now.thread_ns - before.thread_ns;
 
-    heap->concurrent.work_ns += work_ns + (now.helpers_ns - before.helpers_ns);
+    heap->concurrent.work_ns += work_ns;
     heap->concurrent.taken_ns += gc__mutator_exists(gc__mutator) ? work_ns : now.pauses_ns - before.pauses_ns;
 }
 
@@ -36,7 +36,7 @@ static bool make_step(struct heap *heap, bool locked)
         GC_STAGGER();
         note_cost(heap, before, locked);
     }
-    atomic_fetch_add_explicit(&concurrent->steps, concurrent->steps_in_one, memory_order_relaxed);
+    atomic_fetch_add_explicit(&concurrent->steps, 1, memory_order_relaxed);
     gc__hands_leave(&concurrent->hands);
     return phase != PHASE_OFF;
 }
@@ -132,7 +132,6 @@ void gc__concurrent_release(struct heap *heap)
 void gc__concurrent_forget(struct heap *heap)
 {
     heap->concurrent.hands.state = HANDS_FREE;
-    heap->concurrent.spare.waiting = 0;
     give_up(heap);
     heap->concurrent.failures = 0;
     heap->concurrent.marks_stand = false; /* who tells what is written here? */

@@ -255,7 +255,7 @@ static size_t page_of(size_t granule)
 
 void gc__block_note_marked_cell(struct region *region, const struct block *block, size_t granule)
 {
-    gc__bitmap_set_shared(region->marked_pages, page_of(granule), page_of(granule + block->cell_granules - 1) + 1);
+    gc__bitmap_set(region->marked_pages, page_of(granule), page_of(granule + block->cell_granules - 1) + 1);
 }
 
 void gc__block_note_marked_pages(struct region *region, const struct block *block)

@@ -122,8 +122,7 @@ void gc__block_sweep_and_whiten(struct region *region, struct block *block, bool
 
 /* While a cycle runs beside the mutators, it is known of each page whether some marked
  * cell with pointers begins in it, or in the page before: of cells that are larger than
- * a page, all pages are noted. (Large objects are looked up one by one.) Of a cell by any
- * marker, while others do the same. */
+ * a page, all pages are noted. (Large objects are looked up one by one.) */
 void gc__block_note_marked_pages(struct region *region, const struct block *block);
 void gc__block_note_marked_cell(struct region *region, const struct block *block, size_t granule);
 

@@ -80,7 +80,6 @@ static bool take_part(struct gang *gang, unsigned marker)
         work_off(gang, &gang->marker[marker], gc__pool_wait(&gang->pool));
         more = !gc__pool_is_done(&gang->pool);
     }
-    atomic_store_explicit(&gang->helper[marker].ran_ns, gc__os_thread_ns(), memory_order_relaxed);
     leave(gang);
     return more;
 }
@@ -91,31 +90,25 @@ static void help(struct gang *gang, unsigned marker)
         gc__pool_sleep(&gang->pool);
 }
 
-/* One call often follows another. */
-static void await_call(struct helper *self, uint32_t served)
-{
-    for (unsigned round = 0; atomic_load_explicit(&self->calls, memory_order_relaxed) == served; round++) {
-        if (round < GC_WAIT_RELAXED_ROUNDS)
-            gc__os_relax();
-        else
-            gc__os_wait(&self->calls, served, UINT64_MAX);
-    }
-}
-
 static void be_helper(void *argument)
 {
     struct helper *self = argument;
 
     for (uint32_t served = 0;;) {
-        await_call(self, served);
-        served = atomic_load_explicit(&self->calls, memory_order_acquire);
+        uint32_t calls = atomic_load_explicit(&self->calls, memory_order_acquire);
+
+        if (calls == served) {
+            gc__os_wait(&self->calls, calls, UINT64_MAX);
+            continue;
+        }
+        served = calls;
         help(self->gang, self->marker);
     }
 }
 
-static void call_helpers(struct gang *gang, unsigned helpers)
+static void call_helpers(struct gang *gang)
 {
-    for (unsigned i = 1; i <= helpers; i++) {
+    for (unsigned i = 1; i < gang->markers; i++) {
         atomic_fetch_add_explicit(&gang->helper[i].calls, 1, memory_order_release);
         gc__os_wake(&gang->helper[i].calls, 1);
     }
@@ -128,7 +121,7 @@ static void drain_together(struct gang *gang)
 
     gc__pool_open(&gang->pool, gang->markers);
     open_door(gang);
-    call_helpers(gang, gang->markers - 1);
+    call_helpers(gang);
     gc__marker_drain_shared(leader);
     work_off(gang, leader, gc__pool_next(&gang->pool));
     while (!gc__pool_is_done(&gang->pool)) {
@@ -144,15 +137,15 @@ static void drain_together(struct gang *gang)
 
 void gc__gang_share(struct gang *gang, size_t parts, void (*do_part)(size_t part, void *argument), void *argument)
 {
-    unsigned helpers = (unsigned)gc__min(gang->markers, gc__max(parts, 1)) - 1;
+    bool together = gang->markers > 1 && parts > 1;
 
     gang->shared = (struct shared_work){do_part, argument, parts, 0};
-    if (helpers > 0) {
+    if (together) {
         open_door(gang);
-        call_helpers(gang, helpers);
+        call_helpers(gang);
     }
     share_in(&gang->shared);
-    if (helpers > 0)
+    if (together)
         close_door(gang);
     gang->shared.do_part = NULL;
 }
@@ -169,106 +162,6 @@ void gc__gang_drain(struct gang *gang)
     if (gang->markers > 1)
         drain_together(gang);
     gc__marker_drain(gc__gang_leader(gang));
-}
-
-uint64_t gc__gang_helped_ns(const struct gang *gang)
-{
-    uint64_t ns = 0;
-
-    for (unsigned i = 1; i <= gang->helpers; i++)
-        ns += atomic_load_explicit(&gang->helper[i].ran_ns, memory_order_relaxed);
-    return ns;
-}
-
-/* ---- Beside the mutators ------------------------------------------------------------- */
-
-/* A step: of those markers that are busy, some go on. */
-struct beside {
-    struct marker *marker[GC_MAX_MARKERS];
-    unsigned markers;
-    size_t objects;
-    _Atomic unsigned done; /* so many have scanned that many */
-};
-
-/* Who is done before others goes on, for as long again at most: to sleep until they are
- * done, and to be woken, may take as long as the step. */
-static void go_on(size_t part, void *argument)
-{
-    struct beside *beside = argument;
-    struct marker *marker = beside->marker[part];
-
-    gc__marker_drain_beside(marker, beside->objects);
-    atomic_fetch_add_explicit(&beside->done, 1, memory_order_relaxed);
-    for (size_t more = 0; more < beside->objects && gc__marker_is_busy(marker) &&
-                          atomic_load_explicit(&beside->done, memory_order_relaxed) < beside->markers;
-         more += GC_PACKET_ENTRIES)
-        gc__marker_drain_beside(marker, GC_PACKET_ENTRIES);
-}
-
-static struct marker *with_most_entries(struct gang *gang)
-{
-    struct marker *most = gc__gang_leader(gang);
-
-    for (unsigned i = 1; i < gang->markers; i++)
-        if (gc__worklist_entries(&gang->marker[i].worklist) > gc__worklist_entries(&most->worklist))
-            most = &gang->marker[i];
-    return most;
-}
-
-static void choose(struct gang *gang, struct beside *beside, unsigned markers)
-{
-    for (unsigned i = 0; i < gang->markers && beside->markers < markers; i++)
-        if (gc__marker_is_busy(&gang->marker[i]))
-            beside->marker[beside->markers++] = &gang->marker[i];
-}
-
-/* Some of those that are not busy become so. */
-static void share_out(struct gang *gang, struct beside *beside, unsigned markers)
-{
-    for (unsigned i = 0; i < gang->markers && beside->markers < markers; i++) {
-        struct marker *from = with_most_entries(gang);
-
-        if (gc__marker_is_busy(&gang->marker[i]))
-            continue;
-        if (gc__worklist_entries(&from->worklist) < GC_OFFER_MIN_ENTRIES)
-            break;
-        gc__marker_take_half(&gang->marker[i], from, beside->objects);
-        beside->marker[beside->markers++] = &gang->marker[i];
-    }
-}
-
-static bool is_any_busy(struct gang *gang)
-{
-    for (unsigned i = 0; i < gang->markers; i++)
-        if (gc__marker_is_busy(&gang->marker[i]))
-            return true;
-    return false;
-}
-
-unsigned gc__gang_drain_beside(struct gang *gang, unsigned markers, size_t objects)
-{
-    struct beside beside = {.objects = objects};
-
-    choose(gang, &beside, markers);
-    share_out(gang, &beside, markers);
-    gc__gang_share(gang, beside.markers, go_on, &beside);
-    return is_any_busy(gang) ? beside.markers : 0;
-}
-
-void gc__gang_gather(struct gang *gang)
-{
-    struct marker *leader = gc__gang_leader(gang);
-
-    for (unsigned i = 1; i < gang->markers; i++) {
-        gc__marker_take_all(leader, &gang->marker[i]);
-        leader->overflowed |= gang->marker[i].overflowed;
-    }
-}
-
-void gc__gang_abandon(struct gang *gang)
-{
-    for (unsigned i = 0; i < gang->markers; i++)
-        gc__marker_abandon(&gang->marker[i]);
 }
 
 /* ---- Who takes part ------------------------------------------------------------------ */
@@ -363,15 +256,6 @@ void gc__gang_begin(struct gang *gang)
     for (unsigned i = 0; i < gang->markers; i++) {
         gang->marker[i].unaligned = gc__gang_leader(gang)->unaligned;
         gc__marker_begin(&gang->marker[i]);
-    }
-}
-
-void gc__gang_begin_beside(struct gang *gang)
-{
-    gc__gang_begin(gang);
-    for (unsigned i = 0; i < gang->markers; i++) {
-        gang->marker[i].company = BESIDE_MUTATORS;
-        gang->marker[i].span = gang->region->chunks << GC_CHUNK_SHIFT; /* it may grow under way */
     }
 }
 

@@ -1,5 +1,5 @@
-/* gang.h - the markers that work together (parallel marking: GC Handbook, 2nd ed.,
- * section 14.4), while the world stands or beside the mutators.
+/* gang.h - the markers that work together while the world stands (parallel
+ * marking: GC Handbook, 2nd ed., section 14.4).
  *
  * The leader is the thread that collects, with marker 0: it scans the roots and
  * begins to drain. Helpers, threads of the collector with a marker each, are
@@ -7,12 +7,6 @@
  * run; who comes when all is done finds the door closed. So a busy machine makes a
  * cycle wait for no thread but those that have work in their hands. How entries go
  * from one to another, and how all learn that nothing is grey, is said in pool.h.
- *
- * Beside the mutators they work by steps, between which nobody does, and whoever makes
- * the next is the leader: he gives each that is to take part some of what is grey, and
- * all scan about as many objects. What a marker has left it keeps, for whoever goes on
- * with it, which may be another thread: a marker is a place, and nobody's own. So there
- * may be fewer of them in the next step.
  *
  * A gang of one is a marker: no atomic operation, no thread.
  *
@@ -22,8 +16,7 @@
  * markers are the leader's, and helpers touch nothing of the gang's but their own
  * `calls`, the door, and what sleepers look at in the pool.
  *
- * Threads: the leader's only, whoever that is: the heap's lock is held, or what makes
- * steps one at a time (gc/cycle/steps.h). */
+ * Threads: the leader's only, whoever that is: the heap's lock is held. */
 #ifndef GC_MARK_GANG_H
 #define GC_MARK_GANG_H
 
@@ -35,8 +28,7 @@ struct helper {
     struct gang *gang;
     unsigned marker; /* its index */
     long thread_id;
-    _Atomic uint32_t calls;  /* so often it was called: it sleeps on this */
-    _Atomic uint64_t ran_ns; /* until it last left */
+    _Atomic uint32_t calls; /* so many cycles it was called for: it sleeps on this */
 };
 
 /* What is to be done together, in parts. */
@@ -80,9 +72,6 @@ void gc__gang_assemble(struct gang *gang, unsigned markers);
 /* Readies the markers for a cycle. The world stands. */
 void gc__gang_begin(struct gang *gang);
 
-/* The same, if they are to work beside the mutators. */
-void gc__gang_begin_beside(struct gang *gang);
-
 /* Who scans the roots. */
 static inline struct marker *gc__gang_leader(struct gang *gang)
 {
@@ -97,17 +86,6 @@ void gc__gang_drain(struct gang *gang);
 
 /* Does all parts, from 0 on, each by one of the markers. Returns when all is done. */
 void gc__gang_share(struct gang *gang, size_t parts, void (*do_part)(size_t part, void *argument), void *argument);
-
-/* A step beside the mutators: so many markers, or fewer if there is little to do, scan so
- * many objects each. Returns how many did; 0: nothing is grey any more. */
-unsigned gc__gang_drain_beside(struct gang *gang, unsigned markers, size_t objects);
-
-/* Between two steps: all that is grey becomes the leader's; or is forgotten. */
-void gc__gang_gather(struct gang *gang);
-void gc__gang_abandon(struct gang *gang);
-
-/* For how long the helpers have run, but for what they are doing now. */
-uint64_t gc__gang_helped_ns(const struct gang *gang);
 
 /* Gives memory back that deep heaps needed, after a cycle. */
 void gc__gang_trim(struct gang *gang);

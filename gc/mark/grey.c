@@ -1,6 +1,5 @@
 #include "gc/mark/grey.h"
 
-#include "gc/base/align.h"
 #include "gc/base/bitmap.h"
 #include "gc/mark/entry.h"
 #include "gc/platform/platform.h"
@@ -122,24 +121,6 @@ void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t c
         else
             gc__grey_push(marker, entries[i], (address - marker->base) >> GC_GRANULE_SHIFT);
     }
-}
-
-void gc__marker_take_half(struct marker *marker, struct marker *from, size_t most)
-{
-    struct worklist *list = &from->worklist;
-    size_t half = gc__min(gc__worklist_entries(list) / 2, most);
-
-    gc__marker_accept(marker, list->bottom, half);
-    list->bottom += half;
-}
-
-void gc__marker_take_all(struct marker *marker, struct marker *from)
-{
-    gc__marker_visit_edges(from);
-    for (; from->objects > 0; from->objects--)
-        gc__marker_accept(marker, &from->object[(from->objects_in - from->objects) % GC_OBJECT_FIFO_ENTRIES], 1);
-    gc__marker_accept(marker, from->worklist.bottom, gc__worklist_entries(&from->worklist));
-    from->worklist.top = from->worklist.bottom = from->worklist.base;
 }
 
 void gc__marker_abandon(struct marker *marker)

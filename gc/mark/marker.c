@@ -237,7 +237,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_range(struct marker *marker, ui
 GC_SCANS_ANYTHING void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end,
                                              enum past_end past_end)
 {
-    if (GC_UNLIKELY(marker->company != ALONE))
+    if (GC_UNLIKELY(marker->company >= BESIDE_MUTATORS))
         scan_range(marker, start, end, past_end, marker->company);
     else if (past_end == PAST_END_COUNTS)
         scan_range(marker, start, end, PAST_END_COUNTS, ALONE);
@@ -257,7 +257,7 @@ void gc__marker_visit_due(struct marker *marker)
 
 void gc__marker_visit_edges(struct marker *marker)
 {
-    struct trace trace = resume(marker, marker->company, SIZE_MAX);
+    struct trace trace = resume(marker, ALONE, SIZE_MAX);
 
     while (trace.edges_in != trace.edges_out)
         visit_oldest(&trace);
@@ -440,5 +440,4 @@ void gc__marker_begin(struct marker *marker)
     marker->base = marker->region->base;
     marker->span = gc__region_span(marker->region);
     marker->overflowed = false;
-    marker->company = ALONE;
 }

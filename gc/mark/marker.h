@@ -25,7 +25,7 @@
  *
  * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
- * Threads: the mutators are stopped, or the markers work beside them
+ * Threads: the mutators are stopped, or one marker works beside them
  * (gc/cycle/concurrent.h says why that finds everything). A marker is one thread's; several may mark
  * at once (gc/mark/gang.h), and then set mark bits and flags atomically. An
  * atomic operation takes as long as all else that marking an object in the
@@ -49,7 +49,7 @@ enum company {
     ALONE,
     AMONG_IDLE,
     IN_COMPANY,
-    BESIDE_MUTATORS, /* whatever they do, the mutators work */
+    BESIDE_MUTATORS, /* there are none, but the mutators work */
     AWAITED          /* there are none, and what turns from white may be awaited: gc/mark/ephemeron.h */
 };
 
@@ -104,16 +104,11 @@ void gc__marker_scan_between(struct marker *marker, struct gc__range range);
 /* As that, for bounds that are aligned. */
 void gc__marker_scan_range(struct marker *marker, uintptr_t start, uintptr_t end, enum past_end past_end);
 
-/* Whether something is in its hands. */
-static inline bool gc__marker_is_busy(const struct marker *marker)
-{
-    return marker->edges_in != marker->edges_out || marker->objects != 0 || !gc__worklist_is_empty(&marker->worklist);
-}
-
 /* Whether something is left to do. */
 static inline bool gc__marker_has_grey(const struct marker *marker)
 {
-    return gc__marker_is_busy(marker) || marker->overflowed;
+    return marker->edges_in != marker->edges_out || marker->objects != 0 || marker->overflowed ||
+           !gc__worklist_is_empty(&marker->worklist);
 }
 
 /* Takes edges out of the FIFO, if there is another batch behind them. */
@@ -135,7 +130,7 @@ void gc__marker_drain(struct marker *marker);
  * overflowed), or has scanned so many objects. */
 bool gc__marker_drain_some(struct marker *marker, size_t objects);
 
-/* The same, beside the mutators, and perhaps beside others of its gang that do so. */
+/* The same, beside the mutators. */
 bool gc__marker_drain_beside(struct marker *marker, size_t objects);
 
 /* As one of a gang: works until it has nothing grey left, giving others a part
@@ -144,10 +139,5 @@ void gc__marker_drain_shared(struct marker *marker);
 
 /* Takes entries over that another marker had. */
 void gc__marker_accept(struct marker *marker, const uintptr_t *entries, size_t count);
-
-/* While neither works: takes the older half of what the other has, or so many entries; or
- * all that is grey there. */
-void gc__marker_take_half(struct marker *marker, struct marker *from, size_t most);
-void gc__marker_take_all(struct marker *marker, struct marker *from);
 
 #endif

@@ -179,7 +179,7 @@ static ALWAYS_INLINE void note_marked_page(struct trace *trace, size_t granule, 
     size_t page = granule >> (GC_PAGE_SHIFT - GC_GRANULE_SHIFT);
 
     if (GC_LIKELY(scanned - 1 < GC_NARROW_GRANULES))
-        gc__word_set_shared(&trace->marked_pages[page / GC_WORD_BITS], (uint64_t)1 << page % GC_WORD_BITS);
+        trace->marked_pages[page / GC_WORD_BITS] |= (uint64_t)1 << page % GC_WORD_BITS;
     else if (scanned != GC_SCANNED_LARGE)
         gc__block_note_marked_cell(trace->marker->region, &trace->blocks[granule / GC_UNIT_GRANULES], granule);
 }

@@ -464,9 +464,8 @@ void gc__os_end_copy(long copy);
 
 /* ---- The rest ------------------------------------------------------------ */
 
-uint64_t gc__os_clock_ns(void);   /* monotonic */
-uint64_t gc__os_thread_ns(void);  /* that the calling thread has run, */
-uint64_t gc__os_process_ns(void); /* and all threads */
+uint64_t gc__os_clock_ns(void);  /* monotonic */
+uint64_t gc__os_thread_ns(void); /* that the calling thread has run */
 
 /* Messages go where stderr goes now, also when the program has closed it. */
 void gc__os_keep_stderr(void);

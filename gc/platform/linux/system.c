@@ -31,11 +31,6 @@ uint64_t gc__os_thread_ns(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
-uint64_t gc__os_process_ns(void)
-{
-    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
-}
-
 long gc__os_process_id(void)
 {
     return (long)getpid();
