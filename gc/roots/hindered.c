@@ -139,8 +139,8 @@ static bool waits_for_a_stopped_one(const struct world *world, struct mutator *m
 /* Runtimes have threads that block every signal from the beginning, such as the C
  * library's for timers and queues, or later, as the one of Go's that waits for signals:
  * these are left alone as soon as two looks have found them asleep, and are not waited for
- * twice. Some of the former wake now and then, so after a second it is enough that one sleeps. The signal may also have
- * been taken by sigwait, or refused for want of room. */
+ * twice. Some of the former wake now and then, so after a second it is enough that one
+ * sleeps. The signal may also have been taken by sigwait, or refused for want of room. */
 static void look_after_one(struct world *world, struct mutator *mutator, uint64_t waited_ns)
 {
     enum gc__hindrance hindrance = GC_HINDRANCE_NONE;

@@ -444,6 +444,7 @@ bool gc__world_stop(struct world *world)
 
     world->process_id = gc__os_process_id();
     atomic_store(&world->stopping, true);
+    atomic_thread_fence(memory_order_seq_cst); /* for those who come back */
     gc__world_forget_the_dead(world);
     world->has_cpus = world->count + (gc__mutator_exists(self) ? 0 : 1) <= world->cpus;
     world->may_spin = world->has_cpus;

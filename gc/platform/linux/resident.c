@@ -101,33 +101,33 @@ bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits)
 
 #define COPIED_PAGES 16
 
-/* So many bytes came, of so many pages from `start`. */
+/* So many bytes came, of so many pages from `start`. Negative: the system does not do that. */
 static ssize_t copy_pages(char *copy, uintptr_t start, size_t pages)
 {
     size_t page = gc__os_page_bytes();
     struct iovec local = {copy, pages * page}, from[COPIED_PAGES];
+    ssize_t got;
 
     for (size_t i = 0; i < pages; i++)
         from[i] = (struct iovec){(void *)(start + i * page), page};
-    return process_vm_readv(getpid(), &local, 1, from, pages, 0);
+    got = process_vm_readv(getpid(), &local, 1, from, pages, 0);
+    return got < 0 && errno == EFAULT ? 0 : got;
 }
 
 void gc__visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument)
 {
     static GC_OWN_STATE char copy[COPIED_PAGES * GC_PAGE_BYTES] __attribute__((aligned(GC_GRANULE_BYTES)));
-    size_t page = gc__os_page_bytes(), most = sizeof copy / page;
+    size_t page = gc__os_page_bytes(), most = gc__calls_are_filtered() ? 0 : sizeof copy / page;
+    ssize_t got = 0;
 
-    if (most == 0 || gc__calls_are_filtered()) {
+    for (; range.start < range.end && most > 0; range.start += gc__max((size_t)got, page)) {
+        got = copy_pages(copy, range.start, gc__min((range.end - range.start) / page, most));
+        if (got < 0)
+            break;
+        visit((struct gc__range){(uintptr_t)copy, (uintptr_t)copy + (size_t)got}, argument);
+    }
+    if (range.start < range.end)
         visit(range, argument);
-        return;
-    }
-    while (range.start < range.end) {
-        ssize_t got = copy_pages(copy, range.start, gc__min((range.end - range.start) / page, most));
-
-        if (got > 0)
-            visit((struct gc__range){(uintptr_t)copy, (uintptr_t)copy + (size_t)got}, argument);
-        range.start += gc__max(gc__align_up(got > 0 ? (size_t)got : 0, page), page);
-    }
 }
 
 /* ---- Swap ------------------------------------------------------------------------------- */
