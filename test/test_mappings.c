@@ -48,6 +48,7 @@ static void look_at(const void *start, bool of_files)
     mappings.of_files = of_files;
     cr_assert(gc__mappings_read(&mappings, &world));
     cr_assert_gt(gc__mappings_each(&mappings, note, NULL), 0);
+    gc__mappings_each_shared(&mappings, note, NULL);
 }
 
 static char *map(int protection, int flags, int file)

@@ -10,6 +10,11 @@ static void mark_range(struct gc__range range, void *argument)
     gc__marker_scan_roots(argument, range, PAST_END_IGNORED);
 }
 
+static void mark_copy(struct gc__range range, void *marker)
+{
+    gc__os_visit_copy(range, mark_range, marker);
+}
+
 static void mark_code(struct gc__range range, void *marker)
 {
     gc__marker_scan_between(marker, range);
@@ -41,6 +46,7 @@ void gc__roots_mark_segments(struct heap *heap, enum roots_scan how)
         return;
     }
     heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, gc__gang_leader(&heap->gang));
+    heap->pace.root_bytes += gc__mappings_each_shared(&heap->mappings, mark_copy, gc__gang_leader(&heap->gang));
     gc__mappings_each_code(&heap->mappings, mark_code, gc__gang_leader(&heap->gang));
 }
 

@@ -215,10 +215,15 @@ bool gc__os_each_mapping(bool of_files, void (*visit)(struct gc__range range, en
 void gc__os_each_touched(const struct gc__range *ranges, size_t count,
                          void (*visit)(struct gc__range range, void *argument), void *argument);
 
-/* The same for shared ranges, and for copies of those pages that any process has touched, as
- * long as they are in memory or may have been swapped out: others may take them away. */
+/* The same for shared ranges, and for those pages that any process has touched, as long as
+ * they are in memory or may have been swapped out. */
 void gc__os_each_touched_by_any(const struct gc__range *ranges, size_t count,
                                 void (*visit)(struct gc__range range, void *argument), void *argument);
+
+/* Visits copies of these pages, as far as they are still there: another process may take them
+ * away (by ftruncate), and then whoever reads them in place dies of it. (Where the system
+ * does not copy they are read in place.) Under the heap's lock. */
+void gc__os_visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument);
 
 /* Of so many private pages from `start`: sets the bits of those that have been touched.
  * Where the system does not tell, of all that can be read. Any thread. */

@@ -62,6 +62,14 @@ size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct g
     struct summing summing = {visit, argument, 0};
 
     gc__os_each_touched(mappings->ranges.range, mappings->ranges.count, visit_and_sum, &summing);
+    return summing.bytes;
+}
+
+size_t gc__mappings_each_shared(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
+                                void *argument)
+{
+    struct summing summing = {visit, argument, 0};
+
     if (mappings->shared.count > 0)
         gc__os_each_touched_by_any(mappings->shared.range, mappings->shared.count, visit_and_sum, &summing);
     return summing.bytes;

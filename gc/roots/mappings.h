@@ -33,10 +33,12 @@ struct mappings {
  * note it. */
 bool gc__mappings_read(struct mappings *mappings, const struct world *world);
 
-/* Calls `visit` for what of them may hold pointers. Returns the bytes of that. Then the same
- * for what may hold them anywhere. */
+/* Calls `visit` for what of the private ones may hold pointers. Returns the bytes of that.
+ * The same for the shared ones; and for what may hold them anywhere. */
 size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
                          void *argument);
+size_t gc__mappings_each_shared(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
+                                void *argument);
 void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
                             void *argument);
 

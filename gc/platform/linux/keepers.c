@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static const char *const keepers[] = {
@@ -22,6 +23,12 @@ static const char *const keepers[] = {
 /* Until it is known which libraries the program begins with: they may allocate before that. */
 bool gc__keepers_may_call = true;
 static bool begun, expects_more;
+
+/* A program without a loader begins with none, and its look-up allocates before it is ready. */
+static bool can_ask(void)
+{
+    return environ != NULL && (begun || getauxval(AT_BASE) != 0);
+}
 
 /* ---- By name --------------------------------------------------------------------------- */
 
@@ -125,7 +132,7 @@ bool gc__keepers_have(const void *code)
     _Atomic uintptr_t *place = &known[page % GC_KEEPER_PAGES];
     uintptr_t is, wanted = age << AGE_SHIFT | page << 1;
 
-    if (environ == NULL) /* nobody is known yet */
+    if (!can_ask())
         return false;
     if (unloading != 0)
         return ask_loader(code);

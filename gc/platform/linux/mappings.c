@@ -398,25 +398,12 @@ void gc__os_each_touched(const struct gc__range *ranges, size_t count,
     errno = saved_errno;
 }
 
-struct copying {
-    void (*visit)(struct gc__range range, void *argument);
-    void *argument;
-};
-
-static void visit_copy(struct gc__range range, void *argument)
-{
-    const struct copying *copying = argument;
-
-    gc__visit_copy(range, copying->visit, copying->argument);
-}
-
 /* The page table does not tell: it knows nothing of what this process, newly forked, or
  * another one has not touched itself, nor of what was swapped out. */
 void gc__os_each_touched_by_any(const struct gc__range *ranges, size_t count,
                                 void (*visit)(struct gc__range range, void *argument), void *argument)
 {
-    struct copying copying = {visit, argument};
-    struct visitor to = {visit_copy, &copying, ranges, count, 0, {0, 0}};
+    struct visitor to = {visit, argument, ranges, count, 0, {0, 0}};
     int saved_errno = errno;
 
     scan_by_residence(&to);

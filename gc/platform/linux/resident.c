@@ -114,10 +114,11 @@ static ssize_t copy_pages(char *copy, uintptr_t start, size_t pages)
     return got < 0 && errno == EFAULT ? 0 : got;
 }
 
-void gc__visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument)
+void gc__os_visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument)
 {
     static GC_OWN_STATE char copy[COPIED_PAGES * GC_PAGE_BYTES] __attribute__((aligned(GC_GRANULE_BYTES)));
     size_t page = gc__os_page_bytes(), most = gc__calls_are_filtered() ? 0 : sizeof copy / page;
+    int saved_errno = errno;
     ssize_t got = 0;
 
     for (; range.start < range.end && most > 0; range.start += gc__max((size_t)got, page)) {
@@ -128,6 +129,7 @@ void gc__visit_copy(struct gc__range range, void (*visit)(struct gc__range range
     }
     if (range.start < range.end)
         visit(range, argument);
+    errno = saved_errno;
 }
 
 /* ---- Swap ------------------------------------------------------------------------------- */

@@ -12,11 +12,6 @@
 void gc__each_resident(struct gc__range range, bool all, void (*visit)(struct gc__range page, void *argument),
                        void *argument);
 
-/* Visits copies of its pages, as far as they are still there: another process may take them
- * away (by ftruncate), and then whoever reads them in place dies of it. (Where the
- * system does not copy they are read in place.) */
-void gc__visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument);
-
 /* Of so many private pages from `start`: sets the bits of those in memory. False: it is not
  * known. */
 bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits);
