@@ -235,7 +235,7 @@ for free in ignore honour; do
         done
     done
 done
-unset BROOM_FREE BROOM_STRESS BROOM_KEEP_FOR
+unset BROOM_FREE BROOM_STRESS
 export BROOM_KEEP_FOR=libapart,apartment
 
 echo "a program of that name, whatever it is called"

@@ -123,6 +123,7 @@ static void check_cut_short(void)
     }
     litter(100);
     REQUIRE(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSIGNALED(status)); /* it went on until then */
 }
 
 /* With an option these are roots, too. */

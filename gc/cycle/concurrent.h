@@ -38,8 +38,8 @@
  * Where the system does not tell which pages were written, a copy of the process is
  * marked: gc/cycle/snapshot.h says how that goes. Most steps are different ones, then.
  *
- * A step takes some ten or hundred microseconds, but for the pauses. Who makes it, and with what locks, is
- * gc/cycle/steps.h. */
+ * A step takes some ten or hundred microseconds, but for the pauses. Who makes it, and
+ * with what locks, is in gc/cycle/steps.h. */
 #ifndef GC_CYCLE_CONCURRENT_H
 #define GC_CYCLE_CONCURRENT_H
 

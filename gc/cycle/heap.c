@@ -43,9 +43,7 @@ bool gc__heap_start(struct heap *heap, const struct gc_options *options, struct 
         gc__region_destroy(&heap->region);
         return false;
     }
-    heap->world.holds_signals =
-        gc__heap_roots_are_mappings(heap); /* their handlers may call malloc, or leave by longjmp */
-    heap->world.leaves_sleepers = heap->world.holds_signals;
+    heap->world.is_unknown = gc__heap_roots_are_mappings(heap); /* handlers may call malloc, or leave by longjmp */
     gc__gang_init(&heap->gang, &heap->region, options->markers);
     gc__gang_leader(&heap->gang)->unaligned = options->unaligned != 0;
     gc__minor_init(&heap->minor, options->no_minor == 0 && options->no_tracking == 0);

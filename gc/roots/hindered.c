@@ -52,7 +52,7 @@ static void report_if_hindered(const struct mutator *mutator, enum gc__hindrance
  * halfway through a call to us. */
 static bool may_be_left_alone(const struct world *world, const struct mutator *mutator)
 {
-    return mutator->met || (world->leaves_sleepers && !mutator->inside);
+    return mutator->met || (world->is_unknown && !mutator->inside);
 }
 
 /* It is scanned as it is, if it sleeps. Its registers are not seen. Where it stands is noted

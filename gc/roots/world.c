@@ -151,7 +151,7 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
 void gc__world_lock(struct world *world)
 {
     struct mutator *mutator = gc__mutator;
-    bool holds = world->holds_signals;
+    bool holds = world->is_unknown;
     uint64_t blocked = 0;
 
     if (gc__mutator_exists(mutator) && atomic_load_explicit(&world->owner, memory_order_relaxed) == mutator) {

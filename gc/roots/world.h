@@ -34,7 +34,7 @@ struct world {
     _Atomic(struct mutator *) owner; /* of the lock */
     _Atomic uint32_t lock_waiters;   /* who want it, spinning or asleep */
     unsigned depth;                  /* how often the owner took it */
-    bool holds_signals;              /* who takes it is interrupted by no handler of the program's */
+    bool is_unknown;                 /* to the program: who takes it is interrupted by none of its handlers */
     bool held;                       /* so for the owner, */
     uint64_t blocked;                /* who blocked these before */
 
@@ -45,7 +45,6 @@ struct world {
     unsigned cpus;         /* that the process may use */
     _Atomic bool has_cpus; /* for all mutators at once */
     _Atomic bool may_spin; /* who waits, as nobody else needs the CPU */
-    bool leaves_sleepers;  /* those who block the signal and sleep: the program knows of nothing */
     bool said_that_strangers_run;
     bool regains_signal; /* at each stop: its handler was another's once */
 
