@@ -171,6 +171,17 @@ static void check_stack_in_frame(int flags)
         REQUIRE((char *)object[i] - (char *)object[i - 1] >= 48);
 }
 
+/* Some of them are none of the heap's, and keep what they point at all the same. */
+static void check_that_stepped_are_roots(void)
+{
+    for (unsigned i = 0; i < steps; i++)
+        *(struct kept **)stepped[i] = make_kept("stepped");
+    clear_stack();
+    litter(64);
+    for (unsigned i = 0; i < steps; i++)
+        REQUIRE(is_kept(*(struct kept **)stepped[i], "stepped"));
+}
+
 /* A collection blocks all signals for a moment, and the system ends a program that takes a
  * trap then: so there must be none. */
 static void check_frames(void)
@@ -179,6 +190,7 @@ static void check_frames(void)
         return;
     check_stack_in_frame(0);
     check_stack_in_frame((int)SS_AUTODISARM);
+    check_that_stepped_are_roots();
 }
 
 static volatile bool over;

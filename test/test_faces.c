@@ -170,6 +170,12 @@ Test(replaced_roots, file, .disabled = SANITIZED)
     check_child("replaced_roots", "file", "honour");
 }
 
+Test(replaced_middle, frames_of_segments, .disabled = SANITIZED)
+{
+    setenv("BROOM_ROOTS", "segments", 1);
+    check_child("replaced_middle", "frames", "ignore");
+}
+
 static void check_that_it_is_said_once(const char *its_program, const char *name, const char *means, const char *said)
 {
     struct child child = check_child(its_program, name, means);

@@ -2,6 +2,7 @@
 
 #include "gc/base/align.h"
 #include "gc/base/tunables.h"
+#include "gc/platform/platform.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ struct header {
 _Static_assert(sizeof(struct header) <= GC_GRANULE_BYTES, "one granule before what is handed out");
 
 /* A free piece begins with the number of the next one. */
-static _Alignas(4096) char arena[GC_ARENA_BYTES];
+static char *_Atomic arena;
 static _Atomic size_t used; /* the first so many bytes were pieces once */
 
 /* Stacks of free pieces: the granule at which the first begins, zero for none, and in the upper half how
@@ -69,10 +70,30 @@ static uint32_t cut(unsigned class_index)
 
     do {
         start = gc__max(begin, GC_GRANULE_BYTES);
-        if (start + bytes > sizeof arena)
+        if (start + bytes > GC_ARENA_BYTES)
             return 0;
     } while (!atomic_compare_exchange_weak(&used, &begin, start + bytes));
     return (uint32_t)(start >> GC_GRANULE_SHIFT);
+}
+
+/* Of two threads that map it, one's stays. */
+static bool is_mapped(void)
+{
+    char *none = NULL, *memory;
+
+    if (arena != NULL)
+        return true;
+    memory = gc__os_map_for_program(GC_ARENA_BYTES);
+    if (memory != NULL && !atomic_compare_exchange_strong(&arena, &none, memory))
+        gc__os_release(memory, GC_ARENA_BYTES);
+    return arena != NULL;
+}
+
+struct gc__range gc__arena_range(void)
+{
+    uintptr_t start = is_mapped() ? (uintptr_t)arena : 0;
+
+    return (struct gc__range){start, start != 0 ? start + GC_ARENA_BYTES : 0};
 }
 
 static unsigned class_of(size_t bytes)
@@ -92,11 +113,11 @@ static struct header *header_of(const void *address)
 void *gc__arena_allocate(size_t bytes, size_t alignment)
 {
     size_t slack = gc__max(alignment, GC_GRANULE_BYTES); /* the header's granule is in there */
-    unsigned class_index = bytes <= sizeof arena && slack <= sizeof arena ? class_of(bytes + slack) : CLASSES;
+    unsigned class_index = bytes <= GC_ARENA_BYTES && slack <= GC_ARENA_BYTES ? class_of(bytes + slack) : CLASSES;
     uint32_t granule = 0;
     char *start;
 
-    if (class_index < CLASSES && (granule = pop(class_index)) == 0)
+    if (class_index < CLASSES && is_mapped() && (granule = pop(class_index)) == 0)
         granule = cut(class_index);
     if (granule == 0)
         return NULL;
@@ -108,7 +129,7 @@ void *gc__arena_allocate(size_t bytes, size_t alignment)
 
 bool gc__arena_owns(const void *address)
 {
-    return (uintptr_t)address - (uintptr_t)arena < sizeof arena;
+    return (uintptr_t)address - (uintptr_t)arena < used;
 }
 
 size_t gc__arena_usable_bytes(const void *address)

@@ -42,6 +42,9 @@ bool gc__os_show(void *start, size_t bytes);
  * NULL when refused. */
 void *gc__os_map(size_t bytes);
 
+/* The same, but what it holds is the program's: gc__os_each_own leaves it out. */
+void *gc__os_map_for_program(size_t bytes);
+
 /* Makes memory of gc__os_map larger or smaller. What it holds stays, nothing is copied, and
  * what is new reads as zero; it may move. NULL when refused: then it is as it was. */
 void *gc__os_resize(void *start, size_t bytes, size_t new_bytes);

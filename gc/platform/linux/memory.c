@@ -107,6 +107,13 @@ void *gc__os_map(size_t bytes)
     return NULL;
 }
 
+void *gc__os_map_for_program(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 void *gc__os_resize(void *start, size_t bytes, size_t new_bytes)
 {
     void *moved = mremap(start, bytes, new_bytes, MREMAP_MAYMOVE);
