@@ -46,7 +46,8 @@ struct apart *apart_early(void)
 struct apart *apart_make(char letter, size_t bytes)
 {
     struct apart *a = calloc(1, sizeof *a);
-    char *text = memset(realloc(NULL, bytes), letter, bytes);
+    size_t alignment = bytes % 5 == 0 ? 64 : bytes % 7 == 0 ? 1 << 16 : 0;
+    char *text = memset(alignment != 0 ? aligned_alloc(alignment, bytes) : realloc(NULL, bytes), letter, bytes);
 
     if (bytes % 16 == 0)
         text = memset(realloc(text, 2 * bytes), letter, 2 * bytes);

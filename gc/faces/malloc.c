@@ -5,9 +5,7 @@
  * frees is freed, or not, as an option says; and every call has the contract of
  * glibc's function of that name, `errno` included.
  *
- * A call may come in the middle of another one on the same thread: from a signal's
- * handler, between any two instructions, or from the C library, which we ask for
- * something. Then the heap may be halfway through a change, and the arena serves it
+ * A call that comes in the middle of another one (gc/faces/middle.h) is served by the arena
  * (gc/faces/arena.h); what it frees of the heap's is left to the collector. */
 
 #include "gc/alloc/allocate.h"
@@ -18,6 +16,7 @@
 #include "gc/base/check.h"
 #include "gc/cycle/collect.h"
 #include "gc/faces/arena.h"
+#include "gc/faces/middle.h"
 #include "gc/faces/preload.h"
 #include "gc/faces/protect.h"
 #include "gc/faces/rivals.h"
@@ -30,99 +29,13 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* NULL until the C library has begun. */
-extern char **environ;
-
-/* ---- In the middle of something ---------------------------------------------------- */
-
-#define CALLER_SP ((uintptr_t)__builtin_dwarf_cfa())
-
-/* Around what may not be interrupted by the same. A mutator's `inside` says as much of
- * slow paths, which are not only reached from here. */
-static inline __attribute__((always_inline)) void begin(void)
-{
-    gc__thread_busy_at = CALLER_SP;
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
-static inline void end(void)
-{
-    atomic_signal_fence(memory_order_seq_cst);
-    gc__thread_busy_at = 0;
-}
-
-/* The heap may not be used. Most of it, the lock aside, is asked for by the fast paths. */
-static inline bool in_fast_middle(const struct mutator *mutator)
-{
-    return (gc__thread_busy_at | (uintptr_t)mutator->inside) != 0; /* one jump for both */
-}
-
-/* A program may take its environment away later. */
-static bool c_library_has_begun(void)
-{
-    static bool has_begun;
-
-    has_begun = has_begun || environ != NULL;
-    return has_begun;
-}
-
 static __attribute__((constructor)) void begin_with_program(int count, char **arguments)
 {
     (void)count;
-    c_library_has_begun();
+    gc__c_library_has_begun();
     gc__avoid_rivals(arguments);
     gc__preload_begin();
     gc__keepers_begin();
-}
-
-static bool is_on_stack(const struct mutator *mutator, uintptr_t sp)
-{
-    return sp >= mutator->stack.start && sp < mutator->stack.end;
-}
-
-/* Whether a signal's handler has left by longjmp what it interrupted: then a call comes
- * from the same frame, or one above. So does a handler's whose alternate stack lies in such
- * a frame, and has left nothing. Who holds the lock is not interrupted. */
-static bool was_left(const struct mutator *mutator, uintptr_t sp)
-{
-    uintptr_t busy_at = gc__thread_busy_at;
-
-    return gc__mutator_exists(mutator) && sp >= busy_at && is_on_stack(mutator, busy_at) && is_on_stack(mutator, sp) &&
-           atomic_load(&gc__heap.world.owner) != mutator && !gc__os_is_on_alternate_stack(sp);
-}
-
-/* It was halfway through a change of its runs, perhaps: what they have is lost, until the
- * collector finds it. */
-static void give_up_runs(struct mutator *mutator)
-{
-    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
-        struct run *run = gc__mutator_run(mutator, lane);
-
-        run->cur = run->end = NULL;
-        run->freed = run->block = 0;
-    }
-}
-
-static void recover_if_left(struct mutator *mutator, uintptr_t sp)
-{
-    if (gc__thread_busy_at == 0 || !was_left(mutator, sp))
-        return;
-    if (mutator->inside)
-        give_up_runs(mutator);
-    mutator->sp = 0;
-    mutator->held[0] = mutator->held[1] = NULL;
-    gc__world_end(&gc__heap.world, mutator);
-    end();
-}
-
-/* `sp`: as in begin() of the call that asks. */
-static bool in_middle(uintptr_t sp)
-{
-    struct mutator *mutator = gc__mutator;
-
-    recover_if_left(mutator, sp);
-    return in_fast_middle(mutator) || !c_library_has_begun() ||
-           (gc__mutator_exists(mutator) && atomic_load(&gc__heap.world.owner) == mutator);
 }
 
 /* ---- Allocating ------------------------------------------------------------------------ */
@@ -169,7 +82,7 @@ static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, u
     if (GC_UNLIKELY(!gc__heap.started))
         start_heap();
     object = gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_CONSERVATIVE, bytes, alignment);
-    end();
+    gc__end_call();
     return object;
 }
 
@@ -177,9 +90,9 @@ static void *allocate_spilled(uintptr_t sp, const char *call, uintptr_t bytes, u
  * client's and the spilled registers. */
 static __attribute__((noinline)) void *allocate_slow(const char *call, size_t bytes, size_t alignment, uintptr_t sp)
 {
-    if (GC_UNLIKELY(in_middle(sp)))
+    if (GC_UNLIKELY(gc__in_middle(sp)))
         return allocate_from_arena(bytes, alignment);
-    begin();
+    gc__begin_call();
     return gc__os_spill_registers(allocate_spilled, call, bytes, alignment);
 }
 
@@ -188,7 +101,7 @@ static __attribute__((noinline)) void *allocate_slow(const char *call, size_t by
 static __attribute__((noinline)) void *stop_and_allocate(void *object, const char *call, size_t bytes, uintptr_t sp)
 {
     gc__world_stop_here(&gc__heap.world, gc__mutator);
-    end();
+    gc__end_call();
     return object != NULL ? object : allocate_slow(call, bytes, 1, sp);
 }
 
@@ -200,7 +113,7 @@ static __attribute__((noinline)) void *allocate_freed(const char *call, size_t b
     const struct run *run = &mutator->runs[lane];
     void *object = NULL;
 
-    begin();
+    gc__begin_call();
     gc__world_begin(mutator);
     if (GC_LIKELY(run->freed != 0 && mutator->allowance >= run->cell_bytes && gc__heap.options.stress == 0)) {
         object = gc__magazine_take(&gc__heap, mutator, lane);
@@ -208,7 +121,7 @@ static __attribute__((noinline)) void *allocate_freed(const char *call, size_t b
     }
     if (GC_UNLIKELY(gc__world_end_is_asked(mutator)))
         return stop_and_allocate(object, call, bytes, sp);
-    end();
+    gc__end_call();
     return GC_LIKELY(object != NULL) ? object : allocate_slow(call, bytes, 1, sp);
 }
 
@@ -225,25 +138,24 @@ static __attribute__((noinline)) void *allocate_freed_zeroed(const char *call, s
 /* Some was, and is freed by those who have it, whatever free means. */
 static bool some_is_kept;
 
-static void *keep_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t b)
+static void *keep_spilled(uintptr_t sp, const char *call, uintptr_t bytes, uintptr_t alignment)
 {
     void *object;
 
-    (void)b;
     if (GC_UNLIKELY(!gc__heap.started))
         start_heap();
     some_is_kept = true;
-    object = gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_UNCOLLECTABLE, bytes, 1);
-    end();
+    object = gc__allocate(&gc__heap, gc__enter_spilled(call, sp), GC_KIND_UNCOLLECTABLE, bytes, alignment);
+    gc__end_call();
     return object;
 }
 
-static __attribute__((noinline)) void *keep(const char *call, size_t bytes, uintptr_t sp)
+static __attribute__((noinline)) void *keep(const char *call, size_t bytes, size_t alignment, uintptr_t sp)
 {
-    if (GC_UNLIKELY(in_middle(sp)))
-        return allocate_from_arena(bytes, 1);
-    begin();
-    return gc__os_spill_registers(keep_spilled, call, bytes, 0);
+    if (GC_UNLIKELY(gc__in_middle(sp)))
+        return allocate_from_arena(bytes, alignment);
+    gc__begin_call();
+    return gc__os_spill_registers(keep_spilled, call, bytes, alignment);
 }
 
 #define CALLER_IS_KEEPER (GC_UNLIKELY(gc__keepers_may_call) && gc__keepers_have(__builtin_return_address(0)))
@@ -258,21 +170,21 @@ static inline __attribute__((always_inline)) void *allocate(const char *call, si
     void *object;
 
     if (CALLER_IS_KEEPER)
-        return keep(call, bytes, CALLER_SP);
-    if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || in_fast_middle(mutator)))
-        return allocate_slow(call, bytes, 1, CALLER_SP);
+        return keep(call, bytes, 1, GC_CALLER_SP);
+    if (GC_UNLIKELY(bytes > GC_SMALL_MAX_BYTES || gc__in_fast_middle(mutator)))
+        return allocate_slow(call, bytes, 1, GC_CALLER_SP);
     lane = GC_KIND_CONSERVATIVE * GC_CLASS_COUNT + gc__sizeclass_of(bytes);
     run = &mutator->runs[lane];
     if (run->freed != 0)
-        return zeroed ? allocate_freed_zeroed(call, bytes, lane, CALLER_SP)
-                      : allocate_freed(call, bytes, lane, CALLER_SP);
-    begin();
+        return zeroed ? allocate_freed_zeroed(call, bytes, lane, GC_CALLER_SP)
+                      : allocate_freed(call, bytes, lane, GC_CALLER_SP);
+    gc__begin_call();
     if (GC_UNLIKELY(run->cur == run->end)) {
-        end();
-        return allocate_slow(call, bytes, 1, CALLER_SP);
+        gc__end_call();
+        return allocate_slow(call, bytes, 1, GC_CALLER_SP);
     }
     object = gc__run_next(run);
-    end();
+    gc__end_call();
     return object;
 }
 
@@ -345,13 +257,13 @@ static void free_in_heap(const char *call, void *address)
 {
     struct object object;
 
-    if (!is_in_heap(address) || in_middle(CALLER_SP) || is_over())
+    if (!is_in_heap(address) || gc__in_middle(GC_CALLER_SP) || is_over())
         return;
-    begin();
+    gc__begin_call();
     if (!find(address, &object))
         refuse(call, address);
     gc__free(&gc__heap, gc__enter(call), object, address);
-    end();
+    gc__end_call();
 }
 
 /* Does not complain of what it does not find. */
@@ -376,7 +288,7 @@ static __attribute__((noinline)) void unprotect(void *address)
     struct object object;
     uintptr_t start;
 
-    if (!is_in_heap(address) || in_middle(CALLER_SP) || !find(address, &object))
+    if (!is_in_heap(address) || gc__in_middle(GC_CALLER_SP) || !find(address, &object))
         return;
     start = (uintptr_t)gc__object_start(&gc__heap.region, &object);
     gc__unprotect((struct gc__range){start, start + gc__object_bytes(&gc__heap.region, &object)});
@@ -392,7 +304,7 @@ static __attribute__((noinline)) void free_slowly(void *address)
 static __attribute__((noinline)) void stop_and_free(bool done, void *address)
 {
     gc__world_stop_here(&gc__heap.world, gc__mutator);
-    end();
+    gc__end_call();
     if (!done)
         free_slowly(address);
 }
@@ -421,18 +333,18 @@ static __attribute__((noinline)) void free_honoured(void *address)
     struct mutator *mutator = gc__mutator;
     bool done;
 
-    if (GC_UNLIKELY(in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)) {
+    if (GC_UNLIKELY(gc__in_fast_middle(mutator) || !gc__mutator_exists(mutator) || mutator->over)) {
         free_slowly(address);
         return;
     }
-    begin();
+    gc__begin_call();
     gc__world_begin(mutator);
     done = put_into_magazine(mutator, address);
     if (GC_UNLIKELY(gc__world_end_is_asked(mutator))) {
         stop_and_free(done, address);
         return;
     }
-    end();
+    gc__end_call();
     if (GC_UNLIKELY(!done))
         free_slowly(address);
 }
@@ -470,7 +382,7 @@ static void *resize_spilled(uintptr_t sp, const char *call, uintptr_t address, u
         refuse(call, (void *)address);
     resized = gc__reallocate(&gc__heap, mutator, object, (void *)address, bytes,
                              frees_are_honoured() || is_kept((void *)address));
-    end();
+    gc__end_call();
     return resized;
 }
 
@@ -493,9 +405,9 @@ static inline __attribute__((always_inline)) void *resize(void *address, size_t 
         free_object("realloc", address);
         return NULL;
     }
-    if (gc__arena_owns(address) || in_middle(CALLER_SP) || is_over_aligned(address))
+    if (gc__arena_owns(address) || gc__in_middle(GC_CALLER_SP) || is_over_aligned(address))
         return move(address, bytes);
-    begin();
+    gc__begin_call();
     return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)address, bytes);
 }
 
@@ -527,35 +439,44 @@ EXPORT void *calloc(size_t count, size_t bytes)
 
 /* ---- Alignment --------------------------------------------------------------------------------- */
 
-/* Beyond what the heap knows: a part of a larger object, which any address in it keeps. */
-static void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
+/* Beyond what the heap knows: a part of a larger object, which any address in it keeps. Inline,
+ * as who has called is asked for. */
+static inline __attribute__((always_inline)) void *allocate_aligned(const char *call, size_t alignment, size_t bytes)
 {
+    void *(*allocate_it)(const char *call, size_t bytes, size_t alignment, uintptr_t sp) = allocate_slow;
     char *object;
 
     if (alignment <= GC_GRANULE_BYTES)
         return allocate(call, bytes, false);
+    if (CALLER_IS_KEEPER)
+        allocate_it = keep;
     if (alignment <= GC_CHUNK_BYTES)
-        return allocate_slow(call, bytes, alignment, CALLER_SP);
+        return allocate_it(call, bytes, alignment, GC_CALLER_SP);
     if (bytes > SIZE_MAX - alignment)
         return out_of_memory();
-    object = allocate_slow(call, bytes + alignment, GC_CHUNK_BYTES, CALLER_SP);
+    object = allocate_it(call, bytes + alignment, GC_CHUNK_BYTES, GC_CALLER_SP);
     return object != NULL ? (void *)gc__align_up((uintptr_t)object, alignment) : NULL;
 }
 
 /* glibc takes any alignment, and rounds it up to a power of two. */
-EXPORT void *memalign(size_t alignment, size_t bytes)
+static inline __attribute__((always_inline)) void *allocate_to_power(const char *call, size_t alignment, size_t bytes)
 {
     size_t power = gc__power_of_two_for(alignment);
 
     if (power != 0)
-        return allocate_aligned("memalign", power, bytes);
+        return allocate_aligned(call, power, bytes);
     errno = EINVAL;
     return NULL;
 }
 
+EXPORT void *memalign(size_t alignment, size_t bytes)
+{
+    return allocate_to_power("memalign", alignment, bytes);
+}
+
 EXPORT void *aligned_alloc(size_t alignment, size_t bytes)
 {
-    return memalign(alignment, bytes);
+    return allocate_to_power("aligned_alloc", alignment, bytes);
 }
 
 EXPORT int posix_memalign(void **result, size_t alignment, size_t bytes)
@@ -601,16 +522,16 @@ static void *trim_spilled(uintptr_t sp, const char *call, uintptr_t a, uintptr_t
     gc__collect_hard(&gc__heap);
     gc__world_end(&gc__heap.world, mutator);
     mutator->sp = 0;
-    end();
+    gc__end_call();
     return NULL;
 }
 
 EXPORT int malloc_trim(size_t pad)
 {
     (void)pad;
-    if (in_middle(CALLER_SP) || !gc__heap.started)
+    if (gc__in_middle(GC_CALLER_SP) || !gc__heap.started)
         return 0;
-    begin();
+    gc__begin_call();
     gc__os_spill_registers(trim_spilled, "malloc_trim", 0, 0);
     return 1;
 }
