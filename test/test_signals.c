@@ -9,9 +9,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
-enum { ITEMS = 64, LISTED = 100000 };
+enum { ITEMS = 64, LISTED = 100000, ALLOCATORS = 6, CARRIED = 100, CARRYING = 3000000 };
 
 struct item {
     uint64_t number;
@@ -118,6 +119,71 @@ Test(signals, handlers_read_and_write_objects)
     for (size_t i = 0; i < ITEMS; i++)
         touched += box->place[i]->touched;
     cr_assert_eq(touched, effort(3000));
+}
+
+static atomic_uint collections;
+static atomic_bool enough;
+
+/* The same during a whole collection, if one comes: also in a thread that was about to stop, or
+ * waits for the lock. */
+static void carry_item(int signal_number)
+{
+    size_t from = handled * 7 % ITEMS;
+    struct item *item = box->place[from];
+    unsigned before = collections;
+
+    (void)signal_number;
+    box->place[from] = NULL;
+    for (volatile unsigned i = 0; i < CARRYING && collections - before < 2; i++)
+        continue;
+    item->touched++;
+    for (size_t to = handled * 13 % ITEMS;; to = (to + 1) % ITEMS)
+        if (box->place[to] == NULL) {
+            box->place[to] = item;
+            break;
+        }
+    handled++;
+}
+
+/* Of a size that takes the long way each time, and seldom stops elsewhere. */
+static void *allocate_until_enough(void *unused)
+{
+    while (!enough)
+        cr_assert_not_null(gc_malloc(20000));
+    return unused;
+}
+
+static void *send_to_each(void *thread)
+{
+    for (size_t sent = 0; sent < effort(CARRIED); sent++) {
+        pthread_kill(((pthread_t *)thread)[sent % ALLOCATORS], SIGUSR1);
+        while (handled == sent)
+            sched_yield();
+    }
+    enough = true;
+    return NULL;
+}
+
+/* Then nothing is to run there until the world goes on. */
+Test(signals, handlers_in_threads_that_stop_themselves)
+{
+    struct sigaction action = {.sa_handler = carry_item, .sa_flags = SA_RESTART};
+    pthread_t sender, thread[ALLOCATORS];
+
+    fill_box();
+    fill_list();
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    for (size_t i = 0; i < ALLOCATORS; i++)
+        cr_assert_eq(pthread_create(&thread[i], NULL, allocate_until_enough, NULL), 0);
+    cr_assert_eq(pthread_create(&sender, NULL, send_to_each, thread), 0);
+    while (!enough) {
+        gc_collect();
+        collections++;
+    }
+    pthread_join(sender, NULL);
+    for (size_t i = 0; i < ALLOCATORS; i++)
+        pthread_join(thread[i], NULL);
+    check_box();
 }
 
 /* ---- What is needed longest ---------------------------------------------------------- */

@@ -6,13 +6,13 @@
 static void wait_for_steps(struct heap *heap, struct mutator *mutator, uint32_t made)
 {
     bool is_safe = gc__mutator_is_safe(mutator); /* in gc_thread_blocking */
-    uint64_t start_ns = gc__os_clock_ns();
+    uint64_t start_ns = gc__os_clock_ns(), blocked = 0;
 
     if (!is_safe)
-        gc__world_begin_safe(&heap->world, mutator, mutator->sp);
+        blocked = gc__world_begin_wait(&heap->world, mutator, mutator->sp);
     gc__os_wait(&heap->concurrent.steps, made, GC_ASSIST_WAIT_NS);
     if (!is_safe)
-        gc__world_end_safe(&heap->world, mutator);
+        gc__world_end_wait(&heap->world, mutator, blocked);
     atomic_fetch_add_explicit(&heap->concurrent.waited_ns, gc__os_clock_ns() - start_ns, memory_order_relaxed);
 }
 

@@ -52,14 +52,15 @@ static bool look_up(void *library)
 static void *load(void)
 {
     struct mutator *mutator = gc__mutator;
+    uint64_t blocked;
     void *library;
 
     if (!gc__mutator_exists(mutator) || !mutator->inside || gc__mutator_is_safe(mutator))
         return gc__os_load(LIBRARY);
-    gc__world_begin_safe(&gc__heap.world, mutator,
-                         mutator->sp != 0 ? mutator->sp : (uintptr_t)__builtin_frame_address(0));
+    blocked = gc__world_begin_wait(&gc__heap.world, mutator,
+                                   mutator->sp != 0 ? mutator->sp : (uintptr_t)__builtin_frame_address(0));
     library = gc__os_load(LIBRARY);
-    gc__world_end_safe(&gc__heap.world, mutator);
+    gc__world_end_wait(&gc__heap.world, mutator, blocked);
     return library;
 }
 

@@ -171,11 +171,13 @@ static uintptr_t spilled_at(const struct mutator *mutator, uintptr_t sp)
     return mutator->sp != 0 ? mutator->sp : sp;
 }
 
-/* Asked again while the signal was kept off: that shows after `inside`. */
+/* Asked again while the signal was kept off: that shows after `inside`. No handler of the
+ * program's runs in a thread that stands: it would move objects behind the marker's back. */
 static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world_address, uintptr_t address)
 {
     struct world *world = (struct world *)world_address;
     struct mutator *mutator = (struct mutator *)address;
+    uint64_t blocked = gc__os_hold_signals();
 
     (void)call;
     while (gc__stop_is_asked(mutator)) {
@@ -188,6 +190,7 @@ static void *stop_spilled(uintptr_t sp, const char *call, uintptr_t world_addres
         mutator->inside = false;
         atomic_signal_fence(memory_order_seq_cst);
     }
+    gc__os_release_signals(blocked);
     return NULL;
 }
 
@@ -218,6 +221,20 @@ void gc__world_end_safe(struct world *world, struct mutator *mutator)
             return;
         gc__os_wait(&world->epoch, epoch, UINT64_MAX);
     }
+}
+
+uint64_t gc__world_begin_wait(struct world *world, struct mutator *mutator, uintptr_t sp)
+{
+    uint64_t blocked = gc__os_hold_signals();
+
+    gc__world_begin_safe(world, mutator, sp);
+    return blocked;
+}
+
+void gc__world_end_wait(struct world *world, struct mutator *mutator, uint64_t blocked)
+{
+    gc__world_end_safe(world, mutator);
+    gc__os_release_signals(blocked);
 }
 
 /* ---- Stopping: the collector's side ---------------------------------------------------- */
@@ -442,6 +459,7 @@ bool gc__world_stop(struct world *world)
     unsigned listings = 0;
     bool met = true;
 
+    world->blocked_to_stop = gc__os_hold_signals();
     world->process_id = gc__os_process_id();
     atomic_store(&world->stopping, true);
     atomic_thread_fence(memory_order_seq_cst); /* for those who come back */
@@ -471,6 +489,8 @@ void gc__world_lend_cpus(struct world *world, unsigned threads)
 
 void gc__world_resume(struct world *world)
 {
+    uint64_t blocked = world->blocked_to_stop; /* another may stop the world at once */
+
     for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
         uint32_t stopped = MUTATOR_STOPPED, held = MUTATOR_HELD;
 
@@ -481,4 +501,5 @@ void gc__world_resume(struct world *world)
     atomic_store_explicit(&world->stopping, false, memory_order_relaxed);
     atomic_fetch_add_explicit(&world->epoch, 1, memory_order_release);
     gc__os_wake(&world->epoch, UINT32_MAX);
+    gc__os_release_signals(blocked);
 }

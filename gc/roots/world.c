@@ -137,13 +137,14 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
     struct world *world = (struct world *)address;
     struct mutator *mutator = (struct mutator *)mutator_address;
     bool was_inside = mutator->inside;
+    uint64_t blocked;
 
     (void)call;
     gc__world_begin(mutator);
-    gc__world_begin_safe(world, mutator, sp);
+    blocked = gc__world_begin_wait(world, mutator, sp);
     if (!spin_for_lock(world, GC_STOP_SPINS)) /* a collection may be what holds it */
         wait_for_lock(world);
-    gc__world_end_safe(world, mutator);
+    gc__world_end_wait(world, mutator, blocked);
     mutator->inside = was_inside; /* nobody asks: they would need the lock */
     return NULL;
 }

@@ -37,6 +37,7 @@ struct world {
     bool is_unknown;                 /* to the program: who takes it is interrupted by none of its handlers */
     bool held;                       /* so for the owner, */
     uint64_t blocked;                /* who blocked these before */
+    uint64_t blocked_to_stop;        /* as well, where the world stands */
 
     _Atomic uint32_t epoch;     /* changes whenever the world goes on */
     _Atomic uint32_t unstopped; /* asked, and not stopped yet */
@@ -176,6 +177,11 @@ static inline void gc__world_end(struct world *world, struct mutator *mutator)
  * our code. `sp`: registers are spilled there. */
 void gc__world_begin_safe(struct world *world, struct mutator *mutator, uintptr_t sp);
 void gc__world_end_safe(struct world *world, struct mutator *mutator);
+
+/* Likewise, to wait: no handler of the program's runs meanwhile. Returns for the end who is
+ * blocked. */
+uint64_t gc__world_begin_wait(struct world *world, struct mutator *mutator, uintptr_t sp);
+void gc__world_end_wait(struct world *world, struct mutator *mutator, uint64_t blocked);
 
 /* ---- Stopping ---------------------------------------------------------------- */
 
