@@ -152,6 +152,7 @@ struct gc__context {
     uintptr_t sp;
     uintptr_t interrupted_sp;   /* where a signal came that took the thread to an alternate stack; else as `sp` */
     struct gc__range alternate; /* its alternate stack; may be empty */
+    bool has_stacks_within;     /* coroutines' may be arrays in frames of its own */
     bool is_addressed;          /* the signal that stopped it was sent to this very thread */
 };
 

@@ -97,6 +97,11 @@ EXPORT __sighandler_t sigset(int number, __sighandler_t disposition)
     return change_mask(SIG_BLOCK, number, sigaction(number, NULL, &now) == 0 ? now.sa_handler : SIG_ERR);
 }
 
+EXPORT int sighold(int number)
+{
+    return change_mask(SIG_BLOCK, number, SIG_DFL) == SIG_ERR ? -1 : 0;
+}
+
 EXPORT int sigignore(int number)
 {
     return set(number, SIG_IGN, 0, false) == SIG_ERR ? -1 : 0;

@@ -87,16 +87,6 @@ static bool is_on_stack(uintptr_t sp, struct gc__range stack)
            (stack.end != initial_stack_end() || gc__all_is_mapped(sp, stack.end));
 }
 
-struct gc__context gc__os_context_of(uintptr_t sp)
-{
-    struct gc__context context = {.sp = sp, .interrupted_sp = sp};
-    stack_t alternate;
-
-    if (sigaltstack(NULL, &alternate) == 0)
-        context.alternate = gc__alternate_stack(&alternate);
-    return context;
-}
-
 struct gc__range gc__alternate_stack(const stack_t *alternate)
 {
     uintptr_t start = (uintptr_t)alternate->ss_sp;
@@ -112,18 +102,34 @@ static bool range_holds(struct gc__range range, uintptr_t address)
 }
 
 _Thread_local struct gc__range gc__disarming_stack;
+_Thread_local bool gc__has_stacks_within;
+
+struct gc__range gc__alternate_stack_at(const stack_t *alternate, uintptr_t sp)
+{
+    return range_holds(gc__disarming_stack, sp) ? gc__disarming_stack : gc__alternate_stack(alternate);
+}
+
+struct gc__context gc__os_context_of(uintptr_t sp)
+{
+    struct gc__context context = {.sp = sp, .interrupted_sp = sp, .has_stacks_within = gc__has_stacks_within};
+    stack_t alternate;
+
+    if (sigaltstack(NULL, &alternate) == 0)
+        context.alternate = gc__alternate_stack_at(&alternate, sp);
+    return context;
+}
 
 bool gc__os_is_on_alternate_stack(uintptr_t sp)
 {
-    return range_holds(gc__os_context_of(sp).alternate, sp) || range_holds(gc__disarming_stack, sp);
+    return range_holds(gc__os_context_of(sp).alternate, sp);
 }
 
 /* The stack that `sp` stands in from there on, and all of the thread's normal
- * one if that is another: a coroutine's, say. */
-static unsigned stack_from(uintptr_t sp, struct gc__range normal, struct gc__range *in_use)
+ * one if that is another: a coroutine's, say. One within the normal one has frames below it. */
+static unsigned stack_from(uintptr_t sp, bool has_stacks_within, struct gc__range normal, struct gc__range *in_use)
 {
     if (is_on_stack(sp, normal)) {
-        in_use[0] = (struct gc__range){sp, normal.end};
+        in_use[0] = has_stacks_within ? gc__os_whole_stack(normal) : (struct gc__range){sp, normal.end};
         return 1;
     }
     in_use[0] = (struct gc__range){sp, gc__readable_end(sp, sp + GC_FOREIGN_STACK_BYTES)};
@@ -135,10 +141,10 @@ static unsigned stack_from(uintptr_t sp, struct gc__range normal, struct gc__ran
 unsigned gc__os_stacks_in_use(const struct gc__context *context, struct gc__range normal, struct gc__range in_use[3])
 {
     if (!range_holds(context->alternate, context->sp))
-        return stack_from(context->sp, normal, in_use);
+        return stack_from(context->sp, context->has_stacks_within, normal, in_use);
     in_use[0] = (struct gc__range){context->sp, context->alternate.end};
     if (!range_holds(context->alternate, context->interrupted_sp))
-        return 1 + stack_from(context->interrupted_sp, normal, &in_use[1]);
+        return 1 + stack_from(context->interrupted_sp, context->has_stacks_within, normal, &in_use[1]);
     in_use[1] = gc__os_whole_stack(normal); /* how far it was used when a handler came, nobody knows */
     return 2;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ GC_OWN_STATE static struct {
     bool (*caught)(const struct gc__context *context);
     struct action ours;
     struct action theirs; /* that was found in its place; without a handler: none was */
+    _Atomic bool on_no_alternate_stack;
 } stop = {.signal = GC_STOP_SIGNAL};
 
 /* ---- The handler -------------------------------------------------------------------- */
@@ -67,7 +69,8 @@ static void handle(int signal, siginfo_t *information, void *interrupted)
     struct gc__context context = {
         .sp = (uintptr_t)__builtin_frame_address(0),
         .interrupted_sp = gc__interrupted_sp(user) - GC_RED_ZONE_BYTES,
-        .alternate = gc__alternate_stack(&user->uc_stack),
+        .alternate = gc__alternate_stack_at(&user->uc_stack, gc__interrupted_sp(user)),
+        .has_stacks_within = gc__has_stacks_within,
         .is_addressed = information->si_code == SI_TKILL,
     };
 
@@ -102,15 +105,29 @@ static sigset_t all_but_setuid(void)
     return set;
 }
 
+/* A thread may run where there is little room, as a coroutine or in Go. */
+static bool set_handler(void)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+    if (!stop.on_no_alternate_stack)
+        action.sa_flags |= SA_ONSTACK;
+    action.sa_mask = all_but_setuid();
+    return GC_REAL(sigaction)(stop.signal, &action, NULL) == 0 && change_action(NULL, &stop.ours);
+}
+
 bool gc__os_catch_stop_signal(int signal, bool (*caught)(const struct gc__context *context))
 {
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
-
     stop.signal = signal;
     stop.caught = caught;
-    action.sa_mask = all_but_setuid();
     gc__exec_note_handler();
-    return GC_REAL(sigaction)(signal, &action, NULL) == 0 && change_action(NULL, &stop.ours);
+    return set_handler();
+}
+
+void gc__os_stop_on_no_alternate_stack(void)
+{
+    if (!atomic_exchange(&stop.on_no_alternate_stack, true) && stop.caught != NULL)
+        set_handler();
 }
 
 /* By a system call; sigaction refuses (interpose.c). */
