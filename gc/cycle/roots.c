@@ -102,9 +102,11 @@ bool gc__roots_are_private(struct heap *heap)
     return true;
 }
 
-static void mark_words(struct heap *heap, void *const *words, size_t count)
+static void mark_words(struct heap *heap, const void *words, size_t count)
 {
-    mark_range((struct gc__range){(uintptr_t)words, (uintptr_t)(words + count)}, gc__gang_leader(&heap->gang));
+    uintptr_t start = (uintptr_t)words;
+
+    mark_range((struct gc__range){start, start + count * sizeof(uintptr_t)}, gc__gang_leader(&heap->gang));
 }
 
 /* Of a stranger it is asked, which takes a system call: a foreign runtime may have made it. */
@@ -119,6 +121,8 @@ static void mark_mutator(struct heap *heap, const struct mutator *mutator)
     if (has_thread_area(mutator) && !gc__heap_roots_are_mappings(heap))
         gc__os_each_thread_area(mutator->thread_pointer, mark_range, gc__gang_leader(&heap->gang));
     mark_words(heap, mutator->held, 2);
+    if (mutator->state == MUTATOR_DEAF)
+        mark_words(heap, mutator->sleep.argument, GC_CALL_ARGUMENTS);
 }
 
 /* A thread that is over runs on, with a descriptor in which glibc has the only pointer to

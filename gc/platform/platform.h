@@ -363,9 +363,14 @@ enum gc__thread_sort {
 };
 enum gc__thread_sort gc__os_thread_sort(long thread_id);
 
-/* The stack pointer of a thread that sleeps in the system; 0 if it does not, or
- * the system does not say. */
-uintptr_t gc__os_sleeping_thread_sp(long thread_id);
+/* Where a thread stands that sleeps in the system, and what it has given to the call in which
+ * it does. */
+#define GC_CALL_ARGUMENTS 6
+struct gc__sleep {
+    uintptr_t sp; /* 0: it does not sleep, or the system does not say */
+    uintptr_t argument[GC_CALL_ARGUMENTS];
+};
+struct gc__sleep gc__os_sleep_of_thread(long thread_id);
 
 /* What it is called; "?" if that is not known. */
 void gc__os_thread_name(long thread_id, char *name, size_t capacity);

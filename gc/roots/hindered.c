@@ -55,11 +55,11 @@ static bool may_be_left_alone(const struct world *world, const struct mutator *m
     return mutator->met || (world->is_unknown && !mutator->inside);
 }
 
-/* It is scanned as it is, if it sleeps. Its registers are not seen. Where it stands is noted
- * later: until it is left alone it may wake, and say so itself. */
+/* It is scanned as it is, if it sleeps. Of its registers only the arguments of the call in which
+ * it does are seen. Where it stands is noted later: until it is left alone it may wake, and say so itself. */
 static bool can_be_left_alone(const struct world *world, struct mutator *mutator)
 {
-    uintptr_t sp = may_be_left_alone(world, mutator) ? gc__os_sleeping_thread_sp(mutator->thread_id) : 0;
+    uintptr_t sp = may_be_left_alone(world, mutator) ? gc__os_sleep_of_thread(mutator->thread_id).sp : 0;
 
     if (sp == 0)
         return false;
@@ -97,9 +97,10 @@ static struct gc__range all_of_stack(const struct mutator *mutator)
 /* Where it stands now; all of its stack, if it runs. */
 static void look_at_deaf(struct mutator *mutator)
 {
-    uintptr_t sp = gc__os_sleeping_thread_sp(mutator->thread_id);
+    uintptr_t sp;
 
-    sp = sp == 0 ? all_of_stack(mutator).start : sp - GC_RED_ZONE_BYTES;
+    mutator->sleep = gc__os_sleep_of_thread(mutator->thread_id);
+    sp = mutator->sleep.sp == 0 ? all_of_stack(mutator).start : mutator->sleep.sp - GC_RED_ZONE_BYTES;
     mutator->context = (struct gc__context){.sp = sp, .interrupted_sp = sp};
 }
 

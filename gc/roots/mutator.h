@@ -62,6 +62,7 @@ struct mutator {
     _Atomic uint32_t due;        /* signals that were sent, and have not come yet */
     bool asked_softly;           /* without a signal, so far */
     bool unsent;                 /* the signal was refused for want of room in its queue */
+    struct gc__sleep sleep;      /* while it is left alone */
     struct gc__thread_look look; /* when it had not stopped for a while */
     bool seen;                   /* in the list of threads that is being read */
     struct gc__context context;  /* where it stands while it is stopped, safe or held */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -63,25 +64,26 @@ void gc__os_thread_name(long thread_id, char *name, size_t capacity)
     errno = saved_errno;
 }
 
-/* Of `syscall`: "number arguments... sp pc", with more than one argument only
- * where it is not "running". */
-uintptr_t gc__os_sleeping_thread_sp(long thread_id)
+/* Of `syscall`: "number arguments... sp pc", without arguments where it sleeps for another
+ * reason, and "running" where it does not sleep. */
+struct gc__sleep gc__os_sleep_of_thread(long thread_id)
 {
-    char text[256];
+    enum { MOST = 1 + GC_CALL_ARGUMENTS + 2 };
+    struct gc__sleep sleep = {0};
+    char text[256], *rest = text;
+    uintptr_t field[MOST];
     int saved_errno = errno;
-    bool read = read_thread_file(thread_id, "syscall", text, sizeof text);
-    const char *pc = read ? strrchr(text, ' ') : NULL;
-    uintptr_t sp = 0;
+    unsigned count = 0;
 
+    if (read_thread_file(thread_id, "syscall", text, sizeof text))
+        for (char *at = text; count < MOST && (field[count] = strtoul(at, &rest, 0), rest > at); at = rest)
+            count++;
     errno = saved_errno;
-    if (pc == NULL || pc - text < 20)
-        return 0;
-    do
-        pc--;
-    while (*pc != ' ');
-    for (pc += sizeof " 0x" - 1; *pc != ' '; pc++)
-        sp = sp * 16 + (uintptr_t)(*pc <= '9' ? *pc - '0' : *pc - 'a' + 10);
-    return sp;
+    if (count < 3)
+        return sleep;
+    sleep.sp = field[count - 2];
+    memcpy(sleep.argument, &field[1], (count - 3) * sizeof *field);
+    return sleep;
 }
 
 /* Of `stat`, which is "id (name) state parent group session terminal terminal-group flags
