@@ -47,8 +47,9 @@ struct apart *apart_make(char letter, size_t bytes)
 {
     struct apart *a = calloc(1, sizeof *a);
     size_t alignment = bytes % 5 == 0 ? 64 : bytes % 7 == 0 ? 1 << 16 : 0;
-    char *text = memset(alignment != 0 ? aligned_alloc(alignment, bytes) : realloc(NULL, bytes), letter, bytes);
+    char *text = alignment != 0 ? aligned_alloc(alignment, bytes) : realloc(bytes % 11 == 0 ? strdup("") : NULL, bytes);
 
+    memset(text, letter, bytes);
     if (bytes % 16 == 0)
         text = memset(realloc(text, 2 * bytes), letter, 2 * bytes);
     a->text = (intptr_t)text - (intptr_t)a;

@@ -376,6 +376,46 @@ static void check_sleepers(void)
         REQUIRE(pthread_join(thread[i], NULL) == 0);
 }
 
+/* Of what it is going to read into, the call alone knows. */
+static int pipe_ends[2];
+
+static __attribute__((noinline)) uintptr_t hidden_object(void)
+{
+    return ~(uintptr_t)malloc(48);
+}
+
+static void *read_deafly(void *unused)
+{
+    volatile uintptr_t hidden = hidden_object();
+
+    litter(1); /* it does not allocate there any more */
+    block_all_by_system_call();
+    clear_stack();
+    asleep++;
+    REQUIRE(syscall(SYS_read, pipe_ends[0], ~hidden, 48) == 48);
+    REQUIRE(strcmp((char *)~hidden, "read") == 0);
+    return unused;
+}
+
+static void check_reader(void)
+{
+    enum { OTHERS = 400000 };
+    char text[48] = "read";
+    pthread_t thread;
+    static char *others[OTHERS]; /* one of them would be where it reads to */
+
+    REQUIRE(pipe(pipe_ends) == 0 && pthread_create(&thread, NULL, read_deafly, NULL) == 0);
+    while (asleep == 0)
+        sched_yield();
+    usleep(1000); /* else it does not sleep yet, as a rule */
+    litter(64);
+    for (unsigned i = 0; i < OTHERS; i++)
+        others[i] = memset(malloc(48), 0, 48);
+    REQUIRE(write(pipe_ends[1], text, sizeof text) == sizeof text && pthread_join(thread, NULL) == 0);
+    for (unsigned i = 0; i < OTHERS; i++)
+        REQUIRE(others[i][0] == '\0');
+}
+
 /* ---- Files --------------------------------------------------------------------------------------------- */
 
 /* All are taken, down to the last that the limit allows; and it cannot be raised. */
@@ -409,12 +449,19 @@ static void check_no_files_for_good(void)
 /* ---- Which ------------------------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-    {"cleared", check_cleared},    {"alternate", check_alternate},
-    {"reset", check_signal_reset}, {"taken_signals", check_taken_signals},
-    {"guards", check_guards},      {"forgotten_guards", check_forgotten_guards},
-    {"parts", check_parts},        {"light_guards", check_light_guards},
-    {"unseen", check_unseen},      {"sleepers", check_sleepers},
-    {"no_files", check_no_files},  {"no_files_for_good", check_no_files_for_good},
+    {"cleared", check_cleared},
+    {"alternate", check_alternate},
+    {"reset", check_signal_reset},
+    {"taken_signals", check_taken_signals},
+    {"guards", check_guards},
+    {"forgotten_guards", check_forgotten_guards},
+    {"parts", check_parts},
+    {"light_guards", check_light_guards},
+    {"unseen", check_unseen},
+    {"sleepers", check_sleepers},
+    {"reader", check_reader},
+    {"no_files", check_no_files},
+    {"no_files_for_good", check_no_files_for_good},
 };
 
 int main(int count, char **argument)

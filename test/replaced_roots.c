@@ -105,6 +105,42 @@ static void check_memfd(void)
     check_memory(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(memfd_create("kept", 0)), 0));
 }
 
+/* What was written to the file stands in a mapping of one's own, too. */
+static void check_private_memfd(void)
+{
+    int file = file_of(memfd_create("kept", 0));
+    struct kept **mapped = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+    REQUIRE(mapped != MAP_FAILED);
+    for (unsigned i = 0; i < SHARED; i++)
+        mapped[1000 * i] = make_kept("shared");
+    REQUIRE(munmap(mapped, 1 << 20) == 0);
+    mapped = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    REQUIRE(mapped != MAP_FAILED);
+    clear_stack();
+    are_kept(mapped);
+}
+
+/* Words that are not aligned, half on one page and half on the next. */
+static void check_astride(void)
+{
+    enum { PAGES = 256, PAGE_BYTES = 4096 };
+    char *mapped = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct kept *kept;
+
+    REQUIRE(mapped != MAP_FAILED);
+    for (size_t i = 1; i < PAGES; i++) {
+        kept = make_kept("astride");
+        memcpy(mapped + i * PAGE_BYTES - 4, &kept, sizeof kept);
+    }
+    clear_stack();
+    litter(64);
+    for (size_t i = 1; i < PAGES; i++) {
+        memcpy(&kept, mapped + i * PAGE_BYTES - 4, sizeof kept);
+        REQUIRE(is_kept(kept, "astride"));
+    }
+}
+
 /* Another process takes it away, again and again; this one has no reason to look there. */
 static void check_cut_short(void)
 {
@@ -185,13 +221,10 @@ static __attribute__((noinline)) void fill(unsigned char *code)
 }
 
 /* As in instructions that load constants. */
-static void check_code(void)
+static void check_code_that_is_written_at(unsigned char *writable, unsigned char *code)
 {
-    int rights = PROT_READ | PROT_WRITE | PROT_EXEC;
-    unsigned char *code = mmap(NULL, CODE_BYTES, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    REQUIRE(code != MAP_FAILED);
-    fill(code);
+    REQUIRE(writable != MAP_FAILED && code != MAP_FAILED);
+    fill(writable);
     clear_stack();
     litter(64);
     for (size_t i = 0; i < CODE_POINTERS; i++) {
@@ -200,6 +233,23 @@ static void check_code(void)
         memcpy(&kept, pointer_in(code, i), sizeof kept);
         REQUIRE(is_kept(kept, "code"));
     }
+}
+
+static void check_code(void)
+{
+    int rights = PROT_READ | PROT_WRITE | PROT_EXEC;
+    unsigned char *code = mmap(NULL, CODE_BYTES, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    check_code_that_is_written_at(code, code);
+}
+
+/* Mapped twice, as memory that may be written must not be executable. */
+static void check_shared_code(void)
+{
+    int file = file_of(memfd_create("code", 0));
+
+    check_code_that_is_written_at(mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
+                                  mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0));
 }
 
 static void check_unaligned(void)
@@ -488,6 +538,7 @@ static const struct check checks[] = {
     {"brk", check_brk},
     {"unaligned", check_unaligned},
     {"code", check_code},
+    {"shared_code", check_shared_code},
     {"threads", check_threads},
     {"epoll", check_epoll},
     {"timer", check_timer},
@@ -497,6 +548,8 @@ static const struct check checks[] = {
     {"moved", check_moved},
     {"shared", check_shared},
     {"memfd", check_memfd},
+    {"private_memfd", check_private_memfd},
+    {"astride", check_astride},
     {"cut_short", check_cut_short},
     {"file", check_file},
 };

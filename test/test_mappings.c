@@ -47,8 +47,8 @@ static void look_at(const void *start, bool of_files)
     watch = (struct watch){.start = (uintptr_t)start};
     mappings.of_files = of_files;
     cr_assert(gc__mappings_read(&mappings, &world));
-    cr_assert_gt(gc__mappings_each(&mappings, note, NULL), 0);
-    gc__mappings_each_shared(&mappings, note, NULL);
+    cr_assert_gt(gc__mappings_each(&mappings, GC_MAPPING_PRIVATE, note, NULL), 0);
+    gc__mappings_each(&mappings, GC_MAPPING_SHARED, note, NULL);
 }
 
 static char *map(int protection, int flags, int file)

@@ -10,14 +10,30 @@ static void mark_range(struct gc__range range, void *argument)
     gc__marker_scan_roots(argument, range, PAST_END_IGNORED);
 }
 
+static void mark_code(struct gc__range range, void *marker)
+{
+    gc__marker_scan_between(marker, range);
+}
+
 static void mark_copy(struct gc__range range, void *marker)
 {
     gc__os_visit_copy(range, mark_range, marker);
 }
 
-static void mark_code(struct gc__range range, void *marker)
+static void mark_copy_of_code(struct gc__range range, void *marker)
 {
-    gc__marker_scan_between(marker, range);
+    gc__os_visit_copy(range, mark_code, marker);
+}
+
+static void mark_mappings(struct heap *heap)
+{
+    const struct mappings *mappings = &heap->mappings;
+    struct marker *marker = gc__gang_leader(&heap->gang);
+
+    heap->pace.root_bytes = gc__mappings_each(mappings, GC_MAPPING_PRIVATE, mark_range, marker);
+    heap->pace.root_bytes += gc__mappings_each(mappings, GC_MAPPING_SHARED, mark_copy, marker);
+    gc__mappings_each(mappings, GC_MAPPING_PRIVATE_CODE, mark_code, marker);
+    gc__mappings_each(mappings, GC_MAPPING_SHARED_CODE, mark_copy_of_code, marker);
 }
 
 struct scanning {
@@ -41,13 +57,10 @@ void gc__roots_mark_segments(struct heap *heap, enum roots_scan how)
 {
     struct scanning scanning = {.heap = heap, .how = how};
 
-    if (!gc__heap_roots_are_mappings(heap)) {
+    if (gc__heap_roots_are_mappings(heap))
+        mark_mappings(heap);
+    else
         gc__os_each_data_segment(scan_roots, &scanning);
-        return;
-    }
-    heap->pace.root_bytes = gc__mappings_each(&heap->mappings, mark_range, gc__gang_leader(&heap->gang));
-    heap->pace.root_bytes += gc__mappings_each_shared(&heap->mappings, mark_copy, gc__gang_leader(&heap->gang));
-    gc__mappings_each_code(&heap->mappings, mark_code, gc__gang_leader(&heap->gang));
 }
 
 void gc__roots_mark_ranges(struct heap *heap, enum roots_scan how)

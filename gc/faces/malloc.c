@@ -361,7 +361,7 @@ EXPORT void free(void *address)
 
 /* ---- Resizing ------------------------------------------------------------------------------ */
 
-static void *move(void *address, size_t bytes)
+static inline __attribute__((always_inline)) void *move(void *address, size_t bytes)
 {
     void *moved = allocate("realloc", bytes, false);
 
@@ -396,7 +396,8 @@ static bool is_over_aligned(const void *address)
 }
 
 /* glibc frees where the size is 0. An object of the arena, or one that is over-aligned,
- * becomes an ordinary one. Inline, as who has called is asked for. */
+ * becomes an ordinary one; what others allocated for a keeper is kept from then on. Inline, as
+ * who has called is asked for. */
 static inline __attribute__((always_inline)) void *resize(void *address, size_t bytes)
 {
     if (address == NULL)
@@ -405,7 +406,8 @@ static inline __attribute__((always_inline)) void *resize(void *address, size_t 
         free_object("realloc", address);
         return NULL;
     }
-    if (gc__arena_owns(address) || gc__in_middle(GC_CALLER_SP) || is_over_aligned(address))
+    if (gc__arena_owns(address) || gc__in_middle(GC_CALLER_SP) || is_over_aligned(address) ||
+        (CALLER_IS_KEEPER && !is_kept(address)))
         return move(address, bytes);
     gc__begin_call();
     return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)address, bytes);

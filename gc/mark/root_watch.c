@@ -71,7 +71,7 @@ void gc__root_watch_begin(struct root_watch *watch, const struct ranges *pinned)
 
 static void add_private(struct gc__range mapping, enum gc__mapping kind, void *watch)
 {
-    if (kind != GC_MAPPING_SHARED)
+    if (kind < GC_MAPPING_SHARED)
         gc__ranges_add(&((struct root_watch *)watch)->private, mapping);
 }
 

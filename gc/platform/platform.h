@@ -203,9 +203,15 @@ void *gc__os_function_of(void *library, const char *name);
  * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
 
-/* What is mapped: memory of this process alone; such of no file, and executable; and memory
- * that other processes may see. */
-enum gc__mapping { GC_MAPPING_PRIVATE, GC_MAPPING_CODE, GC_MAPPING_SHARED };
+/* What is mapped: memory of this process alone, and memory that other processes may see, or
+ * that is as these have written it. Code: of no file that has a name, and executable. */
+enum gc__mapping {
+    GC_MAPPING_PRIVATE,
+    GC_MAPPING_PRIVATE_CODE,
+    GC_MAPPING_SHARED,
+    GC_MAPPING_SHARED_CODE,
+    GC_MAPPING_KINDS
+};
 
 /* Calls `visit` for the readable mappings of the process, by address; but for files that have
  * a name and are shared: those only if `of_files`. False: the system does not say which those

@@ -6,17 +6,21 @@
 static void add(struct gc__range range, enum gc__mapping kind, void *argument)
 {
     struct mappings *mappings = argument;
+    bool added = gc__ranges_add(&mappings->ranges[kind], range);
 
-    mappings->failed |= !gc__ranges_add(kind == GC_MAPPING_SHARED ? &mappings->shared : &mappings->ranges, range);
-    if (kind == GC_MAPPING_CODE)
-        mappings->failed |= !gc__ranges_add(&mappings->code, range);
+    if (kind == GC_MAPPING_PRIVATE_CODE)
+        added = added && gc__ranges_add(&mappings->ranges[GC_MAPPING_PRIVATE], range);
+    if (kind == GC_MAPPING_SHARED_CODE)
+        added = added && gc__ranges_add(&mappings->ranges[GC_MAPPING_SHARED], range);
+    mappings->failed |= !added;
 }
 
 static void leave_out(struct gc__range range, void *argument)
 {
     struct mappings *mappings = argument;
 
-    mappings->failed |= !gc__ranges_remove(&mappings->ranges, range) || !gc__ranges_remove(&mappings->shared, range);
+    for (unsigned kind = 0; kind < GC_MAPPING_KINDS; kind++)
+        mappings->failed |= !gc__ranges_remove(&mappings->ranges[kind], range);
 }
 
 /* These are scanned from the stack pointer on. The initial thread's may be allowed to
@@ -33,7 +37,8 @@ static void leave_out_stacks(struct mappings *mappings, const struct world *worl
 
 bool gc__mappings_read(struct mappings *mappings, const struct world *world)
 {
-    mappings->ranges.count = mappings->code.count = mappings->shared.count = 0;
+    for (unsigned kind = 0; kind < GC_MAPPING_KINDS; kind++)
+        mappings->ranges[kind].count = 0;
     mappings->failed = false;
     if (!gc__os_each_mapping(mappings->of_files, add, mappings))
         return false;
@@ -56,34 +61,24 @@ static void visit_and_sum(struct gc__range range, void *argument)
     summing->visit(range, summing->argument);
 }
 
-size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                         void *argument)
+size_t gc__mappings_each(const struct mappings *mappings, enum gc__mapping kind,
+                         void (*visit)(struct gc__range range, void *argument), void *argument)
 {
+    const struct ranges *ranges = &mappings->ranges[kind];
     struct summing summing = {visit, argument, 0};
 
-    gc__os_each_touched(mappings->ranges.range, mappings->ranges.count, visit_and_sum, &summing);
+    if (ranges->count > 0 && kind < GC_MAPPING_SHARED)
+        gc__os_each_touched(ranges->range, ranges->count, visit_and_sum, &summing);
+    else if (ranges->count > 0)
+        gc__os_each_touched_by_any(ranges->range, ranges->count, visit_and_sum, &summing);
     return summing.bytes;
-}
-
-size_t gc__mappings_each_shared(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                                void *argument)
-{
-    struct summing summing = {visit, argument, 0};
-
-    if (mappings->shared.count > 0)
-        gc__os_each_touched_by_any(mappings->shared.range, mappings->shared.count, visit_and_sum, &summing);
-    return summing.bytes;
-}
-
-void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                            void *argument)
-{
-    if (mappings->code.count > 0)
-        gc__os_each_touched(mappings->code.range, mappings->code.count, visit, argument);
 }
 
 size_t gc__mappings_metadata_bytes(const struct mappings *mappings)
 {
-    return gc__ranges_metadata_bytes(&mappings->ranges) + gc__ranges_metadata_bytes(&mappings->code) +
-           gc__ranges_metadata_bytes(&mappings->shared);
+    size_t bytes = 0;
+
+    for (unsigned kind = 0; kind < GC_MAPPING_KINDS; kind++)
+        bytes += gc__ranges_metadata_bytes(&mappings->ranges[kind]);
+    return bytes;
 }

@@ -22,10 +22,8 @@
 #include "gc/roots/world.h"
 
 struct mappings {
-    struct ranges ranges; /* private */
-    struct ranges code;   /* of these, what was made at run time */
-    struct ranges shared; /* memory that other processes may see */
-    bool of_files;        /* that of files with a name, too */
+    struct ranges ranges[GC_MAPPING_KINDS]; /* code is in those of its memory, too */
+    bool of_files;                          /* those that are shared of files with a name, too */
     bool failed;
 };
 
@@ -33,14 +31,10 @@ struct mappings {
  * note it. */
 bool gc__mappings_read(struct mappings *mappings, const struct world *world);
 
-/* Calls `visit` for what of the private ones may hold pointers. Returns the bytes of that.
- * The same for the shared ones; and for what may hold them anywhere. */
-size_t gc__mappings_each(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                         void *argument);
-size_t gc__mappings_each_shared(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                                void *argument);
-void gc__mappings_each_code(const struct mappings *mappings, void (*visit)(struct gc__range range, void *argument),
-                            void *argument);
+/* Calls `visit` for what of these may hold pointers, and in code anywhere. Returns the bytes of
+ * that. */
+size_t gc__mappings_each(const struct mappings *mappings, enum gc__mapping kind,
+                         void (*visit)(struct gc__range range, void *argument), void *argument);
 
 size_t gc__mappings_metadata_bytes(const struct mappings *mappings);
 

@@ -154,12 +154,20 @@ static bool has_a_name(const char *path)
     return !ends_with(path, " (deleted)") && !begins_with(path, "[anon_shmem:");
 }
 
+/* A private mapping of such a file has what was written to the file, too. */
+static bool is_shared(const struct line *line)
+{
+    return line->rights[3] != 'p' || begins_with(line->path, "/memfd:");
+}
+
 /* Code of no file is as compilers at run time write it. */
 static enum gc__mapping kind_of(const struct line *line)
 {
-    if (line->rights[3] != 'p')
-        return GC_MAPPING_SHARED;
-    return line->rights[2] == 'x' && line->path[0] != '/' ? GC_MAPPING_CODE : GC_MAPPING_PRIVATE;
+    bool is_code = line->rights[2] == 'x' && (line->path[0] != '/' || !has_a_name(line->path));
+
+    if (is_shared(line))
+        return is_code ? GC_MAPPING_SHARED_CODE : GC_MAPPING_SHARED;
+    return is_code ? GC_MAPPING_PRIVATE_CODE : GC_MAPPING_PRIVATE;
 }
 
 /* What may be written may be read, on x86-64 and aarch64. */
@@ -168,7 +176,7 @@ static bool is_wanted(const struct line *line, bool of_files)
     bool is_readable = line->rights[0] == 'r' || line->rights[1] == 'w';
 
     return line->range.start < line->range.end && is_readable && !holds_no_roots(line->path) &&
-           (of_files || kind_of(line) != GC_MAPPING_SHARED || !has_a_name(line->path));
+           (of_files || !is_shared(line) || !has_a_name(line->path));
 }
 
 bool gc__os_each_mapping(bool of_files, void (*visit)(struct gc__range range, enum gc__mapping kind, void *argument),

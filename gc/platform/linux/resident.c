@@ -102,7 +102,7 @@ bool gc__note_resident(uintptr_t start, size_t pages, uint64_t *bits)
 #define COPIED_PAGES 16
 
 /* So many bytes came, of so many pages from `start`. Negative: the system does not do that. */
-static ssize_t copy_pages(char *copy, uintptr_t start, size_t pages)
+static ssize_t copy_pages(void *copy, uintptr_t start, size_t pages)
 {
     size_t page = gc__os_page_bytes();
     struct iovec local = {copy, pages * page}, from[COPIED_PAGES];
@@ -116,16 +116,17 @@ static ssize_t copy_pages(char *copy, uintptr_t start, size_t pages)
 
 void gc__os_visit_copy(struct gc__range range, void (*visit)(struct gc__range range, void *argument), void *argument)
 {
-    static GC_OWN_STATE char copy[COPIED_PAGES * GC_PAGE_BYTES] __attribute__((aligned(GC_GRANULE_BYTES)));
-    size_t page = gc__os_page_bytes(), most = gc__calls_are_filtered() ? 0 : sizeof copy / page;
+    static GC_OWN_STATE uintptr_t copy[1 + COPIED_PAGES * GC_PAGE_BYTES / sizeof(uintptr_t)];
+    size_t page = gc__os_page_bytes(), most = gc__calls_are_filtered() ? 0 : (sizeof copy - sizeof *copy) / page;
     int saved_errno = errno;
     ssize_t got = 0;
 
-    for (; range.start < range.end && most > 0; range.start += gc__max((size_t)got, page)) {
-        got = copy_pages(copy, range.start, gc__min((range.end - range.start) / page, most));
+    for (copy[0] = 0; range.start < range.end && most > 0; range.start += gc__max((size_t)got, page)) {
+        got = copy_pages(&copy[1], range.start, gc__min((range.end - range.start) / page, most));
         if (got < 0)
             break;
-        visit((struct gc__range){(uintptr_t)copy, (uintptr_t)copy + (size_t)got}, argument);
+        visit((struct gc__range){(uintptr_t)copy, (uintptr_t)&copy[1] + (size_t)got}, argument);
+        copy[0] = copy[(size_t)got / sizeof *copy]; /* a word may lie on two pages */
     }
     if (range.start < range.end)
         visit(range, argument);

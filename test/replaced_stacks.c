@@ -1,0 +1,214 @@
+/* replaced_stacks.c - a program that knows of no collector: as replaced.c, with stacks in
+ * unusual places, and masks that come with them.
+ *
+ *   replaced_stacks CHECK */
+#define _GNU_SOURCE
+#include "test/replaced.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <ucontext.h>
+
+/* ---- Alternate stacks that threads have together ------------------------------------------- */
+
+/* As varnishd's: only who dies runs there. */
+enum { SHARING = 8, STACK_BYTES = 65536 };
+
+static atomic_uint waiting;
+static atomic_bool enough;
+
+static void *share(void *stack)
+{
+    struct kept *volatile mine = make_kept("of one thread");
+    volatile unsigned number = ++waiting, copy = number;
+
+    REQUIRE(sigaltstack(stack, NULL) == 0);
+    while (!enough)
+        usleep(1000);
+    REQUIRE(number == copy && is_kept(mine, "of one thread"));
+    return NULL;
+}
+
+static void check_shared(void)
+{
+    static char area[STACK_BYTES];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area};
+    pthread_t thread[SHARING];
+
+    for (unsigned i = 0; i < SHARING; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, share, &stack) == 0);
+    while (waiting < SHARING)
+        sched_yield();
+    litter(100);
+    enough = true;
+    for (unsigned i = 0; i < SHARING; i++)
+        REQUIRE(pthread_join(thread[i], NULL) == 0);
+}
+
+/* ---- Stacks that are arrays in a frame ------------------------------------------------------- */
+
+/* The frames between it and where the thread left its own stack have objects each. */
+enum { FRAMES = 20 };
+
+static __attribute__((noinline)) void go_down(unsigned depth, void (*leave)(void))
+{
+    struct kept *volatile mine = make_kept("of a frame");
+
+    if (depth > 0)
+        go_down(depth - 1, leave);
+    else
+        leave();
+    REQUIRE(is_kept(mine, "of a frame"));
+}
+
+static void collect_there(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        litter(4);
+        malloc_trim(0);
+    }
+}
+
+static ucontext_t left, coroutine;
+
+static void leave_by_context(void)
+{
+    REQUIRE(swapcontext(&left, &coroutine) == 0);
+}
+
+/* The arguments beyond the sixth stand on the coroutine's stack. */
+static void run(int a, int b, int c, int d, int e, int f, int g)
+{
+    struct kept *volatile mine = make_kept("of a coroutine");
+
+    REQUIRE(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7);
+    collect_there();
+    REQUIRE(is_kept(mine, "of a coroutine"));
+}
+
+static void make_coroutine(void *area)
+{
+    REQUIRE(getcontext(&coroutine) == 0);
+    coroutine.uc_stack = (stack_t){.ss_sp = area, .ss_size = STACK_BYTES};
+    coroutine.uc_link = &left;
+    makecontext(&coroutine, (void (*)(void))run, 7, 1, 2, 3, 4, 5, 6, 7);
+}
+
+static void *go_down_by_context(void *unused)
+{
+    char area[STACK_BYTES];
+
+    make_coroutine(area);
+    go_down(FRAMES, leave_by_context);
+    return unused;
+}
+
+static void check_coroutine(void)
+{
+    pthread_t thread;
+
+    go_down_by_context(NULL);
+    REQUIRE(pthread_create(&thread, NULL, go_down_by_context, NULL) == 0 && pthread_join(thread, NULL) == 0);
+}
+
+#ifndef SS_AUTODISARM /* Linux 4.7; headers may be older */
+#define SS_AUTODISARM (1U << 31)
+#endif
+
+static void handle(int number)
+{
+    (void)number;
+    collect_there();
+}
+
+static void leave_by_signal(void)
+{
+    raise(SIGUSR1);
+}
+
+static void handle_within(int flags)
+{
+    char area[STACK_BYTES];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area, .ss_flags = flags};
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_ONSTACK};
+
+    REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
+    go_down(FRAMES, leave_by_signal);
+    stack.ss_flags = SS_DISABLE;
+    REQUIRE(sigaltstack(&stack, NULL) == 0);
+}
+
+static void check_alternate(void)
+{
+    handle_within(0);
+    handle_within((int)SS_AUTODISARM);
+}
+
+/* ---- Masks that hold every signal -------------------------------------------------------------- */
+
+static atomic_uint masked;
+
+/* Who blocks our signal here would not be stopped before it is over. */
+static void wait_busily(void)
+{
+    masked++;
+    while (!enough)
+        continue;
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+static void *hold_each(void *unused)
+{
+    for (int number = 1; number < _NSIG; number++)
+        sighold(number);
+    wait_busily();
+    return unused;
+}
+
+#pragma GCC diagnostic pop
+
+static void *go_to_masked(void *unused)
+{
+    static char area[STACK_BYTES];
+    ucontext_t from, to;
+
+    REQUIRE(getcontext(&to) == 0);
+    to.uc_stack = (stack_t){.ss_sp = area, .ss_size = sizeof area};
+    to.uc_link = &from;
+    sigfillset(&to.uc_sigmask);
+    makecontext(&to, wait_busily, 0);
+    REQUIRE(swapcontext(&from, &to) == 0);
+    return unused;
+}
+
+static void check_masks(void)
+{
+    pthread_t holding, masking;
+
+    REQUIRE(pthread_create(&holding, NULL, hold_each, NULL) == 0);
+    REQUIRE(pthread_create(&masking, NULL, go_to_masked, NULL) == 0);
+    while (masked < 2)
+        sched_yield();
+    collect_there();
+    enough = true;
+    REQUIRE(pthread_join(holding, NULL) == 0 && pthread_join(masking, NULL) == 0);
+}
+
+/* ---- Which -------------------------------------------------------------------------------------- */
+
+static const struct check checks[] = {
+    {"shared", check_shared},
+    {"coroutine", check_coroutine},
+    {"alternate", check_alternate},
+    {"masks", check_masks},
+};
+
+int main(int count, char **argument)
+{
+    return run_check(checks, sizeof checks / sizeof checks[0], count, argument);
+}
