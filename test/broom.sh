@@ -165,6 +165,7 @@ done
 
 expect 127 'no such program' "$broom" run "$work/nothing"
 expect 127 'no such program' "$broom" run no-such-program-anywhere
+"$broom" run --help ls | grep -q -- --keep-for= || fail "run --help"
 expect 2 'there is no option --no-such' "$broom" run --no-such=1 ls
 expect 2 'no value for it' "$broom" run --free=maybe ls
 expect 2 'no value for it' "$broom" run --max-heap ls

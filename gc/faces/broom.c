@@ -134,6 +134,8 @@ static int take_options_and_run(char **argument)
             argument++;
             break;
         }
+        if (strcmp(*argument, "--help") == 0)
+            return fputs(usage, stdout) < 0;
         if (strcmp(*argument, "--children") == 0)
             children = true;
         else if (!take_option(*argument))
