@@ -77,11 +77,24 @@ static void check_visited(const size_t *pages, size_t count)
     cr_assert_not(watch.in_part);
 }
 
+static int of_pages(int file)
+{
+    cr_assert(file >= 0 && ftruncate(file, (off_t)(PAGES * gc__os_page_bytes())) == 0);
+    return file;
+}
+
 static int file_of_pages(void)
 {
-    int file = memfd_create("pages", MFD_CLOEXEC);
+    return of_pages(memfd_create("pages", MFD_CLOEXEC));
+}
 
-    cr_assert(file >= 0 && ftruncate(file, (off_t)(PAGES * gc__os_page_bytes())) == 0);
+/* Where what a private mapping has of it is not ours. */
+static int file_on_disk(void)
+{
+    char name[] = "test_mappings_XXXXXX";
+    int file = of_pages(mkstemp(name));
+
+    unlink(name);
     return file;
 }
 
@@ -126,7 +139,7 @@ Test(mappings, that_cannot_be_read_do_not)
 
 Test(mappings, of_files_count_where_they_differ_from_the_file)
 {
-    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, file_of_pages());
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, file_on_disk());
     volatile char *read = page_of(start, 5);
 
     (void)*read;
