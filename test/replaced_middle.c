@@ -496,6 +496,36 @@ static void check_attributes(void)
     pthread_join(asking, NULL);
 }
 
+/* ---- Ended by a handler ------------------------------------------------------------------ */
+
+static void end_thread(int number)
+{
+    (void)number;
+    pthread_exit(NULL);
+}
+
+static void *spin(void *unused)
+{
+    for (;;)
+        (void)*(volatile char *)&over;
+    return unused;
+}
+
+/* Also before its function has begun. */
+static void check_ended(void)
+{
+    sink = malloc(10); /* Broom begins */
+    REQUIRE(signal(SIGUSR2, end_thread) != SIG_ERR);
+    for (unsigned i = 0; i < 3000; i++) {
+        pthread_t thread;
+
+        REQUIRE(pthread_create(&thread, NULL, spin, NULL) == 0);
+        for (volatile unsigned j = 0; j < i % 300 * 130; j++)
+            continue;
+        REQUIRE(pthread_kill(thread, SIGUSR2) == 0 && pthread_join(thread, NULL) == 0);
+    }
+}
+
 /* ---- Becoming another program ------------------------------------------------------------ */
 
 static void *collect_for_ever(void *unused)
@@ -545,6 +575,7 @@ static const struct check checks[] = {
     {"raw_fork", check_raw_fork},
     {"churn", check_churn},
     {"attributes", check_attributes},
+    {"ended", check_ended},
     {"execs", check_execs},
 };
 

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 /* ---- Alternate stacks that threads have together ------------------------------------------- */
@@ -32,6 +33,19 @@ static void *share(void *stack)
     return NULL;
 }
 
+/* As the kernel has it. */
+static bool threads_stop_on_theirs(void)
+{
+    struct {
+        uintptr_t handler;
+        unsigned long flags, restorer;
+        uint64_t mask;
+    } action;
+
+    REQUIRE(syscall(SYS_rt_sigaction, 41, NULL, &action, sizeof action.mask) == 0);
+    return (action.flags & SA_ONSTACK) != 0;
+}
+
 static void check_shared(void)
 {
     static char area[STACK_BYTES];
@@ -44,8 +58,40 @@ static void check_shared(void)
         sched_yield();
     litter(100);
     enough = true;
+    REQUIRE(!threads_stop_on_theirs());
     for (unsigned i = 0; i < SHARING; i++)
         REQUIRE(pthread_join(thread[i], NULL) == 0);
+}
+
+static void *set_and_disable(void *area)
+{
+    stack_t stack = {.ss_sp = area, .ss_size = STACK_BYTES}, old;
+
+    REQUIRE(sigaltstack(&stack, NULL) == 0);
+    stack.ss_flags = SS_DISABLE;
+    REQUIRE(sigaltstack(&stack, &old) == 0 && old.ss_sp == area);
+    waiting++;
+    while (!enough)
+        usleep(1000);
+    return NULL;
+}
+
+/* One after the other is no harm. */
+static void check_handed_over(void)
+{
+    static char area[STACK_BYTES];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area};
+    pthread_t thread;
+
+    litter(1);
+    REQUIRE(pthread_create(&thread, NULL, set_and_disable, area) == 0);
+    while (waiting == 0)
+        sched_yield();
+    REQUIRE(sigaltstack(&stack, NULL) == 0 && threads_stop_on_theirs());
+    stack.ss_size = 1;
+    REQUIRE(sigaltstack(&stack, NULL) != 0);
+    enough = true;
+    REQUIRE(pthread_join(thread, NULL) == 0 && threads_stop_on_theirs());
 }
 
 /* ---- Stacks that are arrays in a frame ------------------------------------------------------- */
@@ -202,9 +248,8 @@ static void check_masks(void)
 /* ---- Which -------------------------------------------------------------------------------------- */
 
 static const struct check checks[] = {
-    {"shared", check_shared},
-    {"coroutine", check_coroutine},
-    {"alternate", check_alternate},
+    {"shared", check_shared},       {"handed_over", check_handed_over},
+    {"coroutine", check_coroutine}, {"alternate", check_alternate},
     {"masks", check_masks},
 };
 

@@ -88,15 +88,6 @@ static int file_of_pages(void)
     return of_pages(memfd_create("pages", MFD_CLOEXEC));
 }
 
-/* Where what a private mapping has of it is not ours. */
-static int file_on_disk(void)
-{
-    char name[] = "test_mappings_XXXXXX";
-    int file = of_pages(mkstemp(name));
-
-    unlink(name);
-    return file;
-}
 
 Test(mappings, are_visited_where_they_were_written)
 {
@@ -139,12 +130,14 @@ Test(mappings, that_cannot_be_read_do_not)
 
 Test(mappings, of_files_count_where_they_differ_from_the_file)
 {
-    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, file_on_disk());
+    char name[] = "test_mappings_XXXXXX";
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, of_pages(mkstemp(name)));
     volatile char *read = page_of(start, 5);
 
     (void)*read;
     *page_of(start, 9) = 1;
     look_at(start, false);
+    unlink(name);
     check_visited((size_t[]){9}, 1);
 }
 

@@ -11,27 +11,32 @@
 
 /* ---- Entering and leaving --------------------------------------------------------- */
 
-/* The C library allocates for it, and holds the lock of the thread's descriptor. */
+/* The C library allocates for it, and holds the lock of the thread's descriptor: a handler
+ * that ends the thread would come here again. */
 static struct gc__range own_stack(void)
 {
+    uint64_t blocked = gc__os_hold_signals();
     uintptr_t busy_at = gc__thread_busy_at;
     struct gc__range stack;
 
     gc__thread_busy_at = UINTPTR_MAX;
     stack = gc__os_own_stack();
     gc__thread_busy_at = busy_at;
+    gc__os_release_signals(blocked);
     return stack;
 }
 
 /* The same goes for this. Others may have that lock, and wait for the heap's. */
 static bool is_detached(void)
 {
+    uint64_t blocked = gc__os_hold_signals();
     uintptr_t busy_at = gc__thread_busy_at;
     bool detached;
 
     gc__thread_busy_at = UINTPTR_MAX;
     detached = gc__os_thread_is_detached();
     gc__thread_busy_at = busy_at;
+    gc__os_release_signals(blocked);
     return detached;
 }
 

@@ -407,7 +407,7 @@ static inline __attribute__((always_inline)) void *resize(void *address, size_t 
         return NULL;
     }
     if (gc__arena_owns(address) || gc__in_middle(GC_CALLER_SP) || is_over_aligned(address) ||
-        (CALLER_IS_KEEPER && !is_kept(address)))
+        (CALLER_IS_KEEPER && is_in_heap(address) && !is_kept(address)))
         return move(address, bytes);
     gc__begin_call();
     return gc__os_spill_registers(resize_spilled, "realloc", (uintptr_t)address, bytes);

@@ -203,8 +203,9 @@ void *gc__os_function_of(void *library, const char *name);
  * every loaded library, less what is GC_OWN_STATE. Takes the loader's lock. */
 void gc__os_each_data_segment(void (*visit)(struct gc__range range, void *argument), void *argument);
 
-/* What is mapped: memory of this process alone, and memory that other processes may see, or
- * that is as these have written it. Code: of no file that has a name, and executable. */
+/* What is mapped: memory of this process alone; and memory that other processes may see, or
+ * that may be as these have written it, as any of a file without a name. Code: of no file that
+ * has a name, and executable. */
 enum gc__mapping {
     GC_MAPPING_PRIVATE,
     GC_MAPPING_PRIVATE_CODE,

@@ -24,24 +24,58 @@ enum { NOTED = 256, PLACE_SHIFT = 11, THREAD_BITS = 22 }; /* 2 KiB: no stack is 
 
 GC_OWN_STATE static _Atomic uint64_t noted[NOTED];
 
-static bool has_another_set_it(uintptr_t start)
+static uint64_t place_of(const stack_t *stack)
 {
-    uint64_t place = start >> PLACE_SHIFT;
-    uint64_t before = atomic_exchange(&noted[place % NOTED], place << THREAD_BITS | (uint64_t)gc__os_thread_id());
-    long thread_id = (long)(before & ((1 << THREAD_BITS) - 1));
+    return (uintptr_t)stack->ss_sp >> PLACE_SHIFT;
+}
 
-    return before >> THREAD_BITS == place && thread_id != gc__os_thread_id() &&
+static uint64_t note_of(const stack_t *stack)
+{
+    return place_of(stack) << THREAD_BITS | (uint64_t)gc__os_thread_id();
+}
+
+static bool is_of_another(uint64_t note, const stack_t *stack)
+{
+    long thread_id = (long)(note & ((1 << THREAD_BITS) - 1));
+
+    return note >> THREAD_BITS == place_of(stack) && thread_id != gc__os_thread_id() &&
            gc__os_thread_exists(gc__os_process_id(), thread_id);
+}
+
+/* Before the kernel knows of it: a stop may come at once. */
+static void note(const stack_t *stack)
+{
+    if (is_of_another(atomic_exchange(&noted[place_of(stack) % NOTED], note_of(stack)), stack))
+        gc__os_stop_on_no_alternate_stack();
+}
+
+static void forget(const stack_t *stack)
+{
+    uint64_t mine = note_of(stack);
+
+    atomic_compare_exchange_strong(&noted[place_of(stack) % NOTED], &mine, 0);
+}
+
+static bool is_set(const stack_t *stack)
+{
+    return stack != NULL && (stack->ss_flags & SS_DISABLE) == 0;
 }
 
 __attribute__((visibility("default"))) int sigaltstack(const stack_t *stack, stack_t *old)
 {
+    stack_t before = {.ss_flags = SS_DISABLE};
     int result;
 
-    if (stack != NULL && (stack->ss_flags & SS_DISABLE) == 0 && has_another_set_it((uintptr_t)stack->ss_sp))
-        gc__os_stop_on_no_alternate_stack();
-    result = (int)syscall(SYS_sigaltstack, stack, old);
+    if (is_set(stack))
+        note(stack);
+    result = (int)syscall(SYS_sigaltstack, stack, &before);
+    if (is_set(stack) && result != 0)
+        forget(stack);
+    if (stack != NULL && result == 0 && is_set(&before) && !(is_set(stack) && place_of(stack) == place_of(&before)))
+        forget(&before);
     if (result == 0 && stack != NULL && ((unsigned)stack->ss_flags & SS_AUTODISARM) != 0)
         gc__disarming_stack = gc__alternate_stack(stack);
+    if (old != NULL && result == 0)
+        *old = before; /* they may be the same */
     return result;
 }

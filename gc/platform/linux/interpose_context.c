@@ -16,10 +16,13 @@ static bool is_within_own_stack(const stack_t *stack)
 {
     uintptr_t start = (uintptr_t)stack->ss_sp;
     struct gc__range own;
+    uint64_t blocked;
 
     if (start < (uintptr_t)__builtin_frame_address(0)) /* not in a frame of those who call */
         return false;
+    blocked = gc__os_hold_signals(); /* the C library may take a lock of the thread's for it */
     own = gc__os_own_stack();
+    gc__os_release_signals(blocked);
     return start >= own.start && start < own.end;
 }
 
@@ -35,10 +38,9 @@ __attribute__((visibility("default"))) void makecontext(ucontext_t *context, voi
         argument[i] = va_arg(arguments, long);
     va_end(arguments);
     sigdelset(&context->uc_sigmask, gc__os_stop_signal());
-    if (is_within_own_stack(&context->uc_stack))
-        gc__has_stacks_within = true;
+    gc__has_stacks_within = gc__has_stacks_within || is_within_own_stack(&context->uc_stack);
     GC_REAL(makecontext)
-    (context, function, count, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5], argument[6],
-     argument[7], argument[8], argument[9], argument[10], argument[11], argument[12], argument[13], argument[14],
-     argument[15]);
+    (context, function, count, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5],
+     argument[6], argument[7], argument[8], argument[9], argument[10], argument[11], argument[12], argument[13],
+     argument[14], argument[15]);
 }

@@ -154,10 +154,12 @@ static bool has_a_name(const char *path)
     return !ends_with(path, " (deleted)") && !begins_with(path, "[anon_shmem:");
 }
 
-/* A private mapping of such a file has what was written to the file, too. */
+/* A private mapping of such a file has what was written to the file, too. What of those on disk
+ * may run is a library, as a rule, that has been replaced. */
 static bool is_shared(const struct line *line)
 {
-    return line->rights[3] != 'p' || begins_with(line->path, "/memfd:");
+    return line->rights[3] != 'p' || begins_with(line->path, "/memfd:") ||
+           (!has_a_name(line->path) && line->rights[2] != 'x');
 }
 
 /* Code of no file is as compilers at run time write it. */
