@@ -3,8 +3,7 @@
  * These are the loader's, before the C library is ready; those of the C library on
  * behalf of the collector, which asks it for a thread, say, or of the kernel, which alone
  * holds what is allocated; and those of a signal's handler that came in the middle of an
- * allocation. They are few. What is
- * freed is used again by the next.
+ * allocation. They are few. What is freed is used again by the next.
  *
  * It is mapped when it is first needed, and a root where all mappings are. Static data would be
  * one of the segments that a program's own collector scans, all of it.

@@ -22,7 +22,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 interposed='__sysv_signal bsd_signal epoll_ctl execl execle execlp execv execve execveat execvp execvpe fexecve pthread_clockjoin_np pthread_create pthread_detach pthread_exit
-pthread_join pthread_sigmask pthread_timedjoin_np pthread_tryjoin_np sigaction sigignore siginterrupt signal sigprocmask
+pthread_join pthread_sigmask pthread_timedjoin_np pthread_tryjoin_np sigaction sighold sigignore siginterrupt signal sigprocmask
 sigset ssignal sysv_signal'
 # shellcheck disable=SC2086 # words
 printf '%s\n' $interposed | sort >"$work/interposed"
@@ -57,7 +57,7 @@ for file in "$library" $replacement; do
         status=1
     fi
 done
-family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep dlclose dlmopen dlopen epoll_pwait epoll_pwait2 epoll_wait free mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
+family='__poll_chk __ppoll_chk __sigpause __xpg_sigpause aligned_alloc calloc clock_nanosleep dlclose dlmopen dlopen epoll_pwait epoll_pwait2 epoll_wait free makecontext mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim
 malloc_usable_size mallopt memalign mprotect mq_notify msgrcv msgsnd nanosleep pause pkey_mprotect poll posix_memalign ppoll pselect pvalloc
 realloc reallocarray select sem_clockwait sem_timedwait semop semtimedop sigaltstack signalfd sigpause sigsuspend sigtimedwait sigwait
 sigwaitinfo sleep thrd_sleep timer_create timer_delete usleep valloc'
