@@ -379,17 +379,14 @@ static void check_sleepers(void)
 /* Of what it is going to read into, the call alone knows. */
 static int pipe_ends[2];
 
-static __attribute__((noinline)) uintptr_t hidden_object(void)
-{
-    return ~(uintptr_t)malloc(48);
-}
-
 static void *read_deafly(void *unused)
 {
-    volatile uintptr_t hidden = hidden_object();
+    void *volatile object = malloc(48);
+    volatile uintptr_t hidden = ~(uintptr_t)object;
 
     litter(1); /* it does not allocate there any more */
     block_all_by_system_call();
+    object = NULL;
     clear_stack();
     asleep++;
     REQUIRE(syscall(SYS_read, pipe_ends[0], ~hidden, 48) == 48);
