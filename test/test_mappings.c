@@ -88,7 +88,6 @@ static int file_of_pages(void)
     return of_pages(memfd_create("pages", MFD_CLOEXEC));
 }
 
-
 Test(mappings, are_visited_where_they_were_written)
 {
     char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
