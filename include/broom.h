@@ -235,7 +235,8 @@ GC__EXPORT void gc_thread_unregister(void);
  * interrupt the calling thread: for calls that block for long, or must not be
  * interrupted by a signal. The function must not call Broom, must not write into objects
  * of the heap, and may read only those that `argument` leads to; nor must the handlers of
- * signals that come to this thread meanwhile. It may create and join threads, and fork. It must return normally.
+ * signals that come to this thread meanwhile. It may create and join threads, and fork. It
+ * must return normally.
  * collects: never. */
 GC__EXPORT void *gc_thread_blocking(void *(*function)(void *argument), void *argument);
 

@@ -21,7 +21,8 @@
  * of two. */
 void *gc__arena_allocate(size_t bytes, size_t alignment);
 
-/* All of it; empty: there is no memory for it. For who has to scan it where segments are the roots. */
+/* All of it; empty: there is no memory for it. For who has to scan it where segments are the
+ * roots. */
 struct gc__range gc__arena_range(void);
 
 bool gc__arena_owns(const void *address);

@@ -66,12 +66,14 @@ static void start_heap(void)
         .unaligned = 1,
         .markers = 1,
     };
-    struct gc__range arena = gc__arena_range();
     int saved_errno = errno;
 
     gc_init_options(&options, sizeof options);
-    if (gc__heap.options.roots == GC_ROOTS_SEGMENTS)
+    if (gc__heap.options.roots == GC_ROOTS_SEGMENTS) {
+        struct gc__range arena = gc__arena_range();
+
         gc_add_roots((void *)arena.start, (void *)arena.end);
+    }
     errno = saved_errno;
 }
 

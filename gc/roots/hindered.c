@@ -56,7 +56,8 @@ static bool may_be_left_alone(const struct world *world, const struct mutator *m
 }
 
 /* It is scanned as it is, if it sleeps. Of its registers only the arguments of the call in which
- * it does are seen. Where it stands is noted later: until it is left alone it may wake, and say so itself. */
+ * it does are seen. Where it stands is noted later: until it is left alone it may wake, and say
+ * so itself. */
 static bool can_be_left_alone(const struct world *world, struct mutator *mutator)
 {
     uintptr_t sp = may_be_left_alone(world, mutator) ? gc__os_sleep_of_thread(mutator->thread_id).sp : 0;
