@@ -2,14 +2,15 @@
 #include "gc/platform/platform.h"
 
 #include "gc/base/align.h"
+#include "gc/platform/linux/raw.h"
 #include "gc/platform/linux/real.h"
 #include "gc/platform/linux/thread_area.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 /* A helper's frames are few and small; its stack also holds the thread-local
  * storage of all libraries. It is our own memory, and so no root: old words there would
@@ -136,12 +137,10 @@ void *gc__os_run_cancellable(void *(*function)(void *argument), void *argument, 
     return result;
 }
 
+/* Leaves errno alone, as a stranger in the handler that stops it does (stop.c). */
 void gc__os_yield(void)
 {
-    int saved_errno = errno;
-
-    sched_yield();
-    errno = saved_errno;
+    gc__raw_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
 
 /* Once in so many times. On a busy machine another thread has the CPU for milliseconds
