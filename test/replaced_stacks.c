@@ -88,10 +88,22 @@ static void check_handed_over(void)
     while (waiting == 0)
         sched_yield();
     REQUIRE(sigaltstack(&stack, NULL) == 0 && threads_stop_on_theirs());
-    stack.ss_size = 1;
-    REQUIRE(sigaltstack(&stack, NULL) != 0);
     enough = true;
     REQUIRE(pthread_join(thread, NULL) == 0 && threads_stop_on_theirs());
+}
+
+/* What the kernel refuses changes nothing. */
+static void check_refused(void)
+{
+    static char area[STACK_BYTES];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area}, too_small = {.ss_sp = area, .ss_size = 1};
+    pthread_t thread;
+
+    litter(1);
+    REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaltstack(&too_small, NULL) != 0 && threads_stop_on_theirs());
+    enough = true;
+    REQUIRE(pthread_create(&thread, NULL, share, &stack) == 0 && pthread_join(thread, NULL) == 0);
+    REQUIRE(!threads_stop_on_theirs());
 }
 
 /* ---- Stacks that are arrays in a frame ------------------------------------------------------- */
@@ -248,9 +260,8 @@ static void check_masks(void)
 /* ---- Which -------------------------------------------------------------------------------------- */
 
 static const struct check checks[] = {
-    {"shared", check_shared},       {"handed_over", check_handed_over},
-    {"coroutine", check_coroutine}, {"alternate", check_alternate},
-    {"masks", check_masks},
+    {"shared", check_shared},       {"handed_over", check_handed_over}, {"refused", check_refused},
+    {"coroutine", check_coroutine}, {"alternate", check_alternate},     {"masks", check_masks},
 };
 
 int main(int count, char **argument)

@@ -170,6 +170,7 @@ BOTH_WAYS(replaced_habits, no_files)
 
 BOTH_WAYS(replaced_stacks, shared)
 BOTH_WAYS(replaced_stacks, handed_over)
+BOTH_WAYS(replaced_stacks, refused)
 BOTH_WAYS(replaced_stacks, coroutine)
 BOTH_WAYS(replaced_stacks, alternate)
 QUIETLY_BOTH_WAYS(replaced_stacks, masks)

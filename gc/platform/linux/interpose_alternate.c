@@ -42,18 +42,21 @@ static bool is_of_another(uint64_t note, const stack_t *stack)
            gc__os_thread_exists(gc__os_process_id(), thread_id);
 }
 
-/* Before the kernel knows of it: a stop may come at once. */
-static void note(const stack_t *stack)
+/* Before the kernel knows of it: a stop may come at once. Returns what was noted there. */
+static uint64_t note(const stack_t *stack)
 {
-    if (is_of_another(atomic_exchange(&noted[place_of(stack) % NOTED], note_of(stack)), stack))
+    uint64_t before = atomic_exchange(&noted[place_of(stack) % NOTED], note_of(stack));
+
+    if (is_of_another(before, stack))
         gc__os_stop_on_no_alternate_stack();
+    return before;
 }
 
-static void forget(const stack_t *stack)
+static void take_back(const stack_t *stack, uint64_t before)
 {
     uint64_t mine = note_of(stack);
 
-    atomic_compare_exchange_strong(&noted[place_of(stack) % NOTED], &mine, 0);
+    atomic_compare_exchange_strong(&noted[place_of(stack) % NOTED], &mine, before);
 }
 
 static bool is_set(const stack_t *stack)
@@ -64,15 +67,13 @@ static bool is_set(const stack_t *stack)
 __attribute__((visibility("default"))) int sigaltstack(const stack_t *stack, stack_t *old)
 {
     stack_t before = {.ss_flags = SS_DISABLE};
-    int result;
+    uint64_t noted_before = is_set(stack) ? note(stack) : 0;
+    int result = (int)syscall(SYS_sigaltstack, stack, &before);
 
-    if (is_set(stack))
-        note(stack);
-    result = (int)syscall(SYS_sigaltstack, stack, &before);
     if (is_set(stack) && result != 0)
-        forget(stack);
+        take_back(stack, noted_before);
     if (stack != NULL && result == 0 && is_set(&before) && !(is_set(stack) && place_of(stack) == place_of(&before)))
-        forget(&before);
+        take_back(&before, 0);
     if (result == 0 && stack != NULL && ((unsigned)stack->ss_flags & SS_AUTODISARM) != 0)
         gc__disarming_stack = gc__alternate_stack(stack);
     if (old != NULL && result == 0)
