@@ -58,11 +58,17 @@ static void use_several_classes(void)
     }
 }
 
-static void *be_short(void *way)
+/* A thread that may be ending is not detached by others: glibc 2.36 then looks at what may
+ * be the next one's descriptor. */
+static void *be_short(void *which)
 {
+    size_t number = (uintptr_t)which;
+
+    if (number % 3 == 0)
+        REQUIRE(pthread_detach(pthread_self()) == 0);
     use_several_classes();
     still_running--;
-    if (way == &still_running)
+    if (number % 2 == 0)
         pthread_exit(gc_malloc(1000));
     return gc_malloc(1000);
 }
@@ -76,11 +82,9 @@ static void run_short_threads(size_t count)
         while (still_running >= 4)
             sched_yield();
         still_running++;
-        thread = begin_thread(be_short, i % 2 == 0 ? &still_running : NULL);
-        if (i % 3 == 0) {
-            REQUIRE(pthread_detach(thread) == 0);
+        thread = begin_thread(be_short, (void *)(uintptr_t)i);
+        if (i % 3 == 0)
             continue;
-        }
         REQUIRE(pthread_join(thread, &result) == 0);
         REQUIRE(gc_base(result) == result);
     }
