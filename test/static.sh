@@ -80,7 +80,7 @@ link()
     # Words, not strings: $CC, and what the .pc says.
     # shellcheck disable=SC2046,SC2086
     if ! $CC -static -o "$work/program" "$source" "$@" "$build/.libs/lib$library.a" \
-        $(variable $library Libs.private) $(variable $library static_executable) 2>"$work/errors"; then
+        $(variable $library Libs.private) 2>"$work/errors"; then
         cat "$work/errors"
         exit 1
     fi
@@ -93,6 +93,36 @@ link()
 
 link broom "$work/program.c" -I"$top/include"
 "$work/program"
+
+# One without threads needs no more than the archive: there are no markers but its own.
+cat >"$work/alone.c" <<'END'
+#include <broom.h>
+
+struct cell {
+    struct cell *next;
+    long number[10];
+};
+
+int main(void)
+{
+    struct cell *cells = NULL;
+    long count = 0;
+
+    for (long i = 0; i < 400000; i++) {
+        struct cell *cell = gc_malloc(sizeof *cell);
+
+        cell->next = cells;
+        cell->number[9] = i;
+        cells = cell;
+    }
+    gc_collect();
+    for (; cells != NULL && cells->number[9] == 399999 - count; cells = cells->next)
+        count++;
+    return count == 400000 ? 0 : 1;
+}
+END
+$CC -static -o "$work/alone" "$work/alone.c" -I"$top/include" "$build/.libs/libbroom.a"
+BROOM_MARKERS=4 "$work/alone"
 
 link broom-malloc "$top/test/replaced_roots.c" -std=gnu11 -fno-builtin -I"$top" -Wl,-u,malloc
 for check in static mapped brk unaligned threads epoll queue signalling_timer; do

@@ -103,7 +103,7 @@
 
 /* Freed cells that a mutator keeps for each class and kind, and how many bytes they may be.
  * When there is no more room, half goes back, under the lock. */
-#define GC_MAGAZINE_CELLS 64
+#define GC_MAGAZINE_CELLS 128
 #define GC_MAGAZINE_BYTES ((size_t)64 << 10)
 
 /* From this size of an object on the system is asked whether it would give so much (it

@@ -89,7 +89,8 @@ static long wait_for_id(struct start *start)
 }
 
 /* The mask is inherited: there is no time at which the helper could be asked
- * to run a handler of the program's. */
+ * to run a handler of the program's. A static executable without threads may have nothing
+ * to create one with. */
 bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
 {
     struct start start = {main, argument, 0};
@@ -98,7 +99,7 @@ bool gc__os_start_helper(void (*main)(void *), void *argument, long *thread_id)
     bool created;
 
     sigfillset(&all);
-    if (GC_REAL(pthread_sigmask)(SIG_SETMASK, &all, &before) != 0)
+    if (!gc__real_exists("pthread_create") || GC_REAL(pthread_sigmask)(SIG_SETMASK, &all, &before) != 0)
         return false;
     created = create_on_own_stack(&start) || create_detached(&start, NULL);
     GC_REAL(pthread_sigmask)(SIG_SETMASK, &before, NULL);

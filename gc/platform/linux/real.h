@@ -5,9 +5,13 @@
 #define GC_PLATFORM_LINUX_REAL_H
 
 #include <errno.h>
+#include <stdbool.h>
 
 /* The next definition behind ours; without one the program ends. */
 void *gc__real_function(const char *name);
+
+/* Only a static executable may be without one. */
+bool gc__real_exists(const char *name);
 
 /* Looks all of them up: from then on it takes no lock, as the loader has one. */
 void gc__real_prepare(void);
