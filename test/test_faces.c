@@ -168,6 +168,10 @@ ALSO_STRESSED(replaced_habits, sleepers)
 BOTH_WAYS(replaced_habits, reader)
 BOTH_WAYS(replaced_habits, no_files)
 
+BOTH_WAYS(replaced_handlers, fork)
+BOTH_WAYS(replaced_handlers, mprotect)
+BOTH_WAYS(replaced_handlers, pthread_create)
+
 BOTH_WAYS(replaced_stacks, shared)
 BOTH_WAYS(replaced_stacks, handed_over)
 BOTH_WAYS(replaced_stacks, refused)

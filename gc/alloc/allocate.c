@@ -199,3 +199,23 @@ void gc__free(struct heap *heap, struct mutator *mutator, struct object object, 
     mutator->held[0] = NULL;
     gc__world_end(&heap->world, mutator);
 }
+
+static void give_up_runs(struct mutator *mutator)
+{
+    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
+        struct run *run = gc__mutator_run(mutator, lane);
+
+        run->cur = run->end = NULL;
+        run->freed = run->block = 0;
+    }
+}
+
+void gc__abandon_call(struct heap *heap, struct mutator *mutator)
+{
+    if (mutator->inside)
+        give_up_runs(mutator);
+    mutator->sp = 0;
+    mutator->held[0] = mutator->held[1] = NULL;
+    gc__world_end(&heap->world, mutator);
+    gc__thread_busy_at = 0;
+}

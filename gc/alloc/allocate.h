@@ -16,6 +16,11 @@ void *gc__allocate(struct heap *heap, struct mutator *mutator, unsigned kind, si
 void *gc__reallocate(struct heap *heap, struct mutator *mutator, struct object object, const void *address,
                      size_t bytes, bool frees_old);
 
+/* The call that the mutator is in will not be gone on with, as a signal's handler has left it by
+ * a jump, or ends the thread. It was halfway through a change of its runs, perhaps: what they
+ * have is lost until a collection finds it. */
+void gc__abandon_call(struct heap *heap, struct mutator *mutator);
+
 /* Takes a live object back, which is at `address`. */
 void gc__free(struct heap *heap, struct mutator *mutator, struct object object, const void *address);
 

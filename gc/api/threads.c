@@ -1,5 +1,6 @@
 #include "gc/api/threads.h"
 
+#include "gc/alloc/allocate.h"
 #include "gc/alloc/small.h"
 #include "gc/api/enter.h"
 #include "gc/api/events.h"
@@ -58,6 +59,15 @@ bool gc__threads_enter(void)
     return true;
 }
 
+/* A handler ends the thread in the middle of our code, which will not be gone on with. */
+static void leave_middle(void)
+{
+    struct mutator *mutator = gc__mutator;
+
+    if (gc__mutator_exists(mutator) && (mutator->inside || gc__thread_busy_at != 0))
+        gc__abandon_call(&gc__heap, mutator);
+}
+
 /* What it holds goes to the others. It remains a mutator until the system knows
  * it no more: whose destructors run after ours is not for us to say. */
 static void leave(void)
@@ -81,16 +91,22 @@ static void leave(void)
 
 /* ---- What pthread_create and its like tell ------------------------------------------- */
 
-static void *starting(struct gc__start start, bool detached, uint64_t *serial)
+/* These may be called by a signal's handler in the middle of our code, and the heap be another's
+ * then that waits for this thread to stop. Nothing is noted in that case: a thread becomes known
+ * as a stranger does, and a result that will not be fetched stays a root. */
+
+static bool starting(struct gc__start start, bool detached, void **ticket, uint64_t *serial)
 {
     struct mutator *mutator;
 
+    *ticket = NULL;
     gc__enter("pthread_create");
-    gc__world_lock(&gc__heap.world);
-    mutator = gc__world_expect(&gc__heap.world, start, detached);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return true;
+    *ticket = mutator = gc__world_expect(&gc__heap.world, start, detached);
     *serial = mutator != NULL ? mutator->serial : 0;
     gc__world_unlock(&gc__heap.world);
-    return mutator;
+    return mutator != NULL;
 }
 
 /* It may have begun, and given back what `handle` lies in; or be over already, and
@@ -99,7 +115,8 @@ static void started(void *ticket, uint64_t serial, const uintptr_t *handle)
 {
     struct mutator *mutator = ticket;
 
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return;
     if (mutator->serial == serial && mutator->thread_id == 0)
         mutator->handle = *handle;
     gc__world_unlock(&gc__heap.world);
@@ -107,7 +124,8 @@ static void started(void *ticket, uint64_t serial, const uintptr_t *handle)
 
 static void not_started(void *mutator)
 {
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return;
     gc__world_expect_no_longer(&gc__heap.world, mutator);
     gc__world_unlock(&gc__heap.world);
 }
@@ -135,6 +153,7 @@ static void returning(void *result)
 {
     bool detached;
 
+    leave_middle();
     if (result == NULL || (!gc__mutator_exists(gc__mutator) && !gc__threads_enter()))
         return;
     gc__os_tell_when_ended();
@@ -148,7 +167,8 @@ static uint64_t joining(uintptr_t handle)
 {
     uint64_t serial;
 
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return 0;
     serial = gc__world_serial_of(&gc__heap.world, handle);
     gc__world_unlock(&gc__heap.world);
     return serial;
@@ -156,28 +176,35 @@ static uint64_t joining(uintptr_t handle)
 
 static void joined(uintptr_t handle, uint64_t serial)
 {
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return;
     gc__world_forget_result(&gc__heap.world, handle, serial);
     gc__world_unlock(&gc__heap.world);
 }
 
 static void detached(uintptr_t handle)
 {
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world))
+        return;
     gc__world_detach(&gc__heap.world, handle);
     gc__world_unlock(&gc__heap.world);
 }
 
 /* ---- Forks ------------------------------------------------------------------------------ */
 
-/* The forking thread holds the lock, so that the child finds the heap whole. */
-static void before_fork(void)
+/* The forking thread holds the lock, so that the child finds the heap whole. In the middle of
+ * our code it may be the collector's, that waits for this thread, and changes nothing yet. */
+static bool before_fork(void)
 {
     if (!gc__mutator_exists(gc__mutator))
         gc__threads_enter(); /* other handlers may allocate, under this lock */
     gc__os_lock_streams();
-    gc__world_lock(&gc__heap.world);
+    if (!gc__world_lock_in_middle(&gc__heap.world)) {
+        gc__os_unlock_streams();
+        return false;
+    }
     gc__concurrent_hold(&gc__heap); /* a step may be in the loader */
+    return true;
 }
 
 static void in_parent(void)
@@ -187,8 +214,12 @@ static void in_parent(void)
     gc__os_unlock_streams();
 }
 
-static void in_child(void)
+static void in_child(bool has_heap)
 {
+    if (!has_heap) {
+        gc__world_take_lock_over(&gc__heap.world);
+        gc__heap.collecting = gc__heap.full = gc__heap.hard = false;
+    }
     gc__world_keep_only(&gc__heap.world, gc__mutator);
     gc__gang_forget_helpers(&gc__heap.gang);
     gc__background_forget(&gc__heap.background);
@@ -198,11 +229,13 @@ static void in_child(void)
     gc__heap.process = gc__os_process_id();
     gc__os_know_process();
     gc__world_unlock(&gc__heap.world);
-    gc__os_free_streams();
+    if (has_heap)
+        gc__os_free_streams();
 }
 
 static void ended(void)
 {
+    leave_middle();
     if (gc__mutator_exists(gc__mutator) && gc__mutator->telling_sp != 0)
         gc__events_tell_no_more(gc__mutator); /* it was cancelled in a callback */
     leave();

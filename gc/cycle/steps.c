@@ -64,11 +64,17 @@ bool gc__concurrent_step(struct heap *heap)
 
 bool gc__concurrent_try_step(struct heap *heap)
 {
+    uint64_t blocked;
+    bool made;
+
     if (gc__concurrent_wants_lock(&heap->concurrent)) {
         make_locked_step(heap);
         return true;
     }
-    return gc__hands_try(&heap->concurrent.hands) && make_step(heap, false);
+    blocked = gc__os_hold_signals(); /* a handler that forks wants the hands */
+    made = gc__hands_try(&heap->concurrent.hands) && make_step(heap, false);
+    gc__os_release_signals(blocked);
+    return made;
 }
 
 /* ---- By who has the heap's lock ------------------------------------------------------- */

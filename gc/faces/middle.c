@@ -1,6 +1,6 @@
 #include "gc/faces/middle.h"
 
-#include "gc/cycle/heap.h"
+#include "gc/alloc/allocate.h"
 #include "gc/roots/world.h"
 
 /* NULL until the C library has begun. */
@@ -31,35 +31,12 @@ static bool was_left(const struct mutator *mutator, uintptr_t sp)
            atomic_load(&gc__heap.world.owner) != mutator && !gc__os_is_on_alternate_stack(sp);
 }
 
-/* It was halfway through a change of its runs, perhaps: what they have is lost, until the
- * collector finds it. */
-static void give_up_runs(struct mutator *mutator)
-{
-    for (unsigned lane = 0; lane < mutator->lanes; lane++) {
-        struct run *run = gc__mutator_run(mutator, lane);
-
-        run->cur = run->end = NULL;
-        run->freed = run->block = 0;
-    }
-}
-
-static void recover_if_left(struct mutator *mutator, uintptr_t sp)
-{
-    if (gc__thread_busy_at == 0 || !was_left(mutator, sp))
-        return;
-    if (mutator->inside)
-        give_up_runs(mutator);
-    mutator->sp = 0;
-    mutator->held[0] = mutator->held[1] = NULL;
-    gc__world_end(&gc__heap.world, mutator);
-    gc__end_call();
-}
-
 bool gc__in_middle(uintptr_t sp)
 {
     struct mutator *mutator = gc__mutator;
 
-    recover_if_left(mutator, sp);
+    if (gc__thread_busy_at != 0 && was_left(mutator, sp))
+        gc__abandon_call(&gc__heap, mutator);
     return gc__in_fast_middle(mutator) || !gc__c_library_has_begun() ||
            (gc__mutator_exists(mutator) && atomic_load(&gc__heap.world.owner) == mutator);
 }

@@ -6,7 +6,8 @@
  * be again, or it is freed, whatever free means otherwise. So its address is kept here,
  * in ordinary data, which is a root.
  *
- * Threads: any, under the heap's lock. */
+ * Threads: any, under a lock of its own: not the heap's, as a signal's handler may come here in
+ * the middle of malloc, where its thread must not wait for a collector. */
 
 #include "gc/faces/protect.h"
 
@@ -15,6 +16,7 @@
 #include "gc/cycle/heap.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -23,6 +25,33 @@ size_t gc__protected_count;
 
 EXPORT int mprotect(void *start, size_t bytes, int rights);
 EXPORT int pkey_mprotect(void *start, size_t bytes, int rights, int key);
+
+/* ---- The lock -------------------------------------------------------------------------- */
+
+/* The process of who has it: that of a fork's parent is no more. */
+static _Atomic long owner;
+
+/* Neither a handler nor a collector comes in between: they would wait for it. */
+static uint64_t lock(void)
+{
+    uint64_t blocked = gc__os_hold_all_signals();
+    long self = gc__os_process_id(), other = 0;
+
+    while (!atomic_compare_exchange_weak(&owner, &other, self))
+        if (other == self) {
+            gc__os_yield();
+            other = 0;
+        }
+    return blocked;
+}
+
+static void unlock(uint64_t blocked)
+{
+    atomic_store(&owner, 0);
+    gc__os_release_signals(blocked);
+}
+
+/* ---- What is noted ----------------------------------------------------------------------- */
 
 static bool is_in_heap(struct gc__range range)
 {
@@ -75,16 +104,16 @@ static int protect(struct gc__range range, int rights)
 {
     size_t bytes = range.end - range.start;
     bool can_be_written = gc__os_rights_let_write(rights);
+    uint64_t blocked = lock();
     int result;
 
-    gc__world_lock(&gc__heap.world);
     result = gc__os_protect((void *)range.start, bytes, can_be_written ? rights : gc__os_rights_to_read(rights));
     if (result == 0 && (can_be_written || !is_noted(range))) {
         forget(range);
         if (!can_be_written)
             note(range);
     }
-    gc__world_unlock(&gc__heap.world);
+    unlock(blocked);
     return result;
 }
 
@@ -111,7 +140,8 @@ EXPORT int pkey_mprotect(void *start, size_t bytes, int rights, int key)
 
 void gc__unprotect(struct gc__range object)
 {
-    gc__world_lock(&gc__heap.world);
+    uint64_t blocked = lock();
+
     for (size_t i = 0; i < gc__protected_count; i++) {
         struct gc__range both = {gc__max(noted[i].start, object.start), gc__min(noted[i].end, object.end)};
 
@@ -119,5 +149,5 @@ void gc__unprotect(struct gc__range object)
             gc__os_protect((void *)both.start, both.end - both.start, gc__os_rights_to_write());
     }
     forget(object);
-    gc__world_unlock(&gc__heap.world);
+    unlock(blocked);
 }

@@ -323,6 +323,9 @@ void gc__os_unblock_stop_signal(void); /* for the calling thread */
 uint64_t gc__os_hold_signals(void);
 void gc__os_release_signals(uint64_t blocked);
 
+/* Likewise the one that stops threads, for a few instructions. */
+uint64_t gc__os_hold_all_signals(void);
+
 /* Sends the signal. 0, ESRCH when there is no such thread, EAGAIN when it is to be sent
  * again (too many are queued, or a thread is in exec, and what is pending then would end the
  * new program), or what the system says. `process_id` is gc__os_process_id(), which takes
@@ -385,10 +388,10 @@ void gc__os_thread_name(long thread_id, char *name, size_t capacity);
 /* What there is to tell of threads, by whoever interposes the calls that make,
  * end and join them (gc/platform/linux/interpose.c). */
 struct gc__thread_watcher {
-    /* A thread is going to be made: returns what the next three are given, or NULL
-     * for want of memory, and its serial number. It was made, and may be over; or
-     * was not. */
-    void *(*starting)(struct gc__start start, bool detached, uint64_t *serial);
+    /* A thread is going to be made (false: for want of memory it cannot): what the next three
+     * are given, and its serial number. NULL: that cannot be noted in the middle of our code,
+     * and the next three are not called. It was made, and may be over; or was not. */
+    bool (*starting)(struct gc__start start, bool detached, void **ticket, uint64_t *serial);
     void (*started)(void *ticket, uint64_t serial, const uintptr_t *handle);
     void (*not_started)(void *ticket);
     struct gc__start (*begun)(void *ticket); /* it runs: returns what it is to do */
@@ -400,9 +403,10 @@ struct gc__thread_watcher {
     void (*joined)(uintptr_t handle, uint64_t what_joining_returned);
     void (*detached)(uintptr_t handle);
 
-    void (*before_fork)(void);
+    /* False: another thread has the heap. Then the second is not called. */
+    bool (*before_fork)(void);
     void (*in_parent)(void);
-    void (*in_child)(void);
+    void (*in_child)(bool has_heap);
 };
 
 /* Until this is called the interposed calls do nothing of their own. */

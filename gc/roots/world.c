@@ -149,6 +149,14 @@ static void *lock_spilled(uintptr_t sp, const char *call, uintptr_t address, uin
     return NULL;
 }
 
+static void own(struct world *world, bool holds, uint64_t blocked)
+{
+    atomic_store_explicit(&world->owner, gc__mutator, memory_order_relaxed); /* it may have become one */
+    world->depth = 1;
+    world->held = holds;
+    world->blocked = blocked;
+}
+
 void gc__world_lock(struct world *world)
 {
     struct mutator *mutator = gc__mutator;
@@ -170,10 +178,38 @@ void gc__world_lock(struct world *world)
             wait_for_lock(world);
         atomic_fetch_sub_explicit(&world->lock_waiters, 1, memory_order_relaxed);
     }
-    atomic_store_explicit(&world->owner, gc__mutator, memory_order_relaxed); /* it may have become one */
-    world->depth = 1;
-    world->held = holds;
-    world->blocked = blocked;
+    own(world, holds, blocked);
+}
+
+bool gc__world_lock_in_middle(struct world *world)
+{
+    struct mutator *mutator = gc__mutator;
+    bool holds = world->is_unknown;
+    uint64_t blocked;
+
+    if (!gc__mutator_exists(mutator) || !mutator->inside || gc__world_is_owned(world)) {
+        gc__world_lock(world);
+        return true;
+    }
+    blocked = holds ? gc__os_hold_signals() : 0;
+    while (!try_lock(world)) {
+        if (atomic_load(&world->stopping)) {
+            if (holds)
+                gc__os_release_signals(blocked);
+            return false;
+        }
+        gc__os_yield();
+    }
+    own(world, holds, blocked);
+    return true;
+}
+
+void gc__world_take_lock_over(struct world *world)
+{
+    atomic_store(&world->lock, LOCK_TAKEN);
+    atomic_store(&world->unstopped, 0);
+    atomic_store(&world->stopping, false);
+    own(world, false, 0);
 }
 
 bool gc__world_is_owned(const struct world *world)

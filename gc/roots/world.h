@@ -73,6 +73,10 @@ bool gc__world_init(struct world *world, int stop_signal);
 void gc__world_lock(struct world *world);
 void gc__world_unlock(struct world *world);
 
+/* For what a signal's handler may call in the middle of our code, where its thread must not
+ * stop: it does not wait for who waits for that. False: somebody does, and has the lock. */
+bool gc__world_lock_in_middle(struct world *world);
+
 /* Whether the calling thread has it. */
 bool gc__world_is_owned(const struct world *world);
 
@@ -114,8 +118,9 @@ struct mutator *gc__world_thread(struct world *world, long thread_id);
 struct mutator *gc__world_add(struct world *world, long thread_id, enum mutator_state state);
 void gc__world_drop(struct world *world, struct mutator *mutator);
 
-/* In the child of a fork: only the calling thread is left. */
+/* In the child of a fork: only the calling thread is left; and who had the lock is not. */
 void gc__world_keep_only(struct world *world, struct mutator *mutator);
+void gc__world_take_lock_over(struct world *world);
 
 /* Drops those that are `leaving`, or aside, and live no more. */
 void gc__world_forget_the_dead(struct world *world);

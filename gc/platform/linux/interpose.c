@@ -48,6 +48,9 @@ void gc__os_tell_when_ended(void)
 
 /* ---- Forks ------------------------------------------------------------------------- */
 
+/* The thread forks in the middle of our code, where it cannot wait for who has the heap. */
+static _Thread_local bool has_no_heap;
+
 static void before_fork(void)
 {
     const struct gc__thread_watcher *watcher = threads.watcher;
@@ -55,8 +58,9 @@ static void before_fork(void)
     gc__stack_note_fork();
     if (watcher == NULL)
         return;
-    watcher->before_fork();
-    threads.forking = gc__os_thread_handle(); /* the child's thread has the same */
+    has_no_heap = !watcher->before_fork();
+    if (!has_no_heap)
+        threads.forking = gc__os_thread_handle(); /* the child's thread has the same */
 }
 
 /* Another thread may have started the heap since: this one does not hold it then. */
@@ -78,10 +82,11 @@ static void in_child(void)
     gc__exec_note_process();
     gc__stack_note_child();
     gc__loader_note_child();
-    if (!holds_the_heap())
+    if (!holds_the_heap() && !has_no_heap)
         return;
     threads.forking = 0;
-    threads.watcher->in_child();
+    threads.watcher->in_child(!has_no_heap);
+    has_no_heap = false;
 }
 
 /* Before the program does anything of the sort. What was registered first is called
@@ -118,7 +123,7 @@ static void *run(void *ticket)
     return result;
 }
 
-/* A thread that is older than the watcher: only its end is told of. */
+/* A thread that the watcher was not told of: only its end is. */
 static void *run_unwatched(void *argument)
 {
     struct gc__start start = *(struct gc__start *)argument;
@@ -180,9 +185,10 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 
     if (watcher == NULL)
         return create_unwatched(thread, attributes, start);
-    ticket = watcher->starting(start, will_be_detached(attributes), &serial);
-    if (ticket == NULL)
+    if (!watcher->starting(start, will_be_detached(attributes), &ticket, &serial))
         return EAGAIN;
+    if (ticket == NULL)
+        return create_unwatched(thread, attributes, start);
     error = GC_REAL(pthread_create)(thread, attributes, run, ticket);
     if (error != 0)
         watcher->not_started(ticket);

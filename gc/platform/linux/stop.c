@@ -154,12 +154,22 @@ void gc__os_unblock_stop_signal(void)
 
 /* The C library's own, which cancel threads and set their user, come before those of the
  * program. Not by its functions, as tools have them, too. */
-uint64_t gc__os_hold_signals(void)
+static uint64_t hold_signals_but(uint64_t others)
 {
-    uint64_t held = ~(OF_FAULTS | BIT_OF(stop.signal) | (BIT_OF(SIGRTMIN) - BIT_OF(__SIGRTMIN))), blocked = 0;
+    uint64_t held = ~(OF_FAULTS | (BIT_OF(SIGRTMIN) - BIT_OF(__SIGRTMIN)) | others), blocked = 0;
 
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &blocked, sizeof held);
     return blocked;
+}
+
+uint64_t gc__os_hold_signals(void)
+{
+    return hold_signals_but(BIT_OF(stop.signal));
+}
+
+uint64_t gc__os_hold_all_signals(void)
+{
+    return hold_signals_but(0);
 }
 
 void gc__os_release_signals(uint64_t blocked)
