@@ -165,6 +165,15 @@ done
 
 expect 127 'no such program' "$broom" run "$work/nothing"
 expect 127 'no such program' "$broom" run no-such-program-anywhere
+expect 127 "^broom: '': no such program" "$broom" run ''
+
+mkfifo "$work/fifo"
+echo 'echo x' >"$work/plain"
+for there in "$work" "$work/plain" "$work/fifo" /dev/null; do
+    expect 126 "^broom: $there: it is there, but is no file that can be executed" "$broom" run "$there"
+done
+expect 126 '/plain: it is there, but' env PATH="$work" "$(realpath "$broom")" run plain
+expect 127 "^broom: ${work##*/}: no such program" env PATH="${work%/*}" "$(realpath "$broom")" run "${work##*/}"
 "$broom" run --help ls | grep -q -- --keep-for= || fail "run --help"
 expect 2 'there is no option --no-such' "$broom" run --no-such=1 ls
 expect 2 'no value for it' "$broom" run --free=maybe ls
@@ -193,9 +202,34 @@ expect 126 'another C library.*/ld-muslx-' "$broom" run "$work/musl"
 printf 'te\0xt\n' >"$work/data"
 chmod +x "$work/data"
 expect 126 'neither a program nor a script' "$broom" run "$work/data"
-printf '#!%s\n' "$work/nothing" >"$work/no-interpreter"
-chmod +x "$work/no-interpreter"
-expect 126 'neither a program nor a script' "$broom" run "$work/no-interpreter"
+
+# interpreted FILE INTERPRETER - a script of it.
+interpreted()
+{
+    printf '#!%b\n' "$2" >"$1"
+    chmod +x "$1"
+}
+
+interpreted "$work/of-none" "$work/nothing"
+interpreted "$work/of-folder" " $work -x"
+interpreted "$work/of-plain" "$work/plain"
+interpreted "$work/of-of-plain" "$work/of-plain"
+interpreted "$work/of-crlf" '/bin/sh\r'
+interpreted "$work/circle" "$work/circle"
+expect 126 "/of-none: its interpreter $work/nothing cannot be executed" "$broom" run "$work/of-none"
+expect 126 "/of-folder: its interpreter $work cannot be executed" "$broom" run "$work/of-folder"
+expect 126 "/of-plain: its interpreter $work/plain cannot be executed" "$broom" run "$work/of-plain"
+expect 126 "/of-plain: its interpreter $work/plain cannot be executed" "$broom" run "$work/of-of-plain"
+expect 126 '/of-crlf: its interpreter /bin/sh\\r cannot be executed' "$broom" run "$work/of-crlf"
+expect 126 "/circle: its interpreter $work/circle is behind more scripts" "$broom" run "$work/circle"
+
+# The system's own limit.
+interpreted "$work/chain1" /bin/echo
+for i in 2 3 4 5 6; do
+    interpreted "$work/chain$i" "$work/chain$((i - 1))"
+done
+expect 0 '/chain1 .*/chain5 x$' "$broom" run "$work/chain5" x
+expect 126 '/chain1: its interpreter /bin/echo is behind more scripts' "$broom" run "$work/chain6" x
 
 if $CC -static -o "$work/static" "$work/whose.c" 2>/dev/null; then
     expect 126 'statically linked' "$broom" run "$work/static"
@@ -220,11 +254,11 @@ echo '#include <stddef.h>
 void *malloc(size_t n) { (void)n; return NULL; }
 int main(void) { return malloc(1) != NULL; }' >"$work/own.c"
 $CC -fno-builtin -rdynamic -o "$work/own" "$work/own.c"
-expect 126 'allocator of its own, and defines: malloc' "$broom" run "$work/own"
+expect 126 'allocator of its own, which defines malloc' "$broom" run "$work/own"
 
 expect 0 '/own has an allocator of its own, .* malloc: it runs without' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/own"
 expect 0 '/own has an allocator of its own, .* malloc: it runs without' "$broom" run --children sh -c "'$work/own'; exit"
-expect 0 '/own runs without Broom: it has an allocator of its own, and defines: malloc' "$broom" run env "$work/own"
+expect 0 '/own runs without Broom: it has an allocator of its own, which defines malloc' "$broom" run env "$work/own"
 expect 0 '^$' "$broom" run sh -c "'$work/own'; echo"
 if $CC -fno-builtin -rdynamic -o "$work/own-linked" "$work/own.c" -Wl,--no-as-needed -L"$folder" -lbroom-malloc \
     -Wl,-rpath,"$folder"; then
@@ -253,8 +287,8 @@ for extended in '' -DEXTENDED; do
     $CC $extended -Wl,--no-as-needed -o "$work/user$extended" "$work/user.c" "$work/libjemalloc.so.2" -Wl,-rpath,"$work"
 done
 expect 0 'broom' "$broom" run "$work/user"
-expect 126 'made for an allocator.*: mallocx of libjemalloc.so.2' "$broom" run "$work/user-DEXTENDED"
-expect 0 'runs without Broom: made for an allocator.*: mallocx of' "$broom" run env "$work/user-DEXTENDED"
+expect 126 ': it calls mallocx of libjemalloc.so.2, more of that allocator than' "$broom" run "$work/user-DEXTENDED"
+expect 0 'runs without Broom: it calls mallocx of libjemalloc' "$broom" run env "$work/user-DEXTENDED"
 
 if [ "$(id -u)" -eq 0 ]; then
     cp "$work/whose" "$work/set-uid"

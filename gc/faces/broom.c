@@ -111,11 +111,12 @@ static bool preload(void)
 static int run(char **arguments)
 {
     struct gc__program program = gc__program_look(arguments[0]);
+    char why[GC_EXPLANATION_BYTES];
     int error;
 
     if (program.obstacle != OBSTACLE_NONE) {
-        gc__message("%.400s: %s%s%s", program.path, gc__program_reason(&program), *program.detail != '\0' ? ": " : "",
-                    program.detail);
+        gc__program_explain(&program, why, sizeof why);
+        gc__message("%.400s: %s", *program.path != '\0' ? program.path : "''", why);
         return program.obstacle == OBSTACLE_NOT_FOUND ? NOT_FOUND : CANNOT_RUN;
     }
     if (!preload())

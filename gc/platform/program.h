@@ -10,19 +10,22 @@
 enum gc__obstacle {
     OBSTACLE_NONE,
     OBSTACLE_NOT_FOUND,
-    OBSTACLE_NO_PROGRAM,     /* neither of this system's format nor a script, be it one for the shell */
-    OBSTACLE_OTHER_CPU,      /* or words of another size */
-    OBSTACLE_STATIC,         /* there is no dynamic loader */
-    OBSTACLE_OTHER_LOADER,   /* of another C library: `detail` is its path */
-    OBSTACLE_PRIVILEGED,     /* set-uid or the like: the loader ignores what it is told */
-    OBSTACLE_OWN_ALLOCATOR,  /* `detail` is the first name of the family that it defines */
-    OBSTACLE_ITS_ALLOCATOR,  /* it calls more of an allocator than malloc and its like: `detail` says what of which */
-    OBSTACLE_IS_OURS_ALREADY /* it is linked with Broom */
+    OBSTACLE_NOT_EXECUTABLE,   /* a folder, a device, or a file without the permission */
+    OBSTACLE_NO_PROGRAM,       /* neither of this system's format nor a script, be it one for the shell */
+    OBSTACLE_NO_INTERPRETER,   /* that of a script cannot be executed: `detail` is its path */
+    OBSTACLE_TOO_MANY_SCRIPTS, /* that interpret each other, perhaps in a circle: `detail` is the last */
+    OBSTACLE_OTHER_CPU,        /* or words of another size */
+    OBSTACLE_STATIC,           /* there is no dynamic loader */
+    OBSTACLE_OTHER_LOADER,     /* of another C library: `detail` is its path */
+    OBSTACLE_PRIVILEGED,       /* set-uid or the like: the loader ignores what it is told */
+    OBSTACLE_OWN_ALLOCATOR,    /* `detail` is the first name of the family that it defines */
+    OBSTACLE_ITS_ALLOCATOR,    /* it calls more of an allocator than malloc and its like: `detail` says what of which */
+    OBSTACLE_IS_OURS_ALREADY   /* it is linked with Broom */
 };
 
 struct gc__program {
     enum gc__obstacle obstacle;
-    char path[4096]; /* of the file that was looked at: of a script its interpreter */
+    char path[4096]; /* of the file that was looked at: of a script its interpreter, if there is one */
     char detail[256];
 };
 
@@ -32,8 +35,10 @@ struct gc__program gc__program_look(const char *name);
 /* The one at this path, be it without a slash. */
 struct gc__program gc__program_look_at(const char *path);
 
-/* The obstacle in words; `detail` goes behind them. */
-const char *gc__program_reason(const struct gc__program *program);
+#define GC_EXPLANATION_BYTES 512
+
+/* The obstacle in words, as they stand behind the program's name and a colon. */
+void gc__program_explain(const struct gc__program *program, char *text, size_t capacity);
 
 /* The folder of the running program. */
 bool gc__program_own_folder(char *path, size_t capacity);

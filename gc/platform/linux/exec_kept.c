@@ -83,7 +83,15 @@ static char **extend(char *const *from, char **to, char *list)
 /* What the call or a shell finds out for itself is no matter. */
 static bool is_obstacle(enum gc__obstacle obstacle)
 {
-    return obstacle != OBSTACLE_NONE && obstacle != OBSTACLE_NOT_FOUND && obstacle != OBSTACLE_NO_PROGRAM;
+    switch (obstacle) {
+    case OBSTACLE_NONE:
+    case OBSTACLE_NOT_FOUND:
+    case OBSTACLE_NOT_EXECUTABLE:
+    case OBSTACLE_NO_PROGRAM:
+    case OBSTACLE_NO_INTERPRETER:
+    case OBSTACLE_TOO_MANY_SCRIPTS: return false;
+    default: return true;
+    }
 }
 
 /* Where the file is, if it is not looked for: by way of the folder's number. */
@@ -111,14 +119,15 @@ static struct gc__program look(const struct gc__exec *exec)
 static __attribute__((noinline)) bool takes_ours(const struct gc__exec *exec)
 {
     struct gc__program program;
+    char why[GC_EXPLANATION_BYTES];
 
     if (!is_kept())
         return false;
     program = look(exec);
     if (!is_obstacle(program.obstacle))
         return true;
-    gc__message("%.400s runs without Broom: %s%s%s", program.path, gc__program_reason(&program),
-                *program.detail != '\0' ? ": " : "", program.detail);
+    gc__program_explain(&program, why, sizeof why);
+    gc__message("%.400s runs without Broom: %s", program.path, why);
     return false;
 }
 

@@ -30,8 +30,22 @@ static bool is_executable(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-/* An empty folder in PATH is the current one. */
-static bool find_in_path(const char *name, char *path, size_t capacity)
+static bool is_there(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* The first of this kind. An empty folder in PATH is the current one. */
+static bool find_in_path(const char *name, bool (*is_wanted)(const char *path), char *path, size_t capacity)
 {
     const char *folder = getenv("PATH");
     size_t length;
@@ -39,7 +53,7 @@ static bool find_in_path(const char *name, char *path, size_t capacity)
     for (folder = folder != NULL ? folder : "/bin:/usr/bin";; folder += length + 1) {
         length = strcspn(folder, ":");
         snprintf(path, capacity, "%.*s/%s", length > 0 ? (int)length : 1, length > 0 ? folder : ".", name);
-        if (is_executable(path))
+        if (is_wanted(path))
             return true;
         if (folder[length] == '\0')
             break;
@@ -48,12 +62,23 @@ static bool find_in_path(const char *name, char *path, size_t capacity)
     return false;
 }
 
-static bool find(const char *name, char *path, size_t capacity)
+static enum gc__obstacle look_for(const char *path)
 {
-    if (strchr(name, '/') == NULL)
-        return find_in_path(name, path, capacity);
+    if (is_executable(path))
+        return OBSTACLE_NONE;
+    return is_there(path) ? OBSTACLE_NOT_EXECUTABLE : OBSTACLE_NOT_FOUND;
+}
+
+/* A folder in one of PATH's is no program that anyone meant. */
+static enum gc__obstacle find(const char *name, char *path, size_t capacity)
+{
+    if (*name != '\0' && strchr(name, '/') == NULL) {
+        if (find_in_path(name, is_executable, path, capacity))
+            return OBSTACLE_NONE;
+        return find_in_path(name, is_file, path, capacity) ? OBSTACLE_NOT_EXECUTABLE : OBSTACLE_NOT_FOUND;
+    }
     snprintf(path, capacity, "%s", name);
-    return is_executable(path);
+    return look_for(path);
 }
 
 /* ---- Its contents -------------------------------------------------------------------- */
@@ -241,17 +266,35 @@ static enum gc__obstacle judge_elf(const struct image *image, struct gc__program
     return name != NULL ? obstacle(program, OBSTACLE_OWN_ALLOCATOR, name) : judge_allocator(image, elf, program);
 }
 
-/* The interpreter of a script, from "#! /path argument". */
+/* The interpreter of a script, from "#! /path argument". False: it names none. */
 static bool find_interpreter(const struct image *image, char *path, size_t capacity)
 {
     size_t start = 2, length = 0;
 
+    if (image->count <= start || memcmp(image->bytes, "#!", start) != 0)
+        return false;
     while (start < image->count && (image->bytes[start] == ' ' || image->bytes[start] == '\t'))
         start++;
     while (start + length < image->count && strchr(" \t\n", image->bytes[start + length]) == NULL)
         length++;
     snprintf(path, capacity, "%.*s", (int)length, image->bytes + start);
-    return is_executable(path);
+    return length > 0;
+}
+
+/* So that it shows what a terminal would not: most often the carriage return that ends the lines
+ * of other systems. */
+static void copy_visibly(const char *text, char *to, size_t capacity)
+{
+    size_t used = 0;
+
+    for (; *text != '\0' && used + sizeof "\\ooo" <= capacity; text++)
+        if (*text == '\r')
+            used += (size_t)snprintf(to + used, capacity - used, "\\r");
+        else if ((unsigned char)*text < ' ')
+            used += (size_t)snprintf(to + used, capacity - used, "\\%03o", (unsigned)*text);
+        else
+            to[used++] = *text;
+    to[used] = '\0';
 }
 
 /* Which the kernel does not know, and execvp gives to the shell; that would not take what has
@@ -264,18 +307,31 @@ static bool is_script_of_shell(const struct image *image)
     return (line < 2 || memcmp(image->bytes, "#!", 2) != 0) && memchr(image->bytes, '\0', line) == NULL;
 }
 
+static enum gc__obstacle judge(struct gc__program *program, unsigned scripts);
+
+/* It becomes the program that is looked at, unless nothing can be: then the script stays that. */
+static enum gc__obstacle judge_interpreter(struct gc__program *program, const char *interpreter, unsigned scripts)
+{
+    if (scripts > 0 && is_executable(interpreter)) {
+        snprintf(program->path, sizeof program->path, "%s", interpreter);
+        return judge(program, scripts - 1);
+    }
+    copy_visibly(interpreter, program->detail, sizeof program->detail);
+    return is_executable(interpreter) ? OBSTACLE_TOO_MANY_SCRIPTS : OBSTACLE_NO_INTERPRETER;
+}
+
 static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
 {
     struct image image = map_file(program->path);
     enum gc__obstacle found = OBSTACLE_NO_PROGRAM;
+    char interpreter[256]; /* Linux takes no longer one */
 
     if (image.bytes == NULL) /* it may be run, but not read */
         return is_privileged(program->path) ? OBSTACLE_PRIVILEGED : OBSTACLE_NONE;
     if (image.count > SELFMAG && memcmp(image.bytes, ELFMAG, SELFMAG) == 0)
         found = is_privileged(program->path) ? OBSTACLE_PRIVILEGED : judge_elf(&image, program);
-    else if (image.count > 2 && memcmp(image.bytes, "#!", 2) == 0 && scripts > 0 &&
-             find_interpreter(&image, program->path, sizeof program->path))
-        found = judge(program, scripts - 1);
+    else if (find_interpreter(&image, interpreter, sizeof interpreter))
+        found = judge_interpreter(program, interpreter, scripts);
     else if (scripts > 0 && is_script_of_shell(&image)) {
         snprintf(program->path, sizeof program->path, _PATH_BSHELL);
         found = judge(program, 0);
@@ -284,44 +340,52 @@ static enum gc__obstacle judge(struct gc__program *program, unsigned scripts)
     return found;
 }
 
-#define SCRIPTS 4 /* as many as Linux follows */
+#define SCRIPTS 5 /* as many as Linux follows */
 
 struct gc__program gc__program_look(const char *name)
 {
-    struct gc__program program = {.obstacle = OBSTACLE_NOT_FOUND};
+    struct gc__program program = {.obstacle = OBSTACLE_NONE};
 
-    snprintf(program.path, sizeof program.path, "%s", name);
-    if (find(name, program.path, sizeof program.path))
+    program.obstacle = find(name, program.path, sizeof program.path);
+    if (program.obstacle == OBSTACLE_NONE)
         program.obstacle = judge(&program, SCRIPTS);
     return program;
 }
 
 struct gc__program gc__program_look_at(const char *path)
 {
-    struct gc__program program = {.obstacle = OBSTACLE_NOT_FOUND};
+    struct gc__program program = {.obstacle = look_for(path)};
 
     snprintf(program.path, sizeof program.path, "%s", path);
-    if (is_executable(path))
+    if (program.obstacle == OBSTACLE_NONE)
         program.obstacle = judge(&program, SCRIPTS);
     return program;
 }
 
-const char *gc__program_reason(const struct gc__program *program)
+/* What stands before and behind the detail. */
+static const struct {
+    const char *before, *behind;
+} reasons[] = {
+    [OBSTACLE_NONE] = {"", ""},
+    [OBSTACLE_NOT_FOUND] = {"no such program", ""},
+    [OBSTACLE_NOT_EXECUTABLE] = {"it is there, but is no file that can be executed", ""},
+    [OBSTACLE_NO_PROGRAM] = {"neither a program nor a script that can be run", ""},
+    [OBSTACLE_NO_INTERPRETER] = {"its interpreter ", " cannot be executed"},
+    [OBSTACLE_TOO_MANY_SCRIPTS] = {"its interpreter ", " is behind more scripts than the system follows"},
+    [OBSTACLE_OTHER_CPU] = {"a program for another processor, or of 32 bits", ""},
+    [OBSTACLE_STATIC] = {"statically linked, so nothing can take the place of its malloc; link it with -lbroom-malloc",
+                         ""},
+    [OBSTACLE_OTHER_LOADER] = {"made for another C library, of this loader: ", ""},
+    [OBSTACLE_PRIVILEGED] = {"set-uid, set-gid or with capabilities: the loader puts nothing into it", ""},
+    [OBSTACLE_OWN_ALLOCATOR] = {"it has an allocator of its own, which defines ", ""},
+    [OBSTACLE_ITS_ALLOCATOR] = {"it calls ", ", more of that allocator than malloc and its like"},
+    [OBSTACLE_IS_OURS_ALREADY] = {"linked with Broom already", ""},
+};
+
+void gc__program_explain(const struct gc__program *program, char *text, size_t capacity)
 {
-    switch (program->obstacle) {
-    case OBSTACLE_NOT_FOUND: return "no such program";
-    case OBSTACLE_NO_PROGRAM: return "neither a program nor a script that can be run";
-    case OBSTACLE_OTHER_CPU: return "a program for another processor, or of 32 bits";
-    case OBSTACLE_STATIC:
-        return "statically linked, so nothing can take the place of its malloc; link it with -lbroom-malloc";
-    case OBSTACLE_OTHER_LOADER: return "made for another C library, of this loader";
-    case OBSTACLE_PRIVILEGED: return "set-uid, set-gid or with capabilities: the loader puts nothing into it";
-    case OBSTACLE_OWN_ALLOCATOR: return "it has an allocator of its own, and defines";
-    case OBSTACLE_ITS_ALLOCATOR: return "made for an allocator, of which more than malloc and its like is called";
-    case OBSTACLE_IS_OURS_ALREADY: return "linked with Broom already";
-    case OBSTACLE_NONE: break;
-    }
-    return "";
+    snprintf(text, capacity, "%s%s%s", reasons[program->obstacle].before, program->detail,
+             reasons[program->obstacle].behind);
 }
 
 /* ---- Running it ---------------------------------------------------------------------------- */
@@ -361,7 +425,7 @@ int gc__program_execute(const char *name, char **arguments)
 {
     char path[4096];
 
-    if (find(name, path, sizeof path)) /* execvp tries each folder, which takes longer than to look */
+    if (find(name, path, sizeof path) == OBSTACLE_NONE) /* execvp tries each folder, which takes longer than to look */
         execv(path, arguments);
     execvp(name, arguments);
     return errno;
