@@ -176,8 +176,28 @@ expect 126 '/plain: it is there, but' env PATH="$work" "$(realpath "$broom")" ru
 expect 127 "^broom: ${work##*/}: no such program" env PATH="${work%/*}" "$(realpath "$broom")" run "${work##*/}"
 "$broom" run --help ls | grep -q -- --keep-for= || fail "run --help"
 expect 2 'there is no option --no-such' "$broom" run --no-such=1 ls
-expect 2 'no value for it' "$broom" run --free=maybe ls
-expect 2 'no value for it' "$broom" run --max-heap ls
+expect 2 'there is no option -x$' "$broom" run -x ls
+expect 2 'there is no option -h$' "$broom" run -h
+expect 2 'there is no option -$' "$broom" run - ls
+expect 127 '^broom: -x: no such program' "$broom" run -- -x
+expect 2 '^broom: --free=maybe: that is no value for it \(ignore or honour\)$' "$broom" run --free=maybe ls
+expect 2 '^broom: --max-heap=64K: that is no value for it \(.* G or T behind it, from 4M on\)$' \
+    "$broom" run --max-heap=64K ls
+expect 2 'no value for it \(a number from 0 to 1\)' "$broom" run --stats= ls
+expect 2 '^broom: --max-heap needs =VALUE \(a number, perhaps with K' "$broom" run --max-heap ls
+expect 2 '^broom: --free needs =VALUE \(ignore or honour\)$' "$broom" run --free ls
+expect 2 '^broom: --keep-for needs =VALUE \(beginnings of' "$broom" run --keep-for ls
+for bare in --children --help --version; do
+    expect 2 "^broom: $bare takes no value\$" "$broom" run "$bare=1" ls
+done
+for list in '' ',' 'libz, libx' ./program /usr/lib/libx.so 'libz,,libx' 'libz,'; do
+    expect 2 '^broom: --keep-for=.* no value for it \(beginnings of files. names, without folders' \
+        "$broom" run --keep-for="$list" ls
+done
+# shellcheck disable=SC2016 # that shell expands it
+expect 0 '^libz,libx,liby$' env BROOM_KEEP_FOR=libold "$broom" run --keep-for=libz,libx --keep-for=liby \
+    sh -c 'echo "$BROOM_KEEP_FOR"'
+expect 0 '^broom [0-9]' "$broom" run --version
 expect 2 '^usage' "$broom" run
 expect 2 '^usage' "$broom"
 expect 0 '^usage' "$broom" --help

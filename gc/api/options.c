@@ -138,6 +138,67 @@ bool gc__option_parse(const struct option *option, const char *text, int64_t *va
     return parse_form(option, text, value) && in_range(option, *value);
 }
 
+/* ---- What is allowed, in words -------------------------------------------------- */
+
+static const char *const *names_of(enum option_form form)
+{
+    switch (form) {
+    case OPTION_PAST_END: return past_end_names;
+    case OPTION_ROOTS: return roots_names;
+    case OPTION_FREE: return free_names;
+    default: return NULL;
+    }
+}
+
+/* "one, two or three". */
+static void append_names(char *text, size_t capacity, const char *const *names)
+{
+    for (unsigned i = 0; names[i] != NULL; i++)
+        gc__append(text, strlen(text), capacity, "%s%s", i == 0 ? "" : names[i + 1] != NULL ? ", " : " or ", names[i]);
+}
+
+static void append_size(char *text, size_t capacity, int64_t bytes)
+{
+    static const char *const units[] = {"", "K", "M", "G", "T"};
+    unsigned unit = 0;
+
+    for (; bytes > 0 && bytes % 1024 == 0 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        bytes /= 1024;
+    gc__append(text, strlen(text), capacity, "%lld%s", (long long)bytes, units[unit]);
+}
+
+/* Nobody meets a bound that is as high as a number can be. */
+static void append_range(char *text, size_t capacity, const struct option *option)
+{
+    gc__append(text, strlen(text), capacity, " from ");
+    if (option->form == OPTION_BYTES)
+        append_size(text, capacity, option->least);
+    else
+        gc__append(text, strlen(text), capacity, "%lld", (long long)option->least);
+    if (option->most >= INT32_MAX)
+        gc__append(text, strlen(text), capacity, " on");
+    else
+        gc__append(text, strlen(text), capacity, " to %lld", (long long)option->most);
+}
+
+void gc__option_allowed(const struct option *option, char *text, size_t capacity)
+{
+    *text = '\0';
+    if (names_of(option->form) != NULL) {
+        append_names(text, capacity, names_of(option->form));
+        return;
+    }
+    if (option->form == OPTION_SIGNAL) {
+        gc__append(text, 0, capacity, "the number of a signal that can be caught");
+        return;
+    }
+    gc__append(text, 0, capacity, "a number%s",
+               option->form == OPTION_BYTES ? ", perhaps with K, M, G or T behind it," : "");
+    append_range(text, capacity, option);
+    if (option->form == OPTION_TIME)
+        gc__append(text, strlen(text), capacity, ", or never");
+}
+
 /* ---- Fields --------------------------------------------------------------------- */
 
 static void set_field(struct gc_options *options, const struct option *option, int64_t value)
@@ -179,18 +240,13 @@ bool gc__options_are_valid(const struct gc_options *options)
 static void complain(const struct gc_options *options, const struct option *option, const char *text)
 {
     bool preset = get_field(options, option) == option->preset;
+    char allowed[GC_ALLOWED_BYTES];
     int64_t value;
 
-    if (parse_form(option, text, &value) && option->form == OPTION_SIGNAL)
-        gc__message("%s=%.60s is no signal that a program can catch; %s is used instead", option->variable, text,
-                    preset ? option->preset_text : "the program's own value");
-    else if (parse_form(option, text, &value))
-        gc__message("%s=%.60s is out of range (%lld to %lld); %s is used instead", option->variable, text,
-                    (long long)option->least, (long long)option->most,
-                    preset ? option->preset_text : "the program's own value");
-    else
-        gc__message("%s=%.60s is not understood (%s); %s is used instead", option->variable, text, option->meaning,
-                    preset ? option->preset_text : "the program's own value");
+    gc__option_allowed(option, allowed, sizeof allowed);
+    gc__message("%s=%.60s is %s (%s); %s is used instead", option->variable, text,
+                parse_form(option, text, &value) ? "out of range" : "not understood", allowed,
+                preset ? option->preset_text : "the program's own value");
 }
 
 static void complete_from_environment(struct gc_options *options, const struct option *option)

@@ -41,4 +41,9 @@ void gc__options_complete(struct gc_options *options);
 /* The value of `text` for an option; false if it has none. */
 bool gc__option_parse(const struct option *option, const char *text, int64_t *value);
 
+#define GC_ALLOWED_BYTES 128
+
+/* In words, which values it may have. */
+void gc__option_allowed(const struct option *option, char *text, size_t capacity);
+
 #endif

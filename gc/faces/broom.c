@@ -14,20 +14,21 @@
 /* As env and its like end. */
 enum { WRONG_USE = 2, CANNOT_RUN = 126, NOT_FOUND = 127 };
 
-static const char usage[] = "usage: broom run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
-                            "\n"
-                            "Runs PROGRAM with Broom, a garbage collector, in the place of malloc.\n"
-                            "\n"
-                            "  --free=ignore    free does nothing: what is unreachable is collected (default)\n"
-                            "  --free=honour    free frees at once; what was forgotten is collected\n"
-                            "  --stats          a summary on stderr at exit\n"
-                            "  --log            one line on stderr for each collection\n"
-                            "  --max-heap=SIZE  beyond that malloc fails (SIZE: a number, perhaps with K, M, G or T)\n"
-                            "  --children       the programs that it runs have Broom, too\n"
-                            "  --keep-for=LIST  what libraries of these names allocate is kept until they free it\n"
-                            "  --NAME=VALUE     any other option: BROOM_NAME of the manual\n"
-                            "\n"
-                            "       broom --help | --version\n";
+static const char usage[] =
+    "usage: broom run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
+    "\n"
+    "Runs PROGRAM with Broom, a garbage collector, in the place of malloc.\n"
+    "\n"
+    "  --free=ignore    free does nothing: what is unreachable is collected (default)\n"
+    "  --free=honour    free frees at once; what was forgotten is collected\n"
+    "  --stats          a summary on stderr at exit (none after _exit, as of dash, nor after a signal)\n"
+    "  --log            one line on stderr for each collection\n"
+    "  --max-heap=SIZE  beyond that malloc fails (SIZE: a number, perhaps with K, M, G or T, from 4M on)\n"
+    "  --children       the programs that it runs have Broom, too\n"
+    "  --keep-for=LIST  what libraries of these names allocate is kept until they free it\n"
+    "  --NAME=VALUE     any other option: BROOM_NAME of the manual\n"
+    "\n"
+    "       broom --help | --version\n";
 
 /* ---- Options -------------------------------------------------------------------------- */
 
@@ -46,26 +47,80 @@ static const struct option *find_option(const char *name, size_t length)
     return NULL;
 }
 
-static bool take_option(const char *argument)
+static bool needs_value(const char *argument, const char *allowed)
 {
-    static const char keep[] = "--keep-for=";
-    size_t length = strcspn(argument + 2, "=");
-    const struct option *option = find_option(argument + 2, length);
-    bool is_switch = option != NULL && option->form == OPTION_COUNT && option->most == 1;
-    const char *value = argument[2 + length] == '=' ? argument + 2 + length + 1 : is_switch ? "1" : "";
+    gc__message("%.80s needs =VALUE (%s)", argument, allowed);
+    return false;
+}
+
+static bool is_no_value(const char *argument, const char *allowed)
+{
+    gc__message("%.80s: that is no value for it (%s)", argument, allowed);
+    return false;
+}
+
+static bool set_option(const struct option *option, const char *argument, const char *value)
+{
+    bool is_switch = option->form == OPTION_COUNT && option->most == 1;
+    char allowed[GC_ALLOWED_BYTES];
     int64_t parsed;
 
-    if (strncmp(argument, keep, sizeof keep - 1) == 0)
-        return setenv(GC_KEEP_FOR, argument + sizeof keep - 1, 1) == 0;
-    if (option == NULL) {
+    gc__option_allowed(option, allowed, sizeof allowed);
+    if (value == NULL && !is_switch)
+        return needs_value(argument, allowed);
+    if (!gc__option_parse(option, value != NULL ? value : "1", &parsed))
+        return is_no_value(argument, allowed);
+    return setenv(option->variable, value != NULL ? value : "1", 1) == 0;
+}
+
+/* No file's name begins with nothing, or with a folder; and after a comma, a blank is a slip. */
+static bool is_list_of_names(const char *list)
+{
+    for (size_t length;; list += length + 1) {
+        length = strcspn(list, ",");
+        if (length == 0 || strcspn(list, "/ \t\n") < length)
+            return false;
+        if (list[length] == '\0')
+            return true;
+    }
+}
+
+/* To what stood before on the command line, but not to what the environment has. */
+static bool keep_for(const char *argument, const char *list)
+{
+    static const char allowed[] = "beginnings of files' names, without folders or blanks, with commas between";
+    static char all[8192];
+    size_t length = strlen(all);
+
+    if (list == NULL)
+        return needs_value(argument, allowed);
+    if (!is_list_of_names(list) || strlen(list) + 1 >= sizeof all - length)
+        return is_no_value(argument, allowed);
+    snprintf(all + length, sizeof all - length, "%s%s", length > 0 ? "," : "", list);
+    return setenv(GC_KEEP_FOR, all, 1) == 0;
+}
+
+static bool is_named(const char *argument, size_t length, const char *name)
+{
+    return strncmp(argument, name, length) == 0 && name[length] == '\0';
+}
+
+static bool take_option(const char *argument)
+{
+    size_t length = strcspn(argument, "=");
+    const char *value = argument[length] == '=' ? argument + length + 1 : NULL;
+    const struct option *option = strncmp(argument, "--", 2) == 0 ? find_option(argument + 2, length - 2) : NULL;
+
+    if (option != NULL)
+        return set_option(option, argument, value);
+    if (is_named(argument, length, "--keep-for"))
+        return keep_for(argument, value);
+    if (is_named(argument, length, "--children") || is_named(argument, length, "--help") ||
+        is_named(argument, length, "--version"))
+        gc__message("%.*s takes no value", (int)length, argument);
+    else
         gc__message("there is no option %.80s", argument);
-        return false;
-    }
-    if (!gc__option_parse(option, value, &parsed)) {
-        gc__message("%.80s: that is no value for it (%s)", argument, option->meaning);
-        return false;
-    }
-    return setenv(option->variable, value, 1) == 0;
+    return false;
 }
 
 /* ---- The library ------------------------------------------------------------------------ */
@@ -126,17 +181,29 @@ static int run(char **arguments)
     return CANNOT_RUN;
 }
 
+static int print_usage(void)
+{
+    return fputs(usage, stdout) < 0;
+}
+
+static int print_version(void)
+{
+    return printf("broom %d.%d.%d\n", GC_VERSION_MAJOR, GC_VERSION_MINOR, GC_VERSION_PATCH) < 0;
+}
+
 static int take_options_and_run(char **argument)
 {
     bool children = false;
 
-    for (; *argument != NULL && strncmp(*argument, "--", 2) == 0; argument++) {
+    for (; *argument != NULL && **argument == '-'; argument++) {
         if (strcmp(*argument, "--") == 0) {
             argument++;
             break;
         }
         if (strcmp(*argument, "--help") == 0)
-            return fputs(usage, stdout) < 0;
+            return print_usage();
+        if (strcmp(*argument, "--version") == 0)
+            return print_version();
         if (strcmp(*argument, "--children") == 0)
             children = true;
         else if (!take_option(*argument))
@@ -156,9 +223,9 @@ int main(int count, char **argument)
     if (count >= 2 && strcmp(argument[1], "run") == 0)
         return take_options_and_run(argument + 2);
     if (count == 2 && strcmp(argument[1], "--help") == 0)
-        return fputs(usage, stdout) < 0;
+        return print_usage();
     if (count == 2 && strcmp(argument[1], "--version") == 0)
-        return printf("broom %d.%d.%d\n", GC_VERSION_MAJOR, GC_VERSION_MINOR, GC_VERSION_PATCH) < 0;
+        return print_version();
     fputs(usage, stderr);
     return WRONG_USE;
 }
