@@ -310,6 +310,18 @@ expect 0 'broom' "$broom" run "$work/user"
 expect 126 ': it calls mallocx of libjemalloc.so.2, more of that allocator than' "$broom" run "$work/user-DEXTENDED"
 expect 0 'runs without Broom: it calls mallocx of libjemalloc' "$broom" run env "$work/user-DEXTENDED"
 
+# Where nobody looks at the program before it runs, the library does when it begins, if there is
+# another malloc than the C library's.
+said='^broom: the program calls mallocx of libjemalloc.so.2, more of that .*: it runs without libbroom-malloc$'
+echo 'void *__libc_malloc(unsigned long n);
+void *malloc(unsigned long n) { return __libc_malloc(n); }' >>"$work/allocator.c"
+$CC -fPIC -shared -Wl,-soname,libjemalloc.so.2 -o "$work/libjemalloc.so.2" "$work/allocator.c"
+expect 0 "$said" env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/user-DEXTENDED"
+expect 0 "$said" "$broom" run --children sh -c "'$work/user-DEXTENDED'; exit"
+expect 0 'broom' env LD_PRELOAD="$folder/libbroom-malloc.so" "$work/user"
+expect 0 'broom' "$broom" run --children sh -c "'$work/user'; exit"
+expect 0 'broom' "$broom" run "$work/user"
+
 if [ "$(id -u)" -eq 0 ]; then
     cp "$work/whose" "$work/set-uid"
     chown 65534 "$work/set-uid"

@@ -503,6 +503,10 @@ void *gc__os_find_function(const char *name);
 const char *gc__os_file_of(const void *function);
 bool gc__os_is_own(const void *function);
 
+/* Whether the next definition of this name behind ours is another library's than the C
+ * library's. */
+bool gc__os_next_is_anothers(const char *name);
+
 /* What this process becomes by exec is to have `preload` ("LD_PRELOAD=path") and `once`
  * in its environment; its children are not. Both strings stay. */
 void gc__os_keep_across_exec(const char *preload, const char *once);
