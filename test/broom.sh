@@ -62,6 +62,13 @@ expect 0 '^reused had$' "$broom" run --free=honour "$work/options"
 expect 0 '^new refused$' "$broom" run --max-heap=32M "$work/options"
 expect 0 '^broom: full collection 1: ' "$broom" run --log "$work/options"
 
+# Of several processes, each says which it is.
+expect 0 '^broom: collections [0-9]+ in process [0-9]+$' "$broom" run --stats --children \
+    sh -c "'$work/options' & '$work/options'; wait; exit"
+if [ "$(sed -n 's/^broom: collections .* in process //p' "$work/output" | sort -u | wc -l)" -lt 2 ]; then
+    fail "not two processes, or not told which"
+fi
+
 cat >"$work/script" <<'END'
 #!/bin/sh
 echo "$LD_PRELOAD,$BROOM_RUN_ONCE,$1"

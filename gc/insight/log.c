@@ -150,6 +150,24 @@ void gc__observe_exhaustion(struct heap *heap, size_t bytes)
     gc__world_unlock(&heap->world);
 }
 
+/* In one piece: other processes may write theirs at the same time. */
+static void summarize(const struct gc_stats *stats)
+{
+    gc__message("collections %llu in process %ld\n"
+                "broom: minor collections %llu, concurrent %llu\n"
+                "broom: pause total %.3f ms, longest %.3f ms, last %.3f ms\n"
+                "broom: allocated %llu bytes, freed %llu bytes\n"
+                "broom: live %llu bytes in %llu objects\n"
+                "broom: heap %llu bytes, peak %llu bytes, metadata %llu bytes, reserved %llu bytes",
+                (unsigned long long)stats->collections, gc__os_process_id(),
+                (unsigned long long)stats->minor_collections, (unsigned long long)stats->concurrent_collections,
+                ms(stats->pause_total_ns), ms(stats->pause_max_ns), ms(stats->pause_last_ns),
+                (unsigned long long)stats->bytes_allocated, (unsigned long long)stats->bytes_freed,
+                (unsigned long long)stats->live_bytes, (unsigned long long)stats->objects_marked,
+                (unsigned long long)stats->heap_bytes, (unsigned long long)stats->heap_peak_bytes,
+                (unsigned long long)stats->metadata_bytes, (unsigned long long)stats->reserved_bytes);
+}
+
 static __attribute__((destructor)) void summary_at_exit(void)
 {
     struct gc_stats stats;
@@ -157,16 +175,5 @@ static __attribute__((destructor)) void summary_at_exit(void)
     if (!gc__heap.started || gc__heap.options.stats == 0)
         return;
     stats = gc__stats_now();
-    gc__message("collections %llu", (unsigned long long)stats.collections);
-    gc__message("minor collections %llu, concurrent %llu", (unsigned long long)stats.minor_collections,
-                (unsigned long long)stats.concurrent_collections);
-    gc__message("pause total %.3f ms, longest %.3f ms, last %.3f ms", ms(stats.pause_total_ns), ms(stats.pause_max_ns),
-                ms(stats.pause_last_ns));
-    gc__message("allocated %llu bytes, freed %llu bytes", (unsigned long long)stats.bytes_allocated,
-                (unsigned long long)stats.bytes_freed);
-    gc__message("live %llu bytes in %llu objects", (unsigned long long)stats.live_bytes,
-                (unsigned long long)stats.objects_marked);
-    gc__message("heap %llu bytes, peak %llu bytes, metadata %llu bytes, reserved %llu bytes",
-                (unsigned long long)stats.heap_bytes, (unsigned long long)stats.heap_peak_bytes,
-                (unsigned long long)stats.metadata_bytes, (unsigned long long)stats.reserved_bytes);
+    summarize(&stats);
 }
