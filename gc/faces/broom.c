@@ -27,8 +27,11 @@ static const char usage[] =
     "  --children       the programs that it runs have Broom, too\n"
     "  --keep-for=LIST  what libraries of these names allocate is kept until they free it\n"
     "  --NAME=VALUE     any other option: BROOM_NAME of the manual\n"
+    "  --               ends the options, for a PROGRAM whose name begins with -\n"
     "\n"
-    "       broom --help | --version\n";
+    "       broom --help | --version\n"
+    "\n"
+    "Programs that are linked with Broom have the options as variables: BROOM_STATS=1 PROGRAM\n";
 
 /* ---- Options -------------------------------------------------------------------------- */
 

@@ -3,7 +3,8 @@
  *
  * The functions are renamed for the linker only; the compiler sees the usual declarations.
  * So their addresses may be taken, and struct members of the same names are not affected.
- * (C++'s new and delete are not replaced: link with -lbroom-malloc for that.)
+ * (C++'s new and delete are not replaced: for that, link with -lbroom-malloc instead of
+ * including this header.)
  *
  * Not replaced: getcwd, realpath, wcsdup, scandir, getaddrinfo and whatever else of the C
  * library allocates inside it. What they return is the C library's.
