@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
@@ -104,6 +105,78 @@ static void check_refused(void)
     enough = true;
     REQUIRE(pthread_create(&thread, NULL, share, &stack) == 0 && pthread_join(thread, NULL) == 0);
     REQUIRE(!threads_stop_on_theirs());
+}
+
+/* ---- What lies beside a stack ---------------------------------------------------------------- */
+
+static void check_beside(struct kept **place)
+{
+    *place = make_kept("beside a stack");
+    clear_stack();
+    litter(20);
+    REQUIRE(is_kept(*place, "beside a stack"));
+}
+
+static void *wait_for_end(void *unused)
+{
+    waiting++;
+    while (!enough)
+        usleep(1000);
+    return unused;
+}
+
+/* At the lower end of the memory that the program gave for it. */
+static void check_lent(void)
+{
+    void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    REQUIRE(memory != MAP_FAILED && pthread_attr_init(&attributes) == 0);
+    REQUIRE(pthread_attr_setstack(&attributes, memory, 1 << 20) == 0);
+    REQUIRE(pthread_create(&thread, &attributes, wait_for_end, NULL) == 0);
+    while (waiting == 0)
+        sched_yield();
+    check_beside(memory);
+    enough = true;
+    REQUIRE(pthread_join(thread, NULL) == 0);
+}
+
+/* Where the initial stack might come to one day. */
+static void check_below(void)
+{
+    char here, *below = (char *)(((uintptr_t)&here - (4 << 20)) & ~(uintptr_t)4095);
+    void *memory = mmap(below, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    REQUIRE(memory != MAP_FAILED);
+    check_beside(memory);
+}
+
+static atomic_int clone_runs = 1;
+
+static int spin_in_clone(void *unused)
+{
+    (void)unused;
+    waiting++;
+    while (!enough)
+        continue;
+    return 0;
+}
+
+/* Of a thread that the C library does not know, in the same mapping. */
+static void check_cloned(void)
+{
+    char *memory = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+
+    REQUIRE(memory != MAP_FAILED);
+    REQUIRE(clone(spin_in_clone, memory + 2 * STACK_BYTES, flags, NULL, NULL, NULL, &clone_runs) > 0);
+    while (waiting == 0)
+        sched_yield();
+    check_beside((struct kept **)(void *)memory);
+    enough = true;
+    while (clone_runs != 0)
+        sched_yield();
 }
 
 /* ---- Stacks that are arrays in a frame ------------------------------------------------------- */
@@ -260,8 +333,11 @@ static void check_masks(void)
 /* ---- Which -------------------------------------------------------------------------------------- */
 
 static const struct check checks[] = {
-    {"shared", check_shared},       {"handed_over", check_handed_over}, {"refused", check_refused},
-    {"coroutine", check_coroutine}, {"alternate", check_alternate},     {"masks", check_masks},
+    {"shared", check_shared},       {"handed_over", check_handed_over},
+    {"refused", check_refused},     {"lent", check_lent},
+    {"below", check_below},         {"cloned", check_cloned},
+    {"coroutine", check_coroutine}, {"alternate", check_alternate},
+    {"masks", check_masks},
 };
 
 int main(int count, char **argument)

@@ -66,9 +66,6 @@
  * number of system calls stays logarithmic. */
 #define GC_GROWTH_SHARE 16
 
-/* Linux leaves so much free below the initial stack, whatever its limit. */
-#define GC_STACK_GAP_BYTES ((size_t)128 << 20)
-
 /* ---- Allocation --------------------------------------------------------- */
 
 /* A mutator claims cells in runs of about this many bytes: what is zeroed at

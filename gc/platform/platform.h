@@ -131,8 +131,13 @@ size_t gc__os_memory_limit(void);
  * the end of its mapping. */
 struct gc__range gc__os_initial_stack(void);
 
+bool gc__os_is_initial_stack(struct gc__range stack);
+
 /* The stack of the calling thread, likewise. */
 struct gc__range gc__os_own_stack(void);
+
+/* Whether there is a page right below `stack` that nobody can touch. */
+bool gc__os_has_guard(struct gc__range stack);
 
 /* The same in a signal's handler, where the C library is not asked. Of its stack at least
  * what it uses now, if it can be told which that is; else the readable memory around

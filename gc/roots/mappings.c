@@ -23,19 +23,41 @@ static void leave_out(struct gc__range range, void *argument)
         mappings->failed |= !gc__ranges_remove(&mappings->ranges[kind], range);
 }
 
-/* These are scanned from the stack pointer on. The initial thread's may be allowed to
- * grow over what is mapped below it; the kernel keeps some distance. */
-static void leave_out_stacks(struct mappings *mappings, const struct world *world)
+/* Nothing else hangs together with a stack that has a guard below it. The initial thread's has
+ * none, and may be allowed to grow over what is mapped below it. */
+static bool is_apart(struct mutator *mutator)
 {
-    for (const struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
+    if (mutator->guard == GUARD_UNKNOWN)
+        mutator->guard = gc__os_has_guard(mutator->stack) ? GUARD_BELOW : GUARD_NONE;
+    return !mutator->met && mutator->guard == GUARD_BELOW;
+}
+
+/* The whole of what was found at `address`. */
+static struct gc__range around(const struct mappings *mappings, uintptr_t address)
+{
+    struct gc__range found = {address, address};
+
+    for (unsigned kind = 0; kind < GC_MAPPING_KINDS && found.start == found.end; kind++)
+        gc__ranges_find(&mappings->ranges[kind], address, &found);
+    return found;
+}
+
+/* These are scanned from the stack pointer on. In memory that the program gave for a stack, or
+ * beside one that it told nobody of, there may be anything: it stays a root. */
+static void leave_out_stacks(struct mappings *mappings, struct world *world)
+{
+    for (struct mutator *mutator = world->first; mutator != NULL; mutator = mutator->next) {
         struct gc__range stack = mutator->stack;
 
-        stack.start = stack.end - gc__min(stack.end - stack.start, GC_STACK_GAP_BYTES);
+        if (gc__os_is_initial_stack(stack))
+            stack.start = gc__max(stack.start, around(mappings, stack.end - 1).start);
+        else if (!is_apart(mutator))
+            continue;
         leave_out(stack, mappings);
     }
 }
 
-bool gc__mappings_read(struct mappings *mappings, const struct world *world)
+bool gc__mappings_read(struct mappings *mappings, struct world *world)
 {
     for (unsigned kind = 0; kind < GC_MAPPING_KINDS; kind++)
         mappings->ranges[kind].count = 0;

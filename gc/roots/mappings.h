@@ -29,7 +29,7 @@ struct mappings {
 
 /* Asks the system. The world stands. False: it does not say, or there is no memory to
  * note it. */
-bool gc__mappings_read(struct mappings *mappings, const struct world *world);
+bool gc__mappings_read(struct mappings *mappings, struct world *world);
 
 /* Calls `visit` for what of these may hold pointers, and in code anywhere. Returns the bytes of
  * that. */

@@ -31,6 +31,9 @@ enum mutator_state {
     MUTATOR_ASIDE    /* no mutator, but known: it takes no signals */
 };
 
+/* A page that nobody can touch: the C library's stacks have one, the program's own seldom. */
+enum stack_guard { GUARD_UNKNOWN, GUARD_BELOW, GUARD_NONE };
+
 struct mutator {
     struct run runs[GC_BUILTIN_LANES];
     struct magazine magazines[GC_BUILTIN_LANES];
@@ -74,6 +77,7 @@ struct mutator {
 
     /* The thread. */
     struct gc__range stack;   /* as far as it may ever be used */
+    enum stack_guard guard;   /* below that */
     uintptr_t thread_pointer; /* 0: shared with another thread */
     long thread_id;           /* 0: not run yet, or ended */
     bool met;                 /* by a stop alone: it never called us */

@@ -107,6 +107,16 @@ struct gc__range gc__ranges_first_part(const struct ranges *ranges, struct gc__r
     return range;
 }
 
+bool gc__ranges_find(const struct ranges *ranges, uintptr_t address, struct gc__range *found)
+{
+    size_t next = first_reaching(ranges, address + 1);
+
+    if (next == ranges->count || ranges->range[next].start > address)
+        return false;
+    *found = ranges->range[next];
+    return true;
+}
+
 size_t gc__ranges_metadata_bytes(const struct ranges *ranges)
 {
     return bytes_for(ranges->capacity);

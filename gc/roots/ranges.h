@@ -25,6 +25,9 @@ bool gc__ranges_remove(struct ranges *ranges, struct gc__range range);
  * outside. */
 struct gc__range gc__ranges_first_part(const struct ranges *ranges, struct gc__range range, bool *is_inside);
 
+/* The range that has `address` in it. False: none has. */
+bool gc__ranges_find(const struct ranges *ranges, uintptr_t address, struct gc__range *found);
+
 size_t gc__ranges_metadata_bytes(const struct ranges *ranges);
 void gc__ranges_audit(const struct ranges *ranges);
 

@@ -39,6 +39,18 @@ struct gc__range gc__os_initial_stack(void)
     return stack;
 }
 
+bool gc__os_is_initial_stack(struct gc__range stack)
+{
+    return stack.end == initial_stack_end();
+}
+
+bool gc__os_has_guard(struct gc__range stack)
+{
+    uintptr_t page = stack.start - gc__os_page_bytes();
+
+    return gc__page_is_mapped(page) && !gc__page_is_readable(page);
+}
+
 /* ---- Whose it is ---------------------------------------------------------------- */
 
 GC_OWN_STATE static struct {
@@ -65,7 +77,7 @@ void gc__stack_note_child(void)
  * raised since, or be none: there only what is mapped decides. */
 static uintptr_t lowest(struct gc__range stack)
 {
-    return stack.end == initial_stack_end() ? gc__os_page_bytes() : stack.start;
+    return gc__os_is_initial_stack(stack) ? gc__os_page_bytes() : stack.start;
 }
 
 /* Pages that are mapped are not touched if they are not readable either. */
@@ -84,7 +96,7 @@ struct gc__range gc__os_whole_stack(struct gc__range stack)
 static bool is_on_stack(uintptr_t sp, struct gc__range stack)
 {
     return sp >= lowest(stack) && sp < stack.end &&
-           (stack.end != initial_stack_end() || gc__all_is_mapped(sp, stack.end));
+           (!gc__os_is_initial_stack(stack) || gc__all_is_mapped(sp, stack.end));
 }
 
 struct gc__range gc__alternate_stack(const stack_t *alternate)
