@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "test/replaced.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -93,6 +94,49 @@ static void check_handed_over(void)
     REQUIRE(pthread_join(thread, NULL) == 0 && threads_stop_on_theirs());
 }
 
+static void set_alternate(void *area)
+{
+    stack_t stack = {.ss_sp = area, .ss_size = STACK_BYTES};
+
+    REQUIRE(sigaltstack(&stack, NULL) == 0);
+}
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void *wait_with_alternate(void *area)
+{
+    set_alternate(area);
+    waiting++;
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return NULL;
+}
+
+/* As many as one program has, at a distance from each other that is as bad for a table as any. */
+static void check_many(void)
+{
+    enum { THREADS = 600, APART = 8 << 20 };
+    static pthread_t thread[THREADS];
+    char *area = mmap(NULL, (size_t)THREADS * APART, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    pthread_attr_t attributes;
+
+    REQUIRE(area != MAP_FAILED && pthread_attr_init(&attributes) == 0);
+    REQUIRE(pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0);
+    pthread_mutex_lock(&gate);
+    for (size_t i = 0; i < THREADS; i++) {
+        REQUIRE(mprotect(area + i * APART, STACK_BYTES, PROT_READ | PROT_WRITE) == 0);
+        REQUIRE(pthread_create(&thread[i], &attributes, wait_with_alternate, area + i * APART) == 0);
+    }
+    while (waiting < THREADS)
+        usleep(1000);
+    REQUIRE(threads_stop_on_theirs());
+    set_alternate(area + (size_t)THREADS / 2 * APART);
+    REQUIRE(!threads_stop_on_theirs());
+    pthread_mutex_unlock(&gate);
+    for (size_t i = 0; i < THREADS; i++)
+        REQUIRE(pthread_join(thread[i], NULL) == 0);
+}
+
 /* What the kernel refuses changes nothing. */
 static void check_refused(void)
 {
@@ -102,6 +146,7 @@ static void check_refused(void)
 
     litter(1);
     REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaltstack(&too_small, NULL) != 0 && threads_stop_on_theirs());
+    REQUIRE(sigaltstack((stack_t *)(uintptr_t)8, NULL) != 0 && errno == EFAULT);
     enough = true;
     REQUIRE(pthread_create(&thread, NULL, share, &stack) == 0 && pthread_join(thread, NULL) == 0);
     REQUIRE(!threads_stop_on_theirs());
@@ -334,10 +379,10 @@ static void check_masks(void)
 
 static const struct check checks[] = {
     {"shared", check_shared},       {"handed_over", check_handed_over},
-    {"refused", check_refused},     {"lent", check_lent},
-    {"below", check_below},         {"cloned", check_cloned},
-    {"coroutine", check_coroutine}, {"alternate", check_alternate},
-    {"masks", check_masks},
+    {"refused", check_refused},     {"many", check_many},
+    {"lent", check_lent},           {"below", check_below},
+    {"cloned", check_cloned},       {"coroutine", check_coroutine},
+    {"alternate", check_alternate}, {"masks", check_masks},
 };
 
 int main(int count, char **argument)

@@ -174,6 +174,7 @@ BOTH_WAYS(replaced_handlers, pthread_create)
 
 BOTH_WAYS(replaced_stacks, shared)
 BOTH_WAYS(replaced_stacks, handed_over)
+BOTH_WAYS(replaced_stacks, many)
 BOTH_WAYS(replaced_stacks, refused)
 BOTH_WAYS(replaced_stacks, lent)
 BOTH_WAYS(replaced_stacks, below)

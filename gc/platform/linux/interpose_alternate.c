@@ -9,6 +9,8 @@
  * the stacks on which they run. */
 
 #define _GNU_SOURCE
+#include "gc/base/align.h"
+#include "gc/platform/linux/probe.h"
 #include "gc/platform/linux/stack.h"
 
 #include <stdatomic.h>
@@ -19,8 +21,8 @@
 #define SS_AUTODISARM (1U << 31)
 #endif
 
-/* Who has set which, by its place. What does not fit any more is forgotten. */
-enum { NOTED = 256, PLACE_SHIFT = 11, THREAD_BITS = 22 }; /* 2 KiB: no stack is smaller */
+/* Who has set which: by the stack's place, among so many next to each other. */
+enum { NOTED = 1024, TRIED = 16, PLACE_SHIFT = 11, THREAD_BITS = 22 }; /* 2 KiB: no stack is smaller */
 
 GC_OWN_STATE static _Atomic uint64_t noted[NOTED];
 
@@ -34,29 +36,62 @@ static uint64_t note_of(const stack_t *stack)
     return place_of(stack) << THREAD_BITS | (uint64_t)gc__os_thread_id();
 }
 
-static bool is_of_another(uint64_t note, const stack_t *stack)
+/* Fibonacci hashing: Knuth, The Art of Computer Programming, section 6.4. */
+static _Atomic uint64_t *nth(const stack_t *stack, unsigned i)
 {
-    long thread_id = (long)(note & ((1 << THREAD_BITS) - 1));
-
-    return note >> THREAD_BITS == place_of(stack) && thread_id != gc__os_thread_id() &&
-           gc__os_thread_exists(gc__os_process_id(), thread_id);
+    return &noted[((place_of(stack) * UINT64_C(0x9e3779b97f4a7c15) >> 32) + i) % NOTED];
 }
 
-/* Before the kernel knows of it: a stop may come at once. Returns what was noted there. */
-static uint64_t note(const stack_t *stack)
+static bool is_over(uint64_t note)
 {
-    uint64_t before = atomic_exchange(&noted[place_of(stack) % NOTED], note_of(stack));
+    return !gc__os_thread_exists(gc__os_process_id(), (long)(note & ((1 << THREAD_BITS) - 1)));
+}
 
-    if (is_of_another(before, stack))
+/* Where the calling thread is noted; NULL: nowhere. Notes another one that has the same stack. */
+static _Atomic uint64_t *find(const stack_t *stack, bool *is_shared)
+{
+    _Atomic uint64_t *mine = NULL;
+
+    for (unsigned i = 0; i < TRIED; i++) {
+        uint64_t note = *nth(stack, i);
+
+        if (note == note_of(stack))
+            mine = nth(stack, i);
+        else if (note >> THREAD_BITS == place_of(stack) && note != 0)
+            *is_shared |= !is_over(note);
+    }
+    return mine;
+}
+
+/* In place of nobody, or of a thread that is no more. NULL: there is no room. */
+static _Atomic uint64_t *take_place(const stack_t *stack)
+{
+    for (unsigned i = 0; i < TRIED; i++) {
+        uint64_t note = *nth(stack, i);
+
+        if ((note == 0 || is_over(note)) && atomic_compare_exchange_strong(nth(stack, i), &note, note_of(stack)))
+            return nth(stack, i);
+    }
+    return NULL;
+}
+
+/* Before the kernel knows of it: a stop may come at once. Of two threads that do so at the same
+ * time one sees the other. What there is no room to note may be shared. Returns what is to be
+ * taken back; NULL: nothing. */
+static _Atomic uint64_t *note(const stack_t *stack)
+{
+    bool is_shared = false;
+    _Atomic uint64_t *taken = find(stack, &is_shared) == NULL ? take_place(stack) : NULL;
+
+    if (find(stack, &is_shared) == NULL || is_shared)
         gc__os_stop_on_no_alternate_stack();
-    return before;
+    return taken;
 }
 
-static void take_back(const stack_t *stack, uint64_t before)
+static void take_back(_Atomic uint64_t *place)
 {
-    uint64_t mine = note_of(stack);
-
-    atomic_compare_exchange_strong(&noted[place_of(stack) % NOTED], &mine, before);
+    if (place != NULL)
+        *place = 0;
 }
 
 static bool is_set(const stack_t *stack)
@@ -64,16 +99,30 @@ static bool is_set(const stack_t *stack)
     return stack != NULL && (stack->ss_flags & SS_DISABLE) == 0;
 }
 
+/* Else the kernel says what is wrong. */
+static bool can_be_read(const stack_t *stack)
+{
+    uintptr_t page = gc__os_page_bytes(), start = (uintptr_t)stack, end = start + sizeof *stack - 1;
+
+    return stack == NULL ||
+           (gc__page_is_readable(gc__align_down(start, page)) && gc__page_is_readable(gc__align_down(end, page)));
+}
+
 __attribute__((visibility("default"))) int sigaltstack(const stack_t *stack, stack_t *old)
 {
     stack_t before = {.ss_flags = SS_DISABLE};
-    uint64_t noted_before = is_set(stack) ? note(stack) : 0;
-    int result = (int)syscall(SYS_sigaltstack, stack, &before);
+    _Atomic uint64_t *taken;
+    bool is_shared = false;
+    int result;
 
-    if (is_set(stack) && result != 0)
-        take_back(stack, noted_before);
+    if (!can_be_read(stack) || !can_be_read(old))
+        return (int)syscall(SYS_sigaltstack, stack, old);
+    taken = is_set(stack) ? note(stack) : NULL;
+    result = (int)syscall(SYS_sigaltstack, stack, &before);
+    if (result != 0)
+        take_back(taken);
     if (stack != NULL && result == 0 && is_set(&before) && !(is_set(stack) && place_of(stack) == place_of(&before)))
-        take_back(&before, 0);
+        take_back(find(&before, &is_shared));
     if (result == 0 && stack != NULL && ((unsigned)stack->ss_flags & SS_AUTODISARM) != 0)
         gc__disarming_stack = gc__alternate_stack(stack);
     if (old != NULL && result == 0)

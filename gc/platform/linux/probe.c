@@ -31,7 +31,8 @@ bool gc__page_is_readable(uintptr_t page)
 {
     enum { NO_SUCH_OPERATION = -1, KERNEL_SIGSET_BYTES = 8 };
 
-    return gc__raw_call(SYS_rt_sigprocmask, NO_SUCH_OPERATION, (long)page, 0, KERNEL_SIGSET_BYTES, 0, 0) != -EFAULT;
+    return page != 0 && /* by which the call means none */
+           gc__raw_call(SYS_rt_sigprocmask, NO_SUCH_OPERATION, (long)page, 0, KERNEL_SIGSET_BYTES, 0, 0) != -EFAULT;
 }
 
 bool gc__calls_are_filtered(void)
