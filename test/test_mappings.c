@@ -213,16 +213,33 @@ Test(mappings, of_our_own_do_not_count)
     check_visited((size_t[]){1}, 1);
 }
 
-Test(mappings, do_not_count_where_mutators_have_their_stacks)
+static void put_stack_behind_page(char *start, size_t page)
 {
-    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     struct mutator *mutator = gc__mutator_create();
 
     memset(start, 1, PAGES * gc__os_page_bytes());
-    mutator->stack = (struct gc__range){(uintptr_t)page_of(start, 1), (uintptr_t)page_of(start, PAGES)};
+    mutator->stack = (struct gc__range){(uintptr_t)page_of(start, page + 1), (uintptr_t)page_of(start, PAGES)};
     world.first = mutator;
+}
+
+Test(mappings, do_not_count_where_mutators_have_their_stacks)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    put_stack_behind_page(start, 1);
+    cr_assert_eq(mprotect(page_of(start, 1), gc__os_page_bytes(), PROT_NONE), 0);
     look_at(start, false);
     check_visited((size_t[]){0}, 1);
+}
+
+/* That may be the program's own memory, and something else at its lower end. */
+Test(mappings, count_where_a_stack_has_no_guard)
+{
+    char *start = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    put_stack_behind_page(start, PAGES - 3);
+    look_at(start, false);
+    cr_assert(watch.visited[0] && watch.visited[PAGES - 3] && watch.visited[PAGES - 2] && watch.visited[PAGES - 1]);
 }
 
 Test(mappings, of_data_and_bss_count)
