@@ -59,12 +59,13 @@ bool gc__threads_enter(void)
     return true;
 }
 
-/* A handler ends the thread in the middle of our code, which will not be gone on with. */
+/* A handler ends the thread in the middle of our code, which will not be gone on with. (That is
+ * not where it waits as one that is safe.) */
 static void leave_middle(void)
 {
     struct mutator *mutator = gc__mutator;
 
-    if (gc__mutator_exists(mutator) && (mutator->inside || gc__thread_busy_at != 0))
+    if (gc__mutator_exists(mutator) && !gc__mutator_is_safe(mutator) && (mutator->inside || gc__thread_busy_at != 0))
         gc__abandon_call(&gc__heap, mutator);
 }
 

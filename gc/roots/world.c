@@ -187,7 +187,7 @@ bool gc__world_lock_in_middle(struct world *world)
     bool holds = world->is_unknown;
     uint64_t blocked;
 
-    if (!gc__mutator_exists(mutator) || !mutator->inside || gc__world_is_owned(world)) {
+    if (!gc__mutator_exists(mutator) || !mutator->inside || gc__mutator_is_safe(mutator) || gc__world_is_owned(world)) {
         gc__world_lock(world);
         return true;
     }
