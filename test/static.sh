@@ -80,7 +80,7 @@ link()
     # Words, not strings: $CC, and what the .pc says.
     # shellcheck disable=SC2046,SC2086
     if ! $CC -static -o "$work/program" "$source" "$@" "$build/.libs/lib$library.a" \
-        $(variable $library Libs.private) 2>"$work/errors"; then
+        $(variable $library Libs.private) $(variable $library static_executable) 2>"$work/errors"; then
         cat "$work/errors"
         exit 1
     fi

@@ -13,7 +13,7 @@ _Thread_local volatile uintptr_t gc__thread_busy_at;
 
 /* A static executable has no next definition, and nothing can be looked up; but
  * the archive of the C library has other names for its own: the flags that broom.pc
- * has for a static link make the linker take them. In a dynamic executable these are undefined. */
+ * has for this make the linker take them. In a dynamic executable these are undefined. */
 #define OTHER_NAME(name) extern char __##name[] __attribute__((weak))
 
 OTHER_NAME(pthread_create);
@@ -157,8 +157,8 @@ void *gc__real_function(const char *name)
     void *function = find(name);
 
     if (function == NULL)
-        gc__fatal("there is no %s behind Broom's own: link a static executable with"
-                  " what pkg-config --static --libs says",
+        gc__fatal("there is no %s behind Broom's own: link a static executable with what"
+                  " pkg-config --variable=static_executable says of broom, or of broom-malloc",
                   name);
     return function;
 }
