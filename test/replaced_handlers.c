@@ -144,12 +144,36 @@ static void check_pthread_create(void)
         REQUIRE(pthread_join(threads[i], NULL) == 0);
 }
 
+/* ---- Cancelled anywhere ------------------------------------------------------------------ */
+
+static void *protect_for_ever(void *unused)
+{
+    REQUIRE(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    for (;;)
+        call_mprotect();
+    return unused;
+}
+
+static void check_cancelled(void)
+{
+    page = memalign(PAGE_BYTES, PAGE_BYTES);
+    for (unsigned i = 0; i < 200; i++) {
+        pthread_t thread;
+
+        REQUIRE(pthread_create(&thread, NULL, protect_for_ever, NULL) == 0);
+        usleep(10 * (i % 20));
+        REQUIRE(pthread_cancel(thread) == 0 && pthread_join(thread, NULL) == 0);
+        call_mprotect();
+    }
+}
+
 /* ---- Which ------------------------------------------------------------------------------- */
 
 static const struct check checks[] = {
     {"fork", check_fork},
     {"mprotect", check_mprotect},
     {"pthread_create", check_pthread_create},
+    {"cancelled", check_cancelled},
 };
 
 int main(int count, char **argument)

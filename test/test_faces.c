@@ -171,6 +171,7 @@ BOTH_WAYS(replaced_habits, no_files)
 BOTH_WAYS(replaced_handlers, fork)
 BOTH_WAYS(replaced_handlers, mprotect)
 BOTH_WAYS(replaced_handlers, pthread_create)
+BOTH_WAYS(replaced_handlers, cancelled)
 
 BOTH_WAYS(replaced_stacks, shared)
 BOTH_WAYS(replaced_stacks, handed_over)

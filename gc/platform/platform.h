@@ -328,7 +328,7 @@ void gc__os_unblock_stop_signal(void); /* for the calling thread */
 uint64_t gc__os_hold_signals(void);
 void gc__os_release_signals(uint64_t blocked);
 
-/* Likewise the one that stops threads, for a few instructions. */
+/* Likewise the one that stops threads, and that which cancels them, for a few instructions. */
 uint64_t gc__os_hold_all_signals(void);
 
 /* Sends the signal. 0, ESRCH when there is no such thread, EAGAIN when it is to be sent

@@ -96,7 +96,7 @@ static void take_back(_Atomic uint64_t *place)
 
 static bool is_set(const stack_t *stack)
 {
-    return stack != NULL && (stack->ss_flags & SS_DISABLE) == 0;
+    return (stack->ss_flags & SS_DISABLE) == 0;
 }
 
 /* Else the kernel says what is wrong. */
@@ -104,28 +104,31 @@ static bool can_be_read(const stack_t *stack)
 {
     uintptr_t page = gc__os_page_bytes(), start = (uintptr_t)stack, end = start + sizeof *stack - 1;
 
-    return stack == NULL ||
-           (gc__page_is_readable(gc__align_down(start, page)) && gc__page_is_readable(gc__align_down(end, page)));
+    return gc__page_is_readable(gc__align_down(start, page)) && gc__page_is_readable(gc__align_down(end, page));
 }
 
 __attribute__((visibility("default"))) int sigaltstack(const stack_t *stack, stack_t *old)
 {
-    stack_t before = {.ss_flags = SS_DISABLE};
-    _Atomic uint64_t *taken;
+    stack_t before = {.ss_flags = SS_DISABLE}, wanted;
+    _Atomic uint64_t *taken = NULL;
     bool is_shared = false;
     int result;
 
-    if (!can_be_read(stack) || !can_be_read(old))
+    if (stack == NULL || !can_be_read(stack))
         return (int)syscall(SYS_sigaltstack, stack, old);
-    taken = is_set(stack) ? note(stack) : NULL;
-    result = (int)syscall(SYS_sigaltstack, stack, &before);
-    if (result != 0)
+    wanted = *stack; /* the other may lie there */
+    if (is_set(&wanted))
+        taken = note(&wanted);
+    result = (int)syscall(SYS_sigaltstack, stack, old != NULL ? old : &before);
+    if (result != 0) {
         take_back(taken);
-    if (stack != NULL && result == 0 && is_set(&before) && !(is_set(stack) && place_of(stack) == place_of(&before)))
+        return result;
+    }
+    if (old != NULL)
+        before = *old;
+    if (is_set(&before) && !(is_set(&wanted) && place_of(&wanted) == place_of(&before)))
         take_back(find(&before, &is_shared));
-    if (result == 0 && stack != NULL && ((unsigned)stack->ss_flags & SS_AUTODISARM) != 0)
-        gc__disarming_stack = gc__alternate_stack(stack);
-    if (old != NULL && result == 0)
-        *old = before; /* they may be the same */
-    return result;
+    if (((unsigned)wanted.ss_flags & SS_AUTODISARM) != 0)
+        gc__disarming_stack = gc__alternate_stack(&wanted);
+    return 0;
 }

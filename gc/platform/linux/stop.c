@@ -156,7 +156,7 @@ void gc__os_unblock_stop_signal(void)
  * program. Not by its functions, as tools have them, too. */
 static uint64_t hold_signals_but(uint64_t others)
 {
-    uint64_t held = ~(OF_FAULTS | (BIT_OF(SIGRTMIN) - BIT_OF(__SIGRTMIN)) | others), blocked = 0;
+    uint64_t held = ~(OF_FAULTS | others), blocked = 0;
 
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &blocked, sizeof held);
     return blocked;
@@ -164,9 +164,10 @@ static uint64_t hold_signals_but(uint64_t others)
 
 uint64_t gc__os_hold_signals(void)
 {
-    return hold_signals_but(BIT_OF(stop.signal));
+    return hold_signals_but((BIT_OF(SIGRTMIN) - BIT_OF(__SIGRTMIN)) | BIT_OF(stop.signal));
 }
 
+/* For so short a time the C library's may wait, too. */
 uint64_t gc__os_hold_all_signals(void)
 {
     return hold_signals_but(0);
