@@ -43,12 +43,13 @@ static bool is_made_for_another(char *what, size_t capacity)
 /* Whose it is, or NULL; and what is the matter with that. */
 static const char *find_rival(char *what, size_t capacity)
 {
-    const char *file = file_of_another_malloc();
+    const char *file;
 
     if (is_with_another_broom()) {
         snprintf(what, capacity, "has Broom already, as libbroom");
         return "the program";
     }
+    file = file_of_another_malloc();
     if (file != NULL) {
         snprintf(what, capacity, "has an allocator of its own, which defines malloc");
         return file;

@@ -27,9 +27,11 @@ static void leave_out(struct gc__range range, void *argument)
  * none, and may be allowed to grow over what is mapped below it. */
 static bool is_apart(struct mutator *mutator)
 {
+    if (mutator->met)
+        return false;
     if (mutator->guard == GUARD_UNKNOWN)
         mutator->guard = gc__os_has_guard(mutator->stack) ? GUARD_BELOW : GUARD_NONE;
-    return !mutator->met && mutator->guard == GUARD_BELOW;
+    return mutator->guard == GUARD_BELOW;
 }
 
 /* The whole of what was found at `address`. */

@@ -4,8 +4,8 @@
  * Such a program keeps pointers in memory that it mapped itself; and it may load a
  * library, and allocate meanwhile: whoever collects must not ask the loader, for the
  * one who has its lock may be waiting to allocate. So the kernel is asked, when the
- * world stands: what is mapped, and which pages of that were ever written. Stacks
- * and our own memory are left out.
+ * world stands: what is mapped, and which pages of that were ever written. Stacks, as far as
+ * nothing else can lie there, and our own memory are left out.
  *
  * A compiler at run time, as Java's, writes pointers into the code that it makes, where an
  * instruction has them: at any address.

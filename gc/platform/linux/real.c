@@ -111,20 +111,13 @@ bool gc__os_is_own(const void *function)
     return dladdr((const void *)(uintptr_t)gc__os_is_own, &ours) != 0 && theirs.dli_fbase == ours.dli_fbase;
 }
 
-static const void *file_behind_us(const char *name)
-{
-    const void *function = dlsym(RTLD_NEXT, name);
-    Dl_info info;
-
-    return function != NULL && dladdr(function, &info) != 0 ? info.dli_fbase : NULL;
-}
-
-/* No other library has a reason to define the second. */
+/* To ask of an address which file it is in (dladdr) would take reading all of its symbols. */
 bool gc__os_next_is_anothers(const char *name)
 {
-    const void *next = file_behind_us(name), *c_library = file_behind_us("gnu_get_libc_version");
+    const void *next = dlsym(RTLD_NEXT, name);
+    void *c_library = gc__os_load("libc.so.6");
 
-    return next != NULL && c_library != NULL && next != c_library;
+    return next != NULL && c_library != NULL && next != gc__os_function_of(c_library, name);
 }
 
 const char *gc__os_file_of(const void *function)
