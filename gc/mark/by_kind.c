@@ -15,7 +15,7 @@ static inline __attribute__((always_inline)) void report(struct marker *marker, 
             return;
         marker->exact[marker->edges_in % GC_EDGE_RING_ENTRIES] = marker->edges_in + 1;
     }
-    __builtin_prefetch(&marker->region->bits[offset >> GC_GRANULE_SHIFT >> 6], 1);
+    __builtin_prefetch(&marker->region->bits[offset >> GC_GRANULE_SHIFT >> 6]);
     marker->edge[marker->edges_in++ % GC_EDGE_RING_ENTRIES] = offset;
     if (marker->edges_in - marker->edges_out >= 2 * GC_EDGE_BATCH)
         gc__marker_visit_due(marker);

@@ -11,7 +11,7 @@ _Static_assert(2 * GC_EDGE_BATCH + 4 * GC_NARROW_GRANULES <= GC_EDGE_RING_ENTRIE
 
 static ALWAYS_INLINE void enqueue_edge(struct trace *trace, uintptr_t offset)
 {
-    __builtin_prefetch(&trace->bits[offset >> GC_GRANULE_SHIFT >> 6], 1);
+    __builtin_prefetch(&trace->bits[offset >> GC_GRANULE_SHIFT >> 6]); /* to read: most are marked already */
     trace->marker->edge[trace->edges_in++ % GC_EDGE_RING_ENTRIES] = offset;
 }
 
@@ -117,16 +117,16 @@ static ALWAYS_INLINE void leave_loop(struct trace *trace)
 {
     trace->marker->company = trace->company;
     suspend(trace);
-    trace->pending_bits = NULL;
 }
 
 static ALWAYS_INLINE void enter_loop(struct trace *trace)
 {
-    bool kinds = trace->kinds;
+    bool kinds = trace->kinds, collects = trace->collects;
 
     trace->marker->company = trace->company >= BESIDE_MUTATORS ? trace->company : ALONE;
     *trace = resume(trace->marker, trace->company, trace->patience);
     trace->kinds = kinds;
+    trace->collects = collects;
 }
 
 static ALWAYS_INLINE GC_SCANS_ANYTHING void scan_mapped(struct trace *trace, uintptr_t entry, enum past_end past_end)
@@ -334,6 +334,15 @@ static ALWAYS_INLINE bool must_leave(struct trace *trace)
     return changed;
 }
 
+static __attribute__((noinline)) void set_pending(struct marker *marker)
+{
+    for (struct pending *pending = marker->pending; pending != marker->pending + GC_PENDING_ENTRIES; pending++) {
+        if (pending->bits != NULL)
+            set_marks(pending->bits, pending->marks);
+        pending->bits = NULL;
+    }
+}
+
 /* An object goes from the worklist through the FIFO, which is kept full as long
  * as can be, then emptied: it is scanned as late after its prefetch as possible
  * (Cher, Hosking, Vijaykumar, ASPLOS 2004). The only grey object of all, one of
@@ -347,6 +356,7 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
     uintptr_t entry;
 
     trace.kinds = kinds;
+    trace.collects = marks_in_company(&trace);
     do {
         if (trace.top != trace.bottom) {
             entry = *--trace.top;
@@ -364,6 +374,8 @@ static ALWAYS_INLINE GC_SCANS_ANYTHING bool drain_with(struct marker *marker, en
         scan_entry(&trace, entry, past_end);
     } while (!must_leave(&trace));
     suspend(&trace);
+    if (trace.collects)
+        set_pending(marker);
     return !left;
 }
 

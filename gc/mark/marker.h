@@ -26,15 +26,15 @@
  * Nothing is counted here: what is live is read off the mark bits afterwards.
  *
  * Threads: the mutators are stopped, or one marker works beside them
- * (gc/cycle/concurrent.h says why that finds everything). A marker is one thread's; several may mark
- * at once (gc/mark/gang.h), and then set mark bits and flags atomically. An
- * atomic operation takes as long as all else that marking an object in the
- * cache does, so new mark bits are collected and set when one is due in another
- * word. Until then another marker may find the same objects white and scan
- * them, too: that is wasted, not wrong. (Large objects are too much to waste.)
- * All bits are set when a marker has nothing grey left, so none is pending when
- * marking has ended. A marker beside which nobody works uses plain stores: the
- * same source is compiled for either case. */
+ * (gc/cycle/concurrent.h says why that finds everything). A marker is one thread's;
+ * several may mark at once (gc/mark/gang.h), and then set mark bits and flags
+ * atomically. An atomic operation on a line that another processor has takes longer
+ * than all else that marking an object does, so new mark bits are collected, and set
+ * a good while after their line was asked for (`pending`). Until then another marker
+ * may find the same objects white and scan them, too: that is wasted, not wrong.
+ * (Large objects are too much to waste.) All bits are set when a marker leaves its
+ * loop, so none is pending when marking has ended. A marker beside which nobody works
+ * uses plain stores: the same source is compiled for either case. */
 #ifndef GC_MARK_MARKER_H
 #define GC_MARK_MARKER_H
 
@@ -53,6 +53,13 @@ enum company {
     AWAITED          /* there are none, and what turns from white may be awaited: gc/mark/ephemeron.h */
 };
 
+/* New marks of a word of the bitmap, in a table by the word's address. They are set when
+ * another word comes to the same place. */
+struct pending {
+    struct bits *bits; /* NULL: none */
+    uint64_t marks;
+};
+
 struct marker {
     _Alignas(GC_CACHE_LINES_BYTES) struct region *region;
     struct pool *pool; /* of its gang; NULL: it has none */
@@ -67,6 +74,8 @@ struct marker {
     size_t exact[GC_EDGE_RING_ENTRIES];       /* the edges_in behind an edge that must be the address of an object */
     uintptr_t object[GC_OBJECT_FIFO_ENTRIES]; /* entries of the worklist */
     size_t objects_in, objects;
+
+    struct pending pending[GC_PENDING_ENTRIES];
 
     bool unaligned;       /* an option: see UNALIGNED_COUNT */
     bool overflowed;      /* some block has its rescan flag set */

@@ -27,9 +27,8 @@ struct trace {
     size_t objects_in, objects;
     uintptr_t *top, *bottom, *end; /* of the worklist */
     enum company company;          /* a constant: what depends on it is decided by the compiler, */
-    bool kinds;                    /* and so is this: there may be objects of other kinds than the built-in ones */
-    struct bits *pending_bits;     /* NULL, or where marks are still to be set... */
-    uint64_t pending_marks;        /* ...these */
+    bool kinds;                    /* and so is this: there may be objects of other kinds than the built-in ones; */
+    bool collects;                 /* and this: in company, marks are collected */
     size_t patience;               /* steps before the marker looks up: objects, and edges of lists */
 };
 
@@ -55,18 +54,10 @@ static ALWAYS_INLINE struct trace resume(struct marker *marker, enum company com
     };
 }
 
-/* Marks that were collected: see marker.h. */
-static ALWAYS_INLINE void set_pending(const struct trace *trace)
-{
-    if (trace->pending_bits != NULL)
-        __atomic_fetch_or(&trace->pending_bits->mark, trace->pending_marks, __ATOMIC_RELAXED);
-}
-
 static ALWAYS_INLINE void suspend(const struct trace *trace)
 {
     struct marker *marker = trace->marker;
 
-    set_pending(trace);
     marker->edges_in = trace->edges_in;
     marker->edges_out = trace->edges_out;
     marker->objects_in = trace->objects_in;
@@ -108,41 +99,48 @@ static ALWAYS_INLINE bool marks_in_company(const struct trace *trace)
     return trace->company == IN_COMPANY || trace->company == BESIDE_MUTATORS;
 }
 
-static ALWAYS_INLINE bool mark_in_company(struct trace *trace, struct bits *bits, size_t granule)
+/* Whether none of them was set. */
+static ALWAYS_INLINE bool set_marks(struct bits *bits, uint64_t marks)
 {
-    uint64_t bit = gc__bit_of(granule);
+    return (__atomic_fetch_or(&bits->mark, marks, __ATOMIC_RELAXED) & marks) == 0;
+}
 
-    if (trace->pending_bits != bits) {
-        set_pending(trace);
-        trace->pending_bits = bits;
-        trace->pending_marks = bit;
+/* The line is asked for now; when the marks are set, this processor should have it to
+ * itself. */
+static ALWAYS_INLINE bool collect_mark(struct trace *trace, struct bits *bits, uint64_t bit)
+{
+    struct pending *pending = &trace->marker->pending[(uintptr_t)bits / sizeof *bits % GC_PENDING_ENTRIES];
+
+    if (pending->bits != bits) {
+        if (pending->bits != NULL)
+            set_marks(pending->bits, pending->marks);
+        __builtin_prefetch(bits, 1);
+        *pending = (struct pending){bits, bit};
         return true;
     }
-    if ((trace->pending_marks & bit) != 0)
+    if ((pending->marks & bit) != 0)
         return false;
-    trace->pending_marks |= bit;
+    pending->marks |= bit;
     return true;
 }
 
 /* Whether the object was white. Most are not, and then nothing is written. */
 static ALWAYS_INLINE bool turn_from_white(struct trace *trace, struct bits *bits, size_t granule)
 {
-    uint64_t mark = __atomic_load_n(&bits->mark, __ATOMIC_RELAXED);
+    uint64_t mark = __atomic_load_n(&bits->mark, __ATOMIC_RELAXED), bit = gc__bit_of(granule);
 
     if ((mark >> granule % 64 & 1) != 0)
         return false;
     if (marks_in_company(trace))
-        return mark_in_company(trace, bits, granule);
-    bits->mark = mark | gc__bit_of(granule);
+        return trace->collects ? collect_mark(trace, bits, bit) : set_marks(bits, bit);
+    bits->mark = mark | bit;
     return true;
 }
 
 /* Of several markers that found a large object white, one scans it. */
 static ALWAYS_INLINE bool has_large_to_itself(const struct trace *trace, struct bits *bits, size_t granule)
 {
-    uint64_t bit = gc__bit_of(granule);
-
-    return !marks_in_company(trace) || (__atomic_fetch_or(&bits->mark, bit, __ATOMIC_RELAXED) & bit) == 0;
+    return !trace->collects || set_marks(bits, gc__bit_of(granule));
 }
 
 /* Of a kind that says which words are pointers. */
