@@ -152,11 +152,15 @@ static void populate(const struct region *region, const struct block *block, siz
                         gc__min(wanted, block_bytes) - done);
 }
 
-/* Of the next run: another processor may have written them last, in marking. */
-static void prefetch_bits(const struct bits *bits)
+#define LINE_GRANULES (GC_PREFETCH_LINE_BYTES / sizeof(struct bits) * GC_WORD_BITS)
+
+/* Of the block's next run: another processor may have written them last, in marking. */
+static void prefetch_bits(const struct block *block, const struct bits *bits, size_t from)
 {
-    for (size_t line = 0; line < GC_RUN_BYTES >> GC_GRANULE_SHIFT; line += GC_PREFETCH_LINE_BYTES * 8 / 2)
-        __builtin_prefetch(&bits[line / GC_WORD_BITS], 1);
+    size_t end = gc__min(from + (GC_RUN_BYTES >> GC_GRANULE_SHIFT), gc__block_cell_granules_end(block));
+
+    for (; from < end; from += LINE_GRANULES)
+        __builtin_prefetch(&bits[from / GC_WORD_BITS], 1);
 }
 
 bool gc__block_claim(struct region *region, struct block *block, struct run *run, size_t max_bytes, bool *dirty)
@@ -176,7 +180,7 @@ bool gc__block_claim(struct region *region, struct block *block, struct run *run
     if (!block->fresh)
         end = find_cell(block, bits, from, end, true);
 
-    prefetch_bits(&bits[end / GC_WORD_BITS]);
+    prefetch_bits(block, bits, end);
     allocate_cells(region, block, bits, from, end);
     block->cursor = (uint16_t)end;
     run->cur = gc__granule_address(region, first + from);
